@@ -1,0 +1,187 @@
+# flopcast: build, test, demo.
+#
+#   make            build/flopcast
+#   make demo       install what is missing, build, audit the GPT-4 leak, leave out/gpt4-leak/
+#   make test       install what is missing, build, run all tests (SANITIZE=address,undefined or thread works too)
+#   make test-full  test, plus longer fuzzing, sanitizers, and LibreOffice on the workbook
+#   make bench      print speed ratios against named references
+#   make golden     renew the golden files after reading the difference
+#   make install    PREFIX=/usr/local: binary, configs, man page, completion
+#   make setup      install missing Debian packages, say which; does nothing when all are there
+#   make clean
+#
+# Variables: CC, WERROR= (off), SANITIZE=..., V=1 (show commands), PREFIX, DESTDIR.
+
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+SANITIZE ?=
+WERROR ?= -Werror
+PREFIX ?= /usr/local
+PKG_CONFIG ?= pkg-config
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+
+comma := ,
+variant := $(if $(SANITIZE),san-$(subst $(comma),-,$(SANITIZE)),release)
+variant := $(variant)$(if $(findstring clang,$(CC)),-clang,)
+B := build/$(variant)
+
+packages := gsl yaml-0.1 jansson sqlite3 xlsxwriter libmd
+goals_without_libraries := clean setup help
+ifneq ($(filter-out $(goals_without_libraries) demo test test-full bench golden,$(or $(MAKECMDGOALS),all)),)
+LIB_CFLAGS := $(subst -I,-isystem ,$(shell $(PKG_CONFIG) --cflags $(packages) 2>/dev/null))
+LIBS := $(shell $(PKG_CONFIG) --libs $(packages) 2>/dev/null || echo -lgsl -lgslcblas -lm -lyaml -ljansson -lsqlite3 -lxlsxwriter -lmd)
+TEST_LIBS := -lcmocka
+endif
+
+WARNINGS := -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wvla -Wundef -Wformat=2 -Wpointer-arith -Wwrite-strings -Wswitch-enum -Wimplicit-fallthrough \
+            -Wdouble-promotion $(WERROR)
+BASE_CFLAGS := -std=c17 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -I. -ffp-contract=off -g -ffile-prefix-map=$(CURDIR)/=
+ifeq ($(SANITIZE),)
+OPT := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+else
+OPT := -O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+endif
+ALL_CFLAGS := $(BASE_CFLAGS) $(OPT) $(WARNINGS) $(LIB_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -pthread $(LDFLAGS)
+
+modules := configs/reader models hw sim/engine sim/network sim/training sim/serving sim/planning reports sim/cli
+lib_sources := $(sort $(foreach m,$(modules),$(wildcard $(m)/*.c)))
+lib_objects := $(lib_sources:%.c=$(B)/%.o) $(B)/version.o
+unit_tests := $(sort $(wildcard tests/unit/test_*.c tests/property/test_*.c))
+unit_programs := $(unit_tests:%.c=$(B)/%)
+bench_programs := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/bench/*.c)))
+fuzz_targets := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+replay_programs := $(fuzz_targets:%.c=$(B)/%)
+
+.PHONY: all demo test check test-full bench golden install setup clean help FORCE print-flags replay fuzz format format-check
+.DELETE_ON_ERROR:
+
+all: build/flopcast
+
+build/flopcast: $(B)/flopcast
+	$(Q)mkdir -p build && cp -f $< $@.tmp && mv -f $@.tmp $@
+
+$(B)/flopcast: $(B)/sim/main.o $(B)/libflopcast.a
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/libflopcast.a: $(lib_objects)
+	$(Q)rm -f $@ && ar rcsD $@ $^
+
+# The command line of the compiler: rewritten only when it differs, so a change of flags rebuilds, nothing else does.
+$(B)/flags: FORCE
+	$(Q)mkdir -p $(@D) && echo '$(CC) $(ALL_CFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS)' > $@
+
+$(B)/%.o: %.c $(B)/flags
+	$(Q)mkdir -p $(@D)
+	$(if $(filter 1,$(V)),,@echo "  CC $<")
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The version is the only thing that comes from outside the sources.
+$(B)/version.c: FORCE
+	$(Q)mkdir -p $(@D) && printf '#include "reports/provenance.h"\nconst char PROGRAM_VERSION[] = "%s";\n' \
+	  "$$(git describe --always --dirty --tags 2>/dev/null || echo unknown)" > $@.tmp && \
+	  { cmp -s $@.tmp $@ && rm -f $@.tmp || mv -f $@.tmp $@; }
+$(B)/version.o: $(B)/version.c $(B)/flags
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(unit_programs): $(B)/tests/%: $(B)/tests/%.o $(B)/libflopcast.a
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
+$(bench_programs): $(B)/tests/%: $(B)/tests/%.o $(B)/libflopcast.a
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+# Fuzz targets: the same source links with a replaying main everywhere, and with libFuzzer in `make fuzz`.
+$(replay_programs): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay_main.o $(B)/libflopcast.a
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+print-flags:
+	@echo '$(ALL_CFLAGS)'
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | sed -n '2,17p'
+
+# ---------------------------------------------------------------------------------------------- set-up
+# Debian packages only; apt is not asked at all when everything is there.
+build_packages := gcc libc6-dev pkg-config git libgsl-dev libyaml-dev libjansson-dev libsqlite3-dev libxlsxwriter-dev \
+                  libmd-dev gnuplot-nox fonts-dejavu-core
+test_packages := libcmocka-dev gnumeric jq sqlite3 libxml2-utils
+full_packages := clang libclang-rt-dev clang-format libreoffice-calc-nogui
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+missing = $(shell for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
+define install_missing
+$(Q)missing='$(call missing,$(1))'; if [ -n "$$missing" ]; then \
+  echo "installing Debian packages: $$missing"; \
+  $(SUDO) apt-get -o DPkg::Lock::Timeout=600 -qq update && \
+  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y --no-install-recommends install $$missing >/dev/null; \
+fi
+endef
+
+setup:
+	$(call install_missing,$(build_packages))
+setup-test:
+	$(call install_missing,$(build_packages) $(test_packages))
+setup-full:
+	$(call install_missing,$(build_packages) $(test_packages) $(full_packages))
+.PHONY: setup setup-test setup-full
+
+# ------------------------------------------------------------------------------------------------ demo
+demo: setup
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)./build/flopcast audit configs/claims/gpt4-leak.yaml --out out/gpt4-leak
+
+# ----------------------------------------------------------------------------------------------- tests
+# Set-up first, then a second make that sees the libraries just installed.
+test: setup-test
+	$(Q)$(MAKE) --no-print-directory check SANITIZE=$(SANITIZE)
+
+check: $(B)/flopcast $(unit_programs) $(replay_programs)
+	$(Q)sh tests/run.sh $(B) $(unit_programs) -- $(replay_programs)
+
+test-full: setup-full
+	$(Q)$(MAKE) --no-print-directory check
+	$(Q)$(MAKE) --no-print-directory check SANITIZE=address,undefined
+	$(Q)$(MAKE) --no-print-directory check SANITIZE=thread
+	$(Q)$(MAKE) --no-print-directory all check CC=clang
+	$(Q)$(MAKE) --no-print-directory format-check
+	$(Q)$(MAKE) --no-print-directory fuzz SECONDS=120
+	$(Q)sh tests/cli/full/libreoffice.sh build/flopcast
+
+golden: all
+	$(Q)sh tests/golden/run.sh build/flopcast --update
+
+# libFuzzer on every target, from its corpus; what it finds is written under build/.
+SECONDS ?= 20
+fuzz:
+	$(Q)for target in $(fuzz_targets); do name=$$(basename $$target .c); corpus=tests/fuzz/corpus/$${name#fuzz_}; \
+	  mkdir -p build/fuzz/$$name; echo "fuzzing $$name for $(SECONDS) s"; \
+	  clang $(BASE_CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(LIB_CFLAGS) \
+	    $$target $(filter-out sim/cli/% reports/%,$(lib_sources)) -o build/fuzz/$$name/target $(LIBS) -pthread && \
+	  build/fuzz/$$name/target -max_total_time=$(SECONDS) -max_len=65536 -artifact_prefix=build/fuzz/$$name/ \
+	    build/fuzz/$$name $$corpus 2>&1 | tail -2 || exit 1; done
+
+bench: all $(bench_programs)
+	$(Q)for program in $(bench_programs); do echo "== $$program"; $$program || exit 1; done
+	$(Q)sh tests/bench/audit.sh build/flopcast
+
+all_sources := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+format:
+	clang-format -i $(all_sources)
+format-check:
+	clang-format --dry-run -Werror $(all_sources)
+
+# --------------------------------------------------------------------------------------------- install
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/flopcast $(DESTDIR)$(PREFIX)/share/man/man1 \
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 755 build/flopcast $(DESTDIR)$(PREFIX)/bin/flopcast
+	cd configs && find models hw scenarios claims measurements calibration -type f -exec \
+	  install -D -m 644 {} $(DESTDIR)$(PREFIX)/share/flopcast/configs/{} \;
+	./build/flopcast help man > $(DESTDIR)$(PREFIX)/share/man/man1/flopcast.1
+	./build/flopcast help bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/flopcast
+
+clean:
+	rm -rf build
+
+-include $(lib_objects:.o=.d) $(unit_programs:=.d) $(bench_programs:=.d) $(replay_programs:=.d) $(B)/sim/main.d

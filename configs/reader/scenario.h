@@ -1,0 +1,237 @@
+/* The checked inputs of a simulation as plain data.
+ *
+ * A Scenario is one flat struct without pointers: copying it is a struct assignment, which is what
+ * makes sampling cheap (copy, overwrite the uncertain fields, simulate). Every field is filled by the
+ * tables in schema_*.c, which hold its key, unit, bounds, default and help; nothing else reads YAML.
+ *
+ * Units are SI inside: seconds, bytes, FLOP/s, watts, US dollars; a price per hour is USD per hour
+ * because that is the unit of every contract. Counts are doubles (exact to 2^53), so that one kind of
+ * range, unit and override serves all numbers.
+ */
+#ifndef CONFIGS_READER_SCENARIO_H
+#define CONFIGS_READER_SCENARIO_H
+
+#include <stddef.h>
+
+enum { NAME_BYTES = 64, TITLE_BYTES = 160, MAX_UNCERTAIN = 64, MAX_CHOICES = 8, MAX_FAILURE_CLASSES = 16 };
+
+typedef enum Precision { PRECISION_BF16, PRECISION_FP8, PRECISION_FP16, PRECISION_FP32 } Precision;
+typedef enum Recompute { RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL } Recompute;
+typedef enum PipelineSchedule { SCHEDULE_1F1B, SCHEDULE_GPIPE } PipelineSchedule;
+typedef enum AttentionKernel {
+    ATTENTION_UNFUSED, /* scores written to memory: PyTorch, Megatron before 2023 */
+    ATTENTION_FLASH1,
+    ATTENTION_FLASH2,
+    ATTENTION_FLASH3
+} AttentionKernel;
+typedef enum RestartClock { RESTART_EXPOSED, RESTART_SAFE } RestartClock; /* closed forms S1, S2 */
+typedef enum FailureUnit { FAILURE_PER_GPU, FAILURE_PER_NODE, FAILURE_PER_JOB } FailureUnit;
+typedef enum CheckpointInterval { INTERVAL_FIXED, INTERVAL_OPTIMAL } CheckpointInterval;
+typedef enum KvSharding { KV_REPLICATED, KV_BY_BATCH } KvSharding;
+typedef enum ScenarioKind { SCENARIO_TRAINING, SCENARIO_SERVING } ScenarioKind;
+
+/* A decoder-only transformer. Dense when experts == 1. */
+typedef struct ModelSpec {
+    char name[NAME_BYTES];
+    double layers;
+    double d_model;
+    double d_ff;     /* hidden width of one MLP (of one expert) */
+    double heads;    /* query heads */
+    double kv_heads; /* 1: multi-query; heads: multi-head */
+    double head_dim; /* heads * head_dim need not equal d_model */
+    double vocab_size;
+    double experts;           /* 1: dense */
+    double experts_per_token; /* top-k */
+    double shared_experts;
+    int gated_mlp;       /* 0: two matrices a MLP; 1: three (SwiGLU) */
+    int tied_embeddings; /* 1: input and output embedding share one matrix */
+} ModelSpec;
+
+/* t = launch + (t_compute^p + t_memory^p)^(1/p) with tile and wave quantisation; see hw/gemm.h. */
+typedef struct GemmFit {
+    double launch_s;
+    double compute_efficiency; /* fraction of peak FLOP/s that a large tile reaches */
+    double memory_efficiency;  /* fraction of HBM bandwidth */
+    double k_overhead;         /* fill and drain of the k loop, in elements of k */
+    double tile_penalty;       /* g */
+    double split_k_cost;       /* of one doubling of the split, in launches (a plain number) */
+    double overlap_exponent;   /* p */
+    double wave_quantisation;  /* lambda: 0 persistent kernels, 1 whole waves */
+    double quantise_cost;      /* bytes moved per element of A to quantise it (fp8); 0: none */
+} GemmFit;
+
+/* Attention throughput P * s / (s + s0) in causal-halved FLOP/s, forward and backward together. */
+typedef struct AttentionFit {
+    double flops_per_s; /* P; 0: this kernel does not exist on this GPU */
+    double half_length; /* s0, tokens */
+} AttentionFit;
+
+typedef struct GpuSpec {
+    char name[NAME_BYTES];
+    double peak_bf16_flops_per_s; /* dense */
+    double peak_fp8_flops_per_s;  /* 0: no fp8 */
+    double memory_bytes;          /* capacity as sold */
+    double memory_usable;         /* fraction left after driver and ECC */
+    double memory_bytes_per_s;
+    double stream_efficiency; /* fraction of HBM bandwidth that copy-like operators reach */
+    double elementwise_launch_s;
+    double sms;
+    double tdp_w;
+    double jitter; /* relative standard deviation of one microbatch's compute between GPUs */
+    GemmFit gemm_bf16;
+    GemmFit gemm_fp8;
+    AttentionFit attention_unfused, attention_flash1, attention_flash2, attention_flash3;
+    /* decode attention: t = launch + ((KV bytes / (bandwidth * efficiency))^p + (rows/SMs * tau)^p)^(1/p) */
+    double decode_launch_s, decode_memory_efficiency, decode_block_s, decode_exponent;
+} GpuSpec;
+
+/* t = base + per_rank*(n-1) + W/B + sqrt(c*W), W the bytes on the wire; see hw/collective.h. */
+typedef struct CollectiveFit {
+    double base_s;
+    double per_rank_s;
+    double bytes_per_s;  /* B */
+    double chunk_s2_per_byte; /* c, so that sqrt(c * W) is in seconds */
+    double two_rank_bandwidth; /* phi2: share of B when n == 2 */
+} CollectiveFit;
+
+typedef struct NodeSpec {
+    char name[NAME_BYTES];
+    double gpus;  /* GPUs in one NVLink domain */
+    double nics;  /* network ports */
+    double nic_bytes_per_s; /* one port, one direction */
+    double power_w;      /* sustained power of the node under load */
+    CollectiveFit all_reduce, all_gather, reduce_scatter, all_to_all;
+    double eager_launch_s; /* added to every collective that is not graph-captured */
+} NodeSpec;
+
+typedef struct FabricSpec {
+    char name[NAME_BYTES];
+    double efficiency;       /* eta: share of line rate that large collectives reach */
+    double ring_hop_s;       /* latency of one ring step between nodes */
+    double tree_hop_s;       /* latency of one level of an all-reduce tree between nodes; 0: no tree */
+    double base_s;           /* fixed cost of one collective between nodes */
+    double p2p_latency_s;    /* one send between pipeline stages */
+    double p2p_efficiency;   /* share of a NIC's line rate that one send reaches */
+    double bucket_bytes;     /* gradient bucket of data-parallel collectives */
+    double oversubscription; /* 1: non-blocking */
+} FabricSpec;
+
+typedef struct HardwareSpec {
+    char name[NAME_BYTES];
+    double gpus; /* in the job */
+    GpuSpec gpu;
+    NodeSpec node;
+    FabricSpec fabric;
+} HardwareSpec;
+
+/* How one optimizer step is laid out. gpus = tensor * pipeline * data. */
+typedef struct ParallelSpec {
+    double tensor;
+    double pipeline;
+    double data;
+    double expert; /* 1: experts are cut by tensor parallelism; else divides data */
+    int sequence_parallel;
+    double zero_stage; /* 0..3 */
+    double micro_batch; /* sequences */
+    PipelineSchedule schedule;
+    Recompute recompute;
+    int overlap_grad_reduce;  /* reduce gradients beside the last backward */
+    int overlap_param_gather; /* gather parameters beside the next forward */
+    double tensor_overlap;    /* share of tensor-parallel communication hidden under compute, 0..1 */
+} ParallelSpec;
+
+typedef struct TrainingSpec {
+    double tokens;       /* to be trained on in all */
+    double batch_tokens; /* of one optimizer step; rounded to whole microbatches */
+    double sequence_length;
+    Precision precision;          /* of the matrix products */
+    Precision gradient_precision; /* of stored gradients: bf16 or fp32 */
+    double optimizer_bytes_per_param; /* Adam with fp32 master weights: 12 */
+    AttentionKernel attention;
+    double kernel_overhead; /* share of added time for everything a kernel table does not see */
+    double expert_load_sigma; /* lognormal sigma of expert popularity; 0: balanced */
+    double reserved_bytes;  /* framework, communication buffers, fragmentation; per GPU */
+    ParallelSpec parallel;
+} TrainingSpec;
+
+typedef struct FailureClass {
+    char name[NAME_BYTES];
+    FailureUnit unit;
+    double rate_per_s; /* of one unit */
+    double detection_s;
+} FailureClass;
+
+typedef struct ReliabilitySpec {
+    size_t class_count;
+    FailureClass classes[MAX_FAILURE_CLASSES];
+    double replacement_s; /* find and attach a healthy node */
+    double init_s;        /* processes, communicators, warm-up */
+    RestartClock restart_clock;
+    double state_bytes_per_param; /* checkpoint size */
+    double read_bytes_per_s;      /* aggregate storage bandwidth at restart */
+    double write_bytes_per_s;
+    int asynchronous;       /* 1: training goes on while the snapshot is written */
+    double blocking_s;      /* stall of an asynchronous save */
+    CheckpointInterval interval_rule;
+    double interval_s; /* when fixed: useful time between saves */
+    double slowdown;   /* share of throughput lost to stragglers over the run */
+} ReliabilitySpec;
+
+typedef struct PriceSpec {
+    double gpu_hour_usd;
+    double energy_usd_per_j;
+    int energy_included; /* 1: the rent includes power */
+    double pue;
+    double co2_kg_per_j;
+} PriceSpec;
+
+typedef struct ServingSpec {
+    double tensor;
+    double pipeline;
+    double replicas; /* copies of the cluster of tensor*pipeline GPUs */
+    double context_limit;
+    double prompt_tokens; /* mean of the request mix */
+    double output_tokens;
+    double length_sigma; /* lognormal sigma of both lengths; 0: fixed */
+    double max_batch;    /* sequences in flight in the whole pipeline; memory may cap it further */
+    double utilisation;  /* share of the day's capacity that paying tokens use */
+    Precision weight_precision;
+    Precision kv_precision;
+    KvSharding kv_sharding;
+    double reserved_bytes;     /* per GPU */
+    double layer_overhead_s;   /* launch cost of one layer in this engine */
+    double step_overhead_s;    /* host cost of one iteration */
+    double prefill_chunk_tokens;
+} ServingSpec;
+
+/* One uncertain input: which field, and from what it is drawn. */
+typedef enum Distribution { DRAW_UNIFORM, DRAW_LOG_UNIFORM, DRAW_NORMAL, DRAW_LOGNORMAL, DRAW_CHOICE } Distribution;
+
+typedef struct UncertainInput {
+    char path[128];     /* dotted key, e.g. "reliability.interval" */
+    size_t offset;      /* of the field in Scenario */
+    int is_integer_enum; /* the field is an int (enum or bool), drawn from choices */
+    int is_whole;        /* the field counts whole things: draws are rounded */
+    Distribution distribution;
+    double low;  /* bounds for uniform and log-uniform; p5 for normal and lognormal */
+    double high; /* p95 for normal and lognormal */
+    double minimum, maximum; /* the field's bounds: draws are clipped to them */
+    size_t choice_count;
+    double choices[MAX_CHOICES];
+} UncertainInput;
+
+typedef struct Scenario {
+    char name[NAME_BYTES];
+    char title[TITLE_BYTES];
+    ScenarioKind kind;
+    ModelSpec model;
+    HardwareSpec hardware;
+    TrainingSpec training;
+    ReliabilitySpec reliability;
+    PriceSpec prices;
+    ServingSpec serving;
+    size_t uncertain_count;
+    UncertainInput uncertain[MAX_UNCERTAIN];
+} Scenario;
+
+#endif

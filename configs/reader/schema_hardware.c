@@ -1,0 +1,157 @@
+/* Keys of GPUs, nodes and fabrics. Nothing here has a default but what means "none": numbers about
+ * hardware come from files that name their source. */
+#include "configs/reader/schema.h"
+
+/* Bounds, SI: wide enough for any machine, narrow enough that products stay finite. */
+#define MAX_FLOPS_PER_S 1e18
+#define MAX_BYTES       1e15
+#define MAX_BYTES_PER_S 1e15
+#define MAX_LATENCY_S   10.0
+
+#define GEMM(KEY, MEMBER, DIMENSION, MINIMUM, MAXIMUM, HELP)                                       \
+    NUMBER_FIELD(KEY, GemmFit, MEMBER, DIMENSION, MINIMUM, MAXIMUM, NULL, 0, HELP)
+
+static const Field GEMM_FIELDS[] = {
+    GEMM("launch", launch_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S, "time before the first tile"),
+    GEMM("compute_efficiency", compute_efficiency, DIMENSION_RATIO, 0.001, 2,
+         "share of peak FLOP/s that a large tile reaches"),
+    GEMM("memory_efficiency", memory_efficiency, DIMENSION_RATIO, 0.001, 2,
+         "share of HBM bandwidth"),
+    GEMM("k_overhead", k_overhead, DIMENSION_NUMBER, 0, 1e6,
+         "fill and drain of the k loop, in elements of k"),
+    GEMM("tile_penalty", tile_penalty, DIMENSION_NUMBER, 0, 1e6, "penalty of small tiles"),
+    GEMM("split_k_cost", split_k_cost, DIMENSION_NUMBER, 0, 1e6, "cost of splitting k"),
+    GEMM("overlap_exponent", overlap_exponent, DIMENSION_NUMBER, 1, 100,
+         "how compute and memory time add up: 1 sum, large maximum"),
+    GEMM("wave_quantisation", wave_quantisation, DIMENSION_RATIO, 0, 1,
+         "0 persistent kernels, 1 whole waves"),
+    NUMBER_FIELD("quantise_cost", GemmFit, quantise_cost, DIMENSION_NUMBER, 0, 1e6, "0", 0,
+                 "bytes moved per element of A to quantise it"),
+};
+static const Schema GEMM_SCHEMA = {.name = "gemm", GROUP_FIELDS(GEMM_FIELDS)};
+
+static const Field ATTENTION_FIELDS[] = {
+    NUMBER_FIELD("peak", AttentionFit, flops_per_s, DIMENSION_FLOPS_PER_S, 0, MAX_FLOPS_PER_S, NULL,
+                 0, "FLOP/s at long sequences, causal half; 0: this GPU has no such kernel"),
+    NUMBER_FIELD("half_length", AttentionFit, half_length, DIMENSION_TOKENS, 0, 1e9, NULL, 0,
+                 "sequence length at half of the peak"),
+};
+static const Schema ATTENTION_SCHEMA = {.name = "attention", GROUP_FIELDS(ATTENTION_FIELDS)};
+
+#define GPU(KEY, MEMBER, DIMENSION, MINIMUM, MAXIMUM, HELP)                                        \
+    NUMBER_FIELD(KEY, GpuSpec, MEMBER, DIMENSION, MINIMUM, MAXIMUM, NULL, 0, HELP)
+#define KERNEL(KEY, MEMBER)                                                                        \
+    GROUP_FIELD(KEY, GpuSpec, MEMBER, &ATTENTION_SCHEMA, NULL, FIELD_MAY_MISS,                     \
+                "fit of this attention kernel")
+
+static const Field GPU_FIELDS[] = {
+    TEXT_FIELD("name", GpuSpec, name, "custom", FIELD_LABEL, "label in reports"),
+    GPU("peak_bf16", peak_bf16_flops_per_s, DIMENSION_FLOPS_PER_S, 1e6, MAX_FLOPS_PER_S,
+        "dense peak"),
+    NUMBER_FIELD("peak_fp8", GpuSpec, peak_fp8_flops_per_s, DIMENSION_FLOPS_PER_S, 0,
+                 MAX_FLOPS_PER_S, "0", 0, "dense peak; 0: no fp8"),
+    GPU("memory", memory_bytes, DIMENSION_BYTES, 1e6, MAX_BYTES, "capacity as sold"),
+    GPU("memory_usable", memory_usable, DIMENSION_FRACTION, 0.01, 1,
+        "share left after driver and ECC"),
+    GPU("memory_bandwidth", memory_bytes_per_s, DIMENSION_BYTES_PER_S, 1e6, MAX_BYTES_PER_S,
+        "of HBM"),
+    GPU("stream_efficiency", stream_efficiency, DIMENSION_FRACTION, 0.001, 1,
+        "share of HBM bandwidth that copy-like operators reach"),
+    GPU("elementwise_launch", elementwise_launch_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
+        "per small operator"),
+    NUMBER_FIELD("sms", GpuSpec, sms, DIMENSION_COUNT, 1, 1e6, NULL, FIELD_WHOLE,
+                 "streaming multiprocessors"),
+    GPU("tdp", tdp_w, DIMENSION_WATTS, 1, 1e5, "board power limit"),
+    GPU("jitter", jitter, DIMENSION_FRACTION, 0, 1,
+        "relative standard deviation of one microbatch's compute between GPUs"),
+    GROUP_FIELD("gemm_bf16", GpuSpec, gemm_bf16, &GEMM_SCHEMA, NULL, 0, "fit of matrix products"),
+    GROUP_FIELD("gemm_fp8", GpuSpec, gemm_fp8, &GEMM_SCHEMA, NULL, FIELD_MAY_MISS,
+                "fit of matrix products, where there is fp8"),
+    KERNEL("attention_unfused", attention_unfused),
+    KERNEL("attention_flash1", attention_flash1),
+    KERNEL("attention_flash2", attention_flash2),
+    KERNEL("attention_flash3", attention_flash3),
+    GPU("decode_launch", decode_launch_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
+        "of decode attention"),
+    GPU("decode_memory_efficiency", decode_memory_efficiency, DIMENSION_FRACTION, 0.001, 1,
+        "share of HBM bandwidth when reading keys and values"),
+    GPU("decode_block", decode_block_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
+        "one row on one multiprocessor"),
+    GPU("decode_exponent", decode_exponent, DIMENSION_NUMBER, 1, 100, "how the two times add up"),
+};
+const Schema GPU_SCHEMA = {.name = "gpu", GROUP_FIELDS(GPU_FIELDS)};
+
+#define COLLECTIVE(KEY, MEMBER, DIMENSION, MINIMUM, MAXIMUM, HELP)                                 \
+    NUMBER_FIELD(KEY, CollectiveFit, MEMBER, DIMENSION, MINIMUM, MAXIMUM, NULL, 0, HELP)
+
+static const Field COLLECTIVE_FIELDS[] = {
+    COLLECTIVE("start", base_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
+               "fixed time of one collective"),
+    COLLECTIVE("per_rank", per_rank_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
+               "added by each further rank"),
+    COLLECTIVE("bandwidth", bytes_per_s, DIMENSION_BYTES_PER_S, 1, MAX_BYTES_PER_S, "on the wire"),
+    COLLECTIVE("chunk", chunk_s2_per_byte, DIMENSION_S2_PER_BYTE, 0, 1,
+               "c of the sqrt(c * bytes) term"),
+    COLLECTIVE("two_rank_bandwidth", two_rank_bandwidth, DIMENSION_RATIO, 0.001, 10,
+               "share of the bandwidth when there are two ranks"),
+};
+static const Schema COLLECTIVE_SCHEMA = {.name = "collective", GROUP_FIELDS(COLLECTIVE_FIELDS)};
+
+#define NODE_COLLECTIVE(KEY, MEMBER)                                                               \
+    GROUP_FIELD(KEY, NodeSpec, MEMBER, &COLLECTIVE_SCHEMA, NULL, 0, "fit inside one NVLink domain")
+
+static const Field NODE_FIELDS[] = {
+    TEXT_FIELD("name", NodeSpec, name, "custom", FIELD_LABEL, "label in reports"),
+    NUMBER_FIELD("gpus", NodeSpec, gpus, DIMENSION_COUNT, 1, 4096, NULL, FIELD_WHOLE,
+                 "GPUs in one NVLink domain"),
+    NUMBER_FIELD("nics", NodeSpec, nics, DIMENSION_COUNT, 1, 4096, NULL, FIELD_WHOLE,
+                 "network ports"),
+    NUMBER_FIELD("nic_bandwidth", NodeSpec, nic_bytes_per_s, DIMENSION_BYTES_PER_S, 1,
+                 MAX_BYTES_PER_S, NULL, 0, "of one port in one direction"),
+    NUMBER_FIELD("power", NodeSpec, power_w, DIMENSION_WATTS, 1, 1e7, NULL, 0,
+                 "sustained, under load"),
+    NODE_COLLECTIVE("all_reduce", all_reduce),
+    NODE_COLLECTIVE("all_gather", all_gather),
+    NODE_COLLECTIVE("reduce_scatter", reduce_scatter),
+    NODE_COLLECTIVE("all_to_all", all_to_all),
+    NUMBER_FIELD("eager_launch", NodeSpec, eager_launch_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
+                 NULL, 0, "added to every collective that is not graph-captured"),
+};
+const Schema NODE_SCHEMA = {.name = "node", GROUP_FIELDS(NODE_FIELDS)};
+
+#define FABRIC(KEY, MEMBER, DIMENSION, MINIMUM, MAXIMUM, HELP)                                     \
+    NUMBER_FIELD(KEY, FabricSpec, MEMBER, DIMENSION, MINIMUM, MAXIMUM, NULL, 0, HELP)
+
+static const Field FABRIC_FIELDS[] = {
+    TEXT_FIELD("name", FabricSpec, name, "custom", FIELD_LABEL, "label in reports"),
+    FABRIC("efficiency", efficiency, DIMENSION_FRACTION, 0.001, 1,
+           "share of line rate of large collectives"),
+    FABRIC("ring_hop", ring_hop_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
+           "latency of one ring step between nodes"),
+    NUMBER_FIELD("tree_hop", FabricSpec, tree_hop_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S, "0s", 0,
+                 "latency of one level of an all-reduce tree between nodes; 0: no tree"),
+    FABRIC("collective_base", base_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
+           "fixed time of one collective between nodes"),
+    FABRIC("p2p_latency", p2p_latency_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
+           "one send between stages"),
+    FABRIC("p2p_efficiency", p2p_efficiency, DIMENSION_FRACTION, 0.001, 1,
+           "share of a port's line rate of one send"),
+    FABRIC("bucket", bucket_bytes, DIMENSION_BYTES, 1, MAX_BYTES,
+           "gradient bucket of data-parallel collectives"),
+    NUMBER_FIELD("oversubscription", FabricSpec, oversubscription, DIMENSION_NUMBER, 1, 1000, "1",
+                 0, "1 is non-blocking"),
+};
+const Schema FABRIC_SCHEMA = {.name = "fabric", GROUP_FIELDS(FABRIC_FIELDS)};
+
+static const Field HARDWARE_FIELDS[] = {
+    TEXT_FIELD("name", HardwareSpec, name, "custom", FIELD_LABEL, "label in reports"),
+    NUMBER_FIELD("gpus", HardwareSpec, gpus, DIMENSION_COUNT, 1, 1e7, NULL,
+                 FIELD_WHOLE | FIELD_OF_JOB | FIELD_STEPPED, "GPUs in the job"),
+    GROUP_FIELD("gpu", HardwareSpec, gpu, &GPU_SCHEMA, "gpu", 0,
+                "a name in configs/hw or its keys"),
+    GROUP_FIELD("node", HardwareSpec, node, &NODE_SCHEMA, "node", 0,
+                "a name in configs/hw or its keys"),
+    GROUP_FIELD("fabric", HardwareSpec, fabric, &FABRIC_SCHEMA, "fabric", 0,
+                "a name in configs/hw or its keys"),
+};
+const Schema HARDWARE_SCHEMA = {.name = "hardware", GROUP_FIELDS(HARDWARE_FIELDS)};

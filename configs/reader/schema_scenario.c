@@ -1,0 +1,195 @@
+/* Keys of a scenario. Defaults are structural (one way of parallelism, no overlap, balanced
+ * experts) or definitions; whatever describes the world is required. */
+#include "configs/reader/schema.h"
+
+#include <assert.h>
+
+/* Words are stored through int. */
+static_assert(sizeof(Precision) == sizeof(int), "enums are read as int");
+static_assert(sizeof(PipelineSchedule) == sizeof(int), "enums are read as int");
+
+/* In the order of the enums in scenario.h. */
+static const char *const KIND_WORDS[] = {"training", "serving", NULL};
+static const char *const PRECISION_WORDS[] = {"bf16", "fp8", "fp16", "fp32", NULL};
+static const char *const RECOMPUTE_WORDS[] = {"none", "selective", "full", NULL};
+static const char *const SCHEDULE_WORDS[] = {"1f1b", "gpipe", NULL};
+static const char *const ATTENTION_WORDS[] = {"unfused", "flash1", "flash2", "flash3", NULL};
+static const char *const CLOCK_WORDS[] = {"exposed", "safe", NULL};
+static const char *const UNIT_WORDS[] = {"gpu", "node", "job", NULL};
+static const char *const INTERVAL_WORDS[] = {"fixed", "optimal", NULL};
+static const char *const SHARDING_WORDS[] = {"replicated", "by_batch", NULL};
+
+#define MAX_WAYS           1024 /* pipeline stages that a memory plan holds: models/memory.h */
+#define MAX_RESERVED_BYTES 1e15
+#define YEAR_S             3.1536e7
+#define MAX_BYTES_PER_S    1e18
+
+#define WAYS(KEY, S, MEMBER, MAXIMUM, HELP)                                                        \
+    NUMBER_FIELD(KEY, S, MEMBER, DIMENSION_COUNT, 1, MAXIMUM, "1", FIELD_WHOLE | FIELD_STEPPED,    \
+                 HELP)
+
+static const Field PARALLEL_FIELDS[] = {
+    WAYS("tensor", ParallelSpec, tensor, MAX_WAYS, "tensor-parallel ways"),
+    WAYS("pipeline", ParallelSpec, pipeline, MAX_WAYS, "pipeline stages"),
+    WAYS("data", ParallelSpec, data, 1e7, "data-parallel replicas"),
+    WAYS("expert", ParallelSpec, expert, 10000,
+         "expert-parallel ways; 1: experts are cut by tensor parallelism"),
+    WORD_FIELD("sequence_parallel", ParallelSpec, sequence_parallel, BOOL_WORDS, "true",
+               "norms and dropout cut along the sequence"),
+    NUMBER_FIELD("zero_stage", ParallelSpec, zero_stage, DIMENSION_COUNT, 0, 3, "1",
+                 FIELD_WHOLE | FIELD_STEPPED,
+                 "what data-parallel ranks share: 0 nothing, 1 optimizer, 2 gradients, 3 weights"),
+    WAYS("micro_batch", ParallelSpec, micro_batch, 1e5, "sequences of one microbatch"),
+    WORD_FIELD("schedule", ParallelSpec, schedule, SCHEDULE_WORDS, "1f1b", "of the pipeline"),
+    WORD_FIELD("recompute", ParallelSpec, recompute, RECOMPUTE_WORDS, "none",
+               "activations computed again backward"),
+    WORD_FIELD("overlap_grad_reduce", ParallelSpec, overlap_grad_reduce, BOOL_WORDS, "false",
+               "reduce gradients beside the last backward"),
+    WORD_FIELD("overlap_param_gather", ParallelSpec, overlap_param_gather, BOOL_WORDS, "false",
+               "gather parameters beside the next forward"),
+    NUMBER_FIELD("tensor_overlap", ParallelSpec, tensor_overlap, DIMENSION_FRACTION, 0, 1, "0", 0,
+                 "share of tensor-parallel communication hidden under compute"),
+};
+static const Schema PARALLEL_SCHEMA = {.name = "parallel", GROUP_FIELDS(PARALLEL_FIELDS)};
+
+static const Field TRAINING_FIELDS[] = {
+    NUMBER_FIELD("tokens", TrainingSpec, tokens, DIMENSION_TOKENS, 1, 1e18, NULL, 0,
+                 "to be trained on in all"),
+    NUMBER_FIELD("batch_tokens", TrainingSpec, batch_tokens, DIMENSION_TOKENS, 1, 1e12, NULL, 0,
+                 "of one optimizer step"),
+    NUMBER_FIELD("sequence_length", TrainingSpec, sequence_length, DIMENSION_TOKENS, 1, 1e8, NULL,
+                 FIELD_WHOLE, "of a training sample"),
+    WORD_FIELD("precision", TrainingSpec, precision, PRECISION_WORDS, "bf16",
+               "of the matrix products"),
+    WORD_FIELD("gradient_precision", TrainingSpec, gradient_precision, PRECISION_WORDS, "fp32",
+               "of stored gradients"),
+    NUMBER_FIELD("optimizer_bytes_per_param", TrainingSpec, optimizer_bytes_per_param,
+                 DIMENSION_NUMBER, 0, 64, "12", 0, "Adam with fp32 master weights: 12"),
+    WORD_FIELD("attention", TrainingSpec, attention, ATTENTION_WORDS, NULL, "attention kernel"),
+    NUMBER_FIELD("kernel_overhead", TrainingSpec, kernel_overhead, DIMENSION_FRACTION, 0, 10, "0",
+                 0, "share of added time for what a kernel table does not see"),
+    NUMBER_FIELD("expert_load_sigma", TrainingSpec, expert_load_sigma, DIMENSION_NUMBER, 0, 5, "0",
+                 0, "lognormal sigma of expert popularity; 0: balanced"),
+    NUMBER_FIELD("reserved", TrainingSpec, reserved_bytes, DIMENSION_BYTES, 0, MAX_RESERVED_BYTES,
+                 NULL, 0, "framework, buffers and fragmentation of a GPU"),
+    GROUP_FIELD("parallel", TrainingSpec, parallel, &PARALLEL_SCHEMA, NULL, 0,
+                "how one step is laid out"),
+};
+static const Schema TRAINING_SCHEMA = {.name = "training", GROUP_FIELDS(TRAINING_FIELDS)};
+
+static const Field CLASS_FIELDS[] = {
+    TEXT_FIELD("name", FailureClass, name, NULL, FIELD_UNIQUE, "of this cause"),
+    WORD_FIELD("unit", FailureClass, unit, UNIT_WORDS, NULL, "what fails at this rate"),
+    NUMBER_FIELD("rate", FailureClass, rate_per_s, DIMENSION_PER_SECOND, 0, 1.0 / 60, NULL, 0,
+                 "of one unit"),
+    NUMBER_FIELD("detection", FailureClass, detection_s, DIMENSION_SECONDS, 0, YEAR_S, NULL, 0,
+                 "until the job notices"),
+};
+static const Schema CLASS_SCHEMA = {.name = "failure class", GROUP_FIELDS(CLASS_FIELDS)};
+
+static const Field RELIABILITY_FIELDS[] = {
+    LIST_FIELD("classes", FIELD_LIST, ReliabilitySpec, classes, class_count, &CLASS_SCHEMA, 0,
+               "failure causes: a list of {name, unit, rate, detection}"),
+    NUMBER_FIELD("replacement", ReliabilitySpec, replacement_s, DIMENSION_SECONDS, 0, YEAR_S, NULL,
+                 0, "find and attach a healthy node"),
+    NUMBER_FIELD("init", ReliabilitySpec, init_s, DIMENSION_SECONDS, 0, YEAR_S, NULL, 0,
+                 "processes, communicators, warm-up"),
+    WORD_FIELD("restart_clock", ReliabilitySpec, restart_clock, CLOCK_WORDS, "exposed",
+               "can a restart fail again? exposed: yes"),
+    NUMBER_FIELD("state_bytes_per_param", ReliabilitySpec, state_bytes_per_param, DIMENSION_NUMBER,
+                 0.01, 64, NULL, 0, "checkpoint size"),
+    NUMBER_FIELD("read_bandwidth", ReliabilitySpec, read_bytes_per_s, DIMENSION_BYTES_PER_S, 1e3,
+                 MAX_BYTES_PER_S, NULL, 0, "of all storage at restart"),
+    NUMBER_FIELD("write_bandwidth", ReliabilitySpec, write_bytes_per_s, DIMENSION_BYTES_PER_S, 1e3,
+                 MAX_BYTES_PER_S, NULL, 0, "of all storage when saving"),
+    WORD_FIELD("asynchronous", ReliabilitySpec, asynchronous, BOOL_WORDS, "false",
+               "training goes on while the snapshot is written"),
+    NUMBER_FIELD("blocking", ReliabilitySpec, blocking_s, DIMENSION_SECONDS, 0, YEAR_S, "0", 0,
+                 "stall of an asynchronous save"),
+    WORD_FIELD("interval_rule", ReliabilitySpec, interval_rule, INTERVAL_WORDS, "fixed",
+               "optimal: the interval that costs least"),
+    {.key = "interval",
+     .kind = FIELD_NUMBER,
+     .offset = offsetof(ReliabilitySpec, interval_s),
+     .help = "useful time between saves, when the rule is fixed",
+     .fallback = "0",
+     .dimension = DIMENSION_SECONDS,
+     .minimum = 1,
+     .maximum = YEAR_S,
+     .usual_unit = "min"},
+    NUMBER_FIELD("slowdown", ReliabilitySpec, slowdown, DIMENSION_FRACTION, 0, 0.99, "0", 0,
+                 "share of throughput lost to stragglers over the run"),
+};
+static const Schema RELIABILITY_SCHEMA = {.name = "reliability", GROUP_FIELDS(RELIABILITY_FIELDS)};
+
+static const Field PRICE_FIELDS[] = {
+    NUMBER_FIELD("gpu_hour", PriceSpec, gpu_hour_usd, DIMENSION_USD_PER_HOUR, 0, 1e6, NULL, 0,
+                 "rent of one GPU"),
+    NUMBER_FIELD("energy", PriceSpec, energy_usd_per_j, DIMENSION_USD_PER_J, 0, 1, NULL, 0,
+                 "price of energy"),
+    WORD_FIELD("energy_included", PriceSpec, energy_included, BOOL_WORDS, "false",
+               "the rent includes energy"),
+    NUMBER_FIELD("pue", PriceSpec, pue, DIMENSION_NUMBER, 1, 10, NULL, 0,
+                 "power of the datacentre over power of the machines"),
+    NUMBER_FIELD("co2", PriceSpec, co2_kg_per_j, DIMENSION_KG_PER_J, 0, 1, NULL, 0, "of the grid"),
+};
+static const Schema PRICE_SCHEMA = {.name = "prices", GROUP_FIELDS(PRICE_FIELDS)};
+
+static const Field SERVING_FIELDS[] = {
+    WAYS("tensor", ServingSpec, tensor, MAX_WAYS, "tensor-parallel ways"),
+    WAYS("pipeline", ServingSpec, pipeline, MAX_WAYS, "pipeline stages"),
+    WAYS("replicas", ServingSpec, replicas, 1e6, "copies of the cluster of tensor * pipeline GPUs"),
+    NUMBER_FIELD("context_limit", ServingSpec, context_limit, DIMENSION_TOKENS, 1, 1e8, NULL,
+                 FIELD_WHOLE, "longest sequence"),
+    NUMBER_FIELD("prompt_tokens", ServingSpec, prompt_tokens, DIMENSION_TOKENS, 1, 1e8, NULL, 0,
+                 "mean of the request mix"),
+    NUMBER_FIELD("output_tokens", ServingSpec, output_tokens, DIMENSION_TOKENS, 1, 1e8, NULL, 0,
+                 "mean of the request mix"),
+    NUMBER_FIELD("length_sigma", ServingSpec, length_sigma, DIMENSION_NUMBER, 0, 5, "0", 0,
+                 "lognormal sigma of both lengths; 0: fixed"),
+    NUMBER_FIELD("max_batch", ServingSpec, max_batch, DIMENSION_COUNT, 1, 1e7, NULL, FIELD_WHOLE,
+                 "sequences in flight in the whole pipeline"),
+    NUMBER_FIELD("utilisation", ServingSpec, utilisation, DIMENSION_FRACTION, 0.001, 1, NULL, 0,
+                 "share of the day's capacity that paying tokens use"),
+    WORD_FIELD("weight_precision", ServingSpec, weight_precision, PRECISION_WORDS, "bf16",
+               "of stored weights"),
+    WORD_FIELD("kv_precision", ServingSpec, kv_precision, PRECISION_WORDS, "bf16",
+               "of stored keys and values"),
+    WORD_FIELD(
+        "kv_sharding", ServingSpec, kv_sharding, SHARDING_WORDS, "replicated",
+        "where tensor ways exceed KV heads: every rank keeps all, or its share of the sequences"),
+    NUMBER_FIELD("reserved", ServingSpec, reserved_bytes, DIMENSION_BYTES, 0, MAX_RESERVED_BYTES,
+                 NULL, 0, "framework, buffers and fragmentation of a GPU"),
+    NUMBER_FIELD("layer_overhead", ServingSpec, layer_overhead_s, DIMENSION_SECONDS, 0, 10, NULL, 0,
+                 "launch cost of one layer"),
+    NUMBER_FIELD("step_overhead", ServingSpec, step_overhead_s, DIMENSION_SECONDS, 0, 10, NULL, 0,
+                 "host cost of one iteration"),
+    NUMBER_FIELD("prefill_chunk_tokens", ServingSpec, prefill_chunk_tokens, DIMENSION_TOKENS, 1,
+                 1e8, NULL, FIELD_WHOLE, "prompt tokens of one iteration"),
+};
+static const Schema SERVING_SCHEMA = {.name = "serving", GROUP_FIELDS(SERVING_FIELDS)};
+
+/* Which sections a kind needs is checked in scenario_read.c. */
+static const Field SCENARIO_FIELDS[] = {
+    TEXT_FIELD("name", Scenario, name, "custom", FIELD_LABEL, "label in reports"),
+    TEXT_FIELD("title", Scenario, title, "", FIELD_LABEL, "one line for reports"),
+    {.key = "kind",
+     .kind = FIELD_WORD,
+     .flags = FIELD_FIXED,
+     .offset = offsetof(Scenario, kind),
+     .help = "what is simulated: training or serving",
+     .words = KIND_WORDS},
+    GROUP_FIELD("model", Scenario, model, &MODEL_SCHEMA, "model", FIELD_MAY_MISS,
+                "a name in configs/models or its keys"),
+    GROUP_FIELD("hardware", Scenario, hardware, &HARDWARE_SCHEMA, "hardware", FIELD_MAY_MISS,
+                "a name in configs/hw or its keys"),
+    GROUP_FIELD("training", Scenario, training, &TRAINING_SCHEMA, NULL, FIELD_MAY_MISS,
+                "the training job"),
+    GROUP_FIELD("reliability", Scenario, reliability, &RELIABILITY_SCHEMA, NULL, FIELD_MAY_MISS,
+                "failures and checkpoints"),
+    GROUP_FIELD("prices", Scenario, prices, &PRICE_SCHEMA, NULL, FIELD_MAY_MISS,
+                "rent, energy, carbon"),
+    GROUP_FIELD("serving", Scenario, serving, &SERVING_SCHEMA, NULL, FIELD_MAY_MISS,
+                "the serving cluster"),
+};
+const Schema SCENARIO_SCHEMA = {.name = "scenario", GROUP_FIELDS(SCENARIO_FIELDS)};

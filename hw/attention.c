@@ -1,0 +1,61 @@
+#include "hw/attention.h"
+
+#include <math.h>
+
+/* FLOPs of the parts of fused attention, in units of the forward's two products: the backward makes
+ * five (Dao 2023, section 2.3: it computes the scores again). */
+static const double backward_over_forward = 5.0 / 2;
+
+/* The kernel asked for, else the newest older one that the GPU has, else the oldest newer one. */
+static const AttentionFit *available(const GpuSpec *gpu, AttentionKernel kernel)
+{
+    const AttentionFit *const by_age[] = {&gpu->attention_unfused, &gpu->attention_flash1,
+                                          &gpu->attention_flash2, &gpu->attention_flash3};
+    const int count = (int)(sizeof by_age / sizeof by_age[0]);
+    for (int i = (int)kernel; i >= 0; i--)
+        if (by_age[i]->flops_per_s > 0)
+            return by_age[i];
+    for (int i = (int)kernel + 1; i < count; i++)
+        if (by_age[i]->flops_per_s > 0)
+            return by_age[i];
+    return NULL;
+}
+
+double gpu_attention_forward_seconds(const GpuSpec *gpu, AttentionKernel kernel, double batch,
+                                     double length, double heads, double head_dim)
+{
+    if (batch <= 0 || length <= 0 || heads <= 0)
+        return 0;
+    /* QK^T and PV, 2 FLOPs each for every pair of tokens and channel, half of them masked. */
+    const double flops = 2 * batch * length * length * heads * head_dim;
+    const AttentionFit *fit = available(gpu, kernel);
+    if (fit == NULL)
+        return flops / gpu->peak_bf16_flops_per_s;
+    return flops * (length + fit->half_length) / (fit->flops_per_s * length);
+}
+
+double gpu_attention_backward_seconds(const GpuSpec *gpu, AttentionKernel kernel, double batch,
+                                      double length, double heads, double head_dim)
+{
+    return backward_over_forward *
+           gpu_attention_forward_seconds(gpu, kernel, batch, length, heads, head_dim);
+}
+
+double gpu_attention_decode_seconds(const GpuSpec *gpu, double sequences, double context,
+                                    double kv_heads, double heads, double head_dim,
+                                    double kv_element_bytes)
+{
+    (void)heads;
+    if (sequences <= 0 || context <= 0)
+        return 0;
+    /* t = launch + ((KV bytes / (bandwidth * efficiency))^p + (rows / SMs * tau)^p)^(1/p), a row
+     * being the keys and values of one KV head of one sequence. */
+    const double rows = sequences * kv_heads;
+    const double bytes = 2 * rows * context * head_dim * kv_element_bytes;
+    const double memory_s = bytes / (gpu->memory_bytes_per_s * gpu->decode_memory_efficiency);
+    const double blocks_s = rows / gpu->sms * gpu->decode_block_s;
+    const double larger = fmax(memory_s, blocks_s);
+    const double ratio = fmin(memory_s, blocks_s) / larger;
+    const double p = gpu->decode_exponent;
+    return gpu->decode_launch_s + larger * pow(1 + pow(ratio, p), 1 / p);
+}

@@ -1,0 +1,110 @@
+#include "hw/collective.h"
+
+#include <math.h>
+
+/* Wire bytes of one rank for each byte of the message, times n / (n - 1). */
+static const double wire_multiple[] = {
+    [COLLECTIVE_ALL_REDUCE] = 2,
+    [COLLECTIVE_ALL_GATHER] = 1,
+    [COLLECTIVE_REDUCE_SCATTER] = 1,
+    [COLLECTIVE_ALL_TO_ALL] = 1,
+};
+
+double collective_wire_factor(Collective collective, double ranks)
+{
+    return ranks > 1 ? wire_multiple[collective] * (ranks - 1) / ranks : 0;
+}
+
+static const CollectiveFit *fit_of(const NodeSpec *node, Collective collective)
+{
+    const CollectiveFit *const fits[] = {
+        [COLLECTIVE_ALL_REDUCE] = &node->all_reduce,
+        [COLLECTIVE_ALL_GATHER] = &node->all_gather,
+        [COLLECTIVE_REDUCE_SCATTER] = &node->reduce_scatter,
+        [COLLECTIVE_ALL_TO_ALL] = &node->all_to_all,
+    };
+    return fits[collective];
+}
+
+/* t = base + per_rank (n - 1) + W / B + sqrt(c W), W = wire factor * bytes; two ranks reach a share
+ * of B. The root is what the best chunk size of a pipeline leaves. */
+static double inside_node_seconds(const CollectiveFit *fit, double wire_bytes, double ranks)
+{
+    const double bytes_per_s =
+        fit->bytes_per_s *
+        (ranks <= 2 && fit->two_rank_bandwidth > 0 ? fit->two_rank_bandwidth : 1);
+    return fit->base_s + fit->per_rank_s * (ranks - 1) + wire_bytes / bytes_per_s +
+           sqrt(fit->chunk_s2_per_byte * wire_bytes);
+}
+
+/* What the network ports give to one GPU of a node, large messages, one direction. */
+static double port_bytes_per_s_of_gpu(const HardwareSpec *hardware)
+{
+    const NodeSpec *node = &hardware->node;
+    return node->nics * node->nic_bytes_per_s / node->gpus / hardware->fabric.oversubscription;
+}
+
+/* The steps one after the other that a message makes. A ring passes every rank (twice for an
+ * all-reduce): a hop into each other node, and the hops inside nodes. An all-reduce takes a tree
+ * over the nodes where that is shorter. */
+static double latency_across_seconds(const HardwareSpec *hardware, Collective collective,
+                                     const CollectiveFit *fit, double ranks, double per_node)
+{
+    const FabricSpec *fabric = &hardware->fabric;
+    const double nodes = ranks / per_node;
+    if (collective == COLLECTIVE_ALL_TO_ALL)
+        return fabric->ring_hop_s;
+    const double ring_s = wire_multiple[collective] * (nodes - 1) * fabric->ring_hop_s +
+                          fit->per_rank_s * (ranks - nodes);
+    if (collective != COLLECTIVE_ALL_REDUCE || fabric->tree_hop_s <= 0)
+        return ring_s;
+    const double tree_s = log2(nodes) * fabric->tree_hop_s + fit->per_rank_s * (per_node - 1);
+    return fmin(ring_s, tree_s);
+}
+
+/* bus bandwidth = min(B of NVLink, eta * ports * kappa). A ring leaves a node over the ports of all
+ * k members. An all-to-all runs at one member's share of the ports: published ones on 4 nodes reach
+ * 24 and 48 GB/s with one 200 and 400 Gb/s port a GPU. kappa is 1 on a ring; between two nodes each
+ * sends its own half-reduced vector only once, 2 (n - 1) / n times less than on a ring. */
+static double bus_bytes_per_s(const HardwareSpec *hardware, Collective collective,
+                              const CollectiveFit *fit, double ranks, double per_node)
+{
+    const int two_nodes = ranks <= 2 * per_node;
+    const double kappa = collective == COLLECTIVE_ALL_REDUCE && two_nodes
+                             ? collective_wire_factor(collective, ranks)
+                             : 1;
+    const double ports = collective == COLLECTIVE_ALL_TO_ALL ? 1 : per_node;
+    const double network =
+        hardware->fabric.efficiency * ports * port_bytes_per_s_of_gpu(hardware) * kappa;
+    return per_node > 1 ? fmin(network, fit->bytes_per_s) : network;
+}
+
+double collective_seconds(const HardwareSpec *hardware, Collective collective, double bytes,
+                          double ranks, double ranks_per_node)
+{
+    if (ranks <= 1 || bytes <= 0)
+        return 0;
+    const NodeSpec *node = &hardware->node;
+    const CollectiveFit *fit = fit_of(node, collective);
+    const double per_node = fmax(1, fmin(fmin(ranks_per_node, node->gpus), ranks));
+    const double wire_bytes = collective_wire_factor(collective, ranks) * bytes;
+
+    if (per_node >= ranks)
+        return node->eager_launch_s + inside_node_seconds(fit, wire_bytes, ranks);
+    return node->eager_launch_s + hardware->fabric.base_s +
+           latency_across_seconds(hardware, collective, fit, ranks, per_node) +
+           wire_bytes / bus_bytes_per_s(hardware, collective, fit, ranks, per_node) +
+           sqrt(fit->chunk_s2_per_byte * wire_bytes);
+}
+
+double p2p_seconds(const HardwareSpec *hardware, double bytes, int same_node)
+{
+    if (bytes <= 0)
+        return 0;
+    const CollectiveFit *inside = &hardware->node.all_gather;
+    const FabricSpec *fabric = &hardware->fabric;
+    if (same_node)
+        return inside->base_s + bytes / inside->bytes_per_s;
+    return fabric->p2p_latency_s +
+           bytes / (fabric->p2p_efficiency * port_bytes_per_s_of_gpu(hardware));
+}

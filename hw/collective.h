@@ -1,0 +1,31 @@
+/* Time of collectives inside an NVLink domain and across nodes. Form and constants: fits to
+ * published nccl-tests rows. */
+#ifndef HW_COLLECTIVE_H
+#define HW_COLLECTIVE_H
+
+#include "configs/reader/scenario.h"
+
+typedef enum Collective {
+    COLLECTIVE_ALL_REDUCE,
+    COLLECTIVE_ALL_GATHER,
+    COLLECTIVE_REDUCE_SCATTER,
+    COLLECTIVE_ALL_TO_ALL
+} Collective;
+
+/* `bytes` is the message as nccl-tests counts it: the whole vector that every rank ends or starts
+ * with (all-gather: output; reduce-scatter: input; all-to-all: what one rank sends, itself
+ * included). `ranks` members, `ranks_per_node` of them in each NVLink domain. A group that has k of
+ * a node's G GPUs may use k/G of the node's network ports. Wire factor: 2(n-1)/n all-reduce, else
+ * (n-1)/n. The node's eager launch cost is added: a caller whose collectives are captured in a
+ * graph passes hardware with node.eager_launch_s = 0. */
+double collective_seconds(const HardwareSpec *hardware, Collective collective, double bytes,
+                          double ranks, double ranks_per_node);
+
+/* A send between neighbouring pipeline stages on different nodes (or inside one: `same_node`).
+ * Every GPU of a node sends at once, so each has its share of the ports. */
+double p2p_seconds(const HardwareSpec *hardware, double bytes, int same_node);
+
+/* Bytes that one rank puts on the wire for each byte of the message. */
+double collective_wire_factor(Collective collective, double ranks);
+
+#endif

@@ -1,0 +1,156 @@
+/* Matrix products: the best of a table of tiles and k-splits, beside the time to move the operands.
+ *
+ *   t  = launch + (tc^p + tm^p)^(1/p) + quantisation
+ *   tm = bytes of A, B and C / (em * bandwidth)
+ *   tc = min over tiles a x b and splits s of
+ *        waves * (K/s + K0) * 2ab (1 + g (1/a + 1/b - 1/128 - 1/256)) / (ec * peak / SMs)
+ *        + [s > 1] (cs * launch * log2 s + 4 M N s / (em * bandwidth))
+ *   waves = 1 below one full wave, else n + lambda (ceil(n) - n), n = tiles * s / SMs
+ */
+#include "hw/gemm.h"
+
+#include <math.h>
+
+/* Tile shapes and splits that the libraries choose from; not measurements but the model's own grid.
+ */
+static const double tile_rows[] = {16, 32, 64, 128, 256};
+static const double tile_columns[] = {64, 128, 256};
+enum {
+    TILE_ROWS = 5,
+    TILE_COLUMNS = 3,
+    LARGEST_TILE = 128 * 256,
+    MOST_DOUBLINGS = 5,
+    LEAST_K_OF_A_SPLIT = 64
+};
+
+static const double tile_reference = 1.0 / 128 + 1.0 / 256; /* the tile that carries no penalty */
+static const double output_bytes = 2;                       /* bf16, also from fp8 operands */
+static const double partial_sum_bytes = 4;                  /* fp32 */
+
+/* A GPU at one precision, with what all tiles share worked out. */
+typedef struct GemmMachine {
+    const GemmFit *fit;
+    double sm_flops_per_s;
+    double memory_bytes_per_s;
+    double hbm_bytes_per_s;
+    double sms;
+    double operand_bytes;
+} GemmMachine;
+
+static int has_fp8(const GpuSpec *gpu)
+{
+    return gpu->peak_fp8_flops_per_s > 0 && gpu->gemm_fp8.compute_efficiency > 0;
+}
+
+double gpu_peak_flops_per_s(const GpuSpec *gpu, Precision precision)
+{
+    return precision == PRECISION_FP8 && has_fp8(gpu) ? gpu->peak_fp8_flops_per_s
+                                                      : gpu->peak_bf16_flops_per_s;
+}
+
+static GemmMachine machine_at(const GpuSpec *gpu, Precision precision)
+{
+    const int fp8 = precision == PRECISION_FP8 && has_fp8(gpu);
+    const GemmFit *fit = fp8 ? &gpu->gemm_fp8 : &gpu->gemm_bf16;
+    return (GemmMachine){
+        .fit = fit,
+        .sm_flops_per_s = fit->compute_efficiency * gpu_peak_flops_per_s(gpu, precision) / gpu->sms,
+        .memory_bytes_per_s = fit->memory_efficiency * gpu->memory_bytes_per_s,
+        .hbm_bytes_per_s = gpu->memory_bytes_per_s,
+        .sms = gpu->sms,
+        .operand_bytes = fp8 ? 1 : 2,
+    };
+}
+
+static double waves(double rounds, double wave_quantisation)
+{
+    if (rounds <= 1)
+        return 1;
+    return rounds + wave_quantisation * (ceil(rounds) - rounds);
+}
+
+/* Seconds of the arithmetic. row_tiles[i]: tiles of tile_rows[i] rows that cover all rows (of each
+ * expert, summed); `outputs`: elements of C. */
+static double compute_seconds(const GemmMachine *machine, const double row_tiles[TILE_ROWS],
+                              double n, double k, double outputs)
+{
+    const GemmFit *fit = machine->fit;
+    const double partial_s = partial_sum_bytes * outputs / machine->memory_bytes_per_s;
+    double best = HUGE_VAL;
+    for (size_t column = 0; column < TILE_COLUMNS; column++) {
+        const double columns = tile_columns[column];
+        const double column_tiles = ceil(n / columns);
+        for (size_t row = 0; row < TILE_ROWS; row++) {
+            const double rows = tile_rows[row];
+            if (rows * columns > LARGEST_TILE)
+                continue;
+            const double penalty =
+                1 + fit->tile_penalty * (1 / rows + 1 / columns - tile_reference);
+            const double s_per_k = 2 * rows * columns * penalty / machine->sm_flops_per_s;
+            const double rounds = row_tiles[row] * column_tiles / machine->sms;
+            double split = 1;
+            for (int doublings = 0; doublings <= MOST_DOUBLINGS; doublings++, split *= 2) {
+                if (split > 1 && k / split < LEAST_K_OF_A_SPLIT)
+                    break;
+                double seconds = waves(rounds * split, fit->wave_quantisation) *
+                                 (k / split + fit->k_overhead) * s_per_k;
+                if (split > 1)
+                    seconds += fit->split_k_cost * fit->launch_s * doublings + partial_s * split;
+                best = fmin(best, seconds);
+                /* Past one full wave a further split only adds work. */
+                if (rounds * split > 1)
+                    break;
+            }
+        }
+    }
+    return best;
+}
+
+/* `rows` of A and C in all, `matrices` different B that are read. */
+static double product_seconds(const GemmMachine *machine, const double row_tiles[TILE_ROWS],
+                              double rows, double matrices, double n, double k)
+{
+    const GemmFit *fit = machine->fit;
+    const double bytes =
+        machine->operand_bytes * (rows * k + matrices * k * n) + output_bytes * rows * n;
+    const double memory_s = bytes / machine->memory_bytes_per_s;
+    const double compute_s = compute_seconds(machine, row_tiles, n, k, rows * n);
+    const double quantise_s = fit->quantise_cost * rows * k / machine->hbm_bytes_per_s;
+
+    /* The p-norm of two, with the larger taken out so that nothing overflows. */
+    const double larger = fmax(compute_s, memory_s);
+    const double ratio = fmin(compute_s, memory_s) / larger;
+    const double p = fit->overlap_exponent;
+    return fit->launch_s + larger * pow(1 + pow(ratio, p), 1 / p) + quantise_s;
+}
+
+double gpu_gemm_seconds(const GpuSpec *gpu, Precision precision, double m, double n, double k)
+{
+    return gpu_grouped_gemm_seconds(gpu, precision, &m, 1, n, k);
+}
+
+double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const double *rows,
+                                size_t experts, double n, double k)
+{
+    double row_tiles[TILE_ROWS] = {0};
+    double all_rows = 0, touched = 0;
+    for (size_t expert = 0; expert < experts; expert++) {
+        if (!(rows[expert] > 0))
+            continue;
+        touched++;
+        all_rows += rows[expert];
+        for (size_t i = 0; i < TILE_ROWS; i++)
+            row_tiles[i] += ceil(rows[expert] / tile_rows[i]);
+    }
+    if (touched == 0 || n <= 0 || k <= 0)
+        return 0;
+    const GemmMachine machine = machine_at(gpu, precision);
+    return product_seconds(&machine, row_tiles, all_rows, touched, n, k);
+}
+
+double gpu_memory_bound_seconds(const GpuSpec *gpu, double bytes)
+{
+    if (bytes <= 0)
+        return 0;
+    return gpu->elementwise_launch_s + bytes / (gpu->stream_efficiency * gpu->memory_bytes_per_s);
+}

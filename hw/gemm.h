@@ -1,0 +1,22 @@
+/* Time of matrix products on one GPU. Form and constants: fits to published kernel timings, see
+ * configs/hw and the table in README.md. */
+#ifndef HW_GEMM_H
+#define HW_GEMM_H
+
+#include "configs/reader/scenario.h"
+
+/* Seconds of C[m,n] = A[m,k] B[k,n] in `precision`. bf16 serves fp16; fp8 on a GPU without it takes
+ * bf16. */
+double gpu_gemm_seconds(const GpuSpec *gpu, Precision precision, double m, double n, double k);
+
+/* A grouped product: for each e < experts C_e[rows_e, n] = A_e[rows_e, k] B_e[k, n] in one launch.
+ * Rows are padded to tiles expert by expert; experts with no rows cost nothing. */
+double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const double *rows,
+                                size_t experts, double n, double k);
+
+double gpu_peak_flops_per_s(const GpuSpec *gpu, Precision precision);
+
+/* Operators that only move bytes (norms, activations, residuals, router, permutation). */
+double gpu_memory_bound_seconds(const GpuSpec *gpu, double bytes);
+
+#endif

@@ -1,0 +1,264 @@
+#include "models/operators.h"
+
+#include "models/architecture.h"
+
+#include <math.h>
+
+/* Activations and their collectives travel in 16 bits, whatever the precision of the products. */
+static const double activation_bytes = 2;
+static const double accumulator_bytes = 4; /* router and logits are reduced in fp32 */
+
+/* What every operator of a layer needs to know about the plan. */
+typedef struct Cut {
+    double d;
+    double tokens;       /* of one microbatch */
+    double local_tokens; /* that norms and residuals of one rank touch: sequence parallelism cuts
+                            them */
+    double tensor;
+    int sequence_parallel;
+} Cut;
+
+static Cut cut_of(const Scenario *scenario)
+{
+    const TrainingSpec *training = &scenario->training;
+    Cut cut = {.d = scenario->model.d_model,
+               .tokens = training->sequence_length * training->parallel.micro_batch,
+               .tensor = training->parallel.tensor,
+               .sequence_parallel = training->parallel.sequence_parallel != 0};
+    cut.local_tokens = cut.sequence_parallel ? cut.tokens / cut.tensor : cut.tokens;
+    return cut;
+}
+
+static void add(OperatorList *list, Operator operator)
+{
+    if (list->count < MAX_LAYER_OPERATORS)
+        list->operators[list->count++] = operator;
+}
+
+static void add_memory(OperatorList *list, const char *name, double bytes)
+{
+    add(list, (Operator){.name = name, .kind = OPERATOR_MEMORY, .bytes = bytes});
+}
+
+static void add_gemm(OperatorList *list, const char *name, double m, double n, double k)
+{
+    add(list, (Operator){.name = name,
+                         .kind = OPERATOR_GEMM,
+                         .m = m,
+                         .n = n,
+                         .k = k,
+                         .groups = 1,
+                         .flops = 2 * m * n * k,
+                         .backward_twice = 1});
+}
+
+static void add_grouped(OperatorList *list, const char *name, double groups, double m, double n,
+                        double k)
+{
+    add(list, (Operator){.name = name,
+                         .kind = OPERATOR_GROUPED_GEMM,
+                         .m = m,
+                         .n = n,
+                         .k = k,
+                         .groups = groups,
+                         .flops = 2 * m * n * k,
+                         .backward_twice = 1});
+}
+
+static void add_collective(OperatorList *list, const char *name, OperatorKind kind, double bytes)
+{
+    add(list, (Operator){.name = name, .kind = kind, .bytes = bytes});
+}
+
+/* Before a column-parallel product every rank needs the activations of all tokens. Sequence
+ * parallelism gathers them (Korthikanti et al. 2022, figure 5); without it they are there already.
+ */
+static void add_gather(OperatorList *list, const Cut *cut, const char *name, double rows)
+{
+    if (cut->tensor > 1 && cut->sequence_parallel)
+        add_collective(list, name, OPERATOR_ALL_GATHER, rows * cut->d * activation_bytes);
+}
+
+/* After a row-parallel product every rank holds a partial sum. */
+static void add_reduce(OperatorList *list, const Cut *cut, const char *name, double rows)
+{
+    if (cut->tensor > 1)
+        add_collective(list, name,
+                       cut->sequence_parallel ? OPERATOR_REDUCE_SCATTER : OPERATOR_ALL_REDUCE,
+                       rows * cut->d * activation_bytes);
+}
+
+/* Read and write once. */
+static void add_norm(OperatorList *list, const Cut *cut, const char *name)
+{
+    add_memory(list, name, 2 * cut->local_tokens * cut->d * activation_bytes);
+}
+
+/* Two operands in, one out. */
+static void add_residual(OperatorList *list, const Cut *cut, const char *name)
+{
+    add_memory(list, name, 3 * cut->local_tokens * cut->d * activation_bytes);
+}
+
+/* Plain: hidden read and written. Gated: gate and up read, product written. */
+static void add_activation(OperatorList *list, const ModelSpec *model, const char *name,
+                           double rows, double width)
+{
+    add_memory(list, name, (model->gated_mlp ? 3 : 2) * rows * width * activation_bytes);
+}
+
+static void add_attention_block(OperatorList *list, const Scenario *scenario, const Cut *cut)
+{
+    const ModelSpec *model = &scenario->model;
+    const TrainingSpec *training = &scenario->training;
+    const double heads = model->heads / cut->tensor;
+    const double query_width = heads * model->head_dim;
+    const double kv_width = model_kv_heads_on_rank(model, cut->tensor) * model->head_dim;
+    const double sequences = training->parallel.micro_batch;
+    const double length = training->sequence_length;
+
+    add_norm(list, cut, "attention norm");
+    add_gather(list, cut, "attention all-gather", cut->tokens);
+    add_gemm(list, "qkv", cut->tokens, query_width + 2 * kv_width, cut->d);
+    /* Causal QK^T and PV: half of 2 products of 2 s^2 FLOPs for each query channel. */
+    add(list, (Operator){.name = "attention",
+                         .kind = OPERATOR_ATTENTION,
+                         .m = sequences,
+                         .n = length,
+                         .k = heads,
+                         .flops = 2 * sequences * length * length * query_width});
+    add_gemm(list, "attention output", cut->tokens, cut->d, query_width);
+    add_reduce(list, cut, "attention reduce", cut->tokens);
+    add_residual(list, cut, "attention residual");
+}
+
+/* One MLP of `width` hidden channels (all ranks together) that every token passes. */
+static void add_dense_mlp(OperatorList *list, const ModelSpec *model, const Cut *cut,
+                          const char *const names[3], double width)
+{
+    const double local = width / cut->tensor;
+    add_gemm(list, names[0], cut->tokens, (model->gated_mlp ? 2 : 1) * local, cut->d);
+    add_activation(list, model, names[1], cut->tokens, local);
+    add_gemm(list, names[2], cut->tokens, cut->d, local);
+}
+
+static void add_expert_products(OperatorList *list, const ModelSpec *model, const Cut *cut,
+                                double groups, double rows)
+{
+    const double local = model->d_ff / cut->tensor;
+    add_grouped(list, "expert up", groups, rows, (model->gated_mlp ? 2 : 1) * local, cut->d);
+    add_activation(list, model, "expert activation", rows, local);
+    add_grouped(list, "expert down", groups, rows, cut->d, local);
+}
+
+/* Copies of the chosen tokens in expert order, and back, weighted: k rows and one row a token. */
+static void add_permute(OperatorList *list, const Cut *cut, const char *name, double tokens,
+                        double copies)
+{
+    add_memory(list, name, (1 + copies) * tokens * cut->d * activation_bytes);
+}
+
+/* Every rank holds a slice of all experts; tokens are gathered, permuted locally, reduced. */
+static void add_sliced_experts(OperatorList *list, const ModelSpec *model, const Cut *cut)
+{
+    const double copies = model->experts_per_token;
+    add_gather(list, cut, "expert all-gather", cut->tokens);
+    add_permute(list, cut, "expert permute", cut->tokens, copies);
+    add_expert_products(list, model, cut, model->experts, cut->tokens * copies);
+    add_permute(list, cut, "expert combine", cut->tokens, copies);
+}
+
+/* Experts spread over the expert-parallel group (a slice of each over the tensor ranks): every rank
+ * sends its own tokens' copies to the ranks of their experts, and balanced loads bring as many
+ * back. */
+static void add_spread_experts(OperatorList *list, const Scenario *scenario, const Cut *cut)
+{
+    const ModelSpec *model = &scenario->model;
+    const double copies = model->experts_per_token;
+    const double rows = cut->tokens * copies;
+    const double sent_bytes = cut->local_tokens * copies * cut->d * activation_bytes;
+    add_permute(list, cut, "expert permute", cut->local_tokens, copies);
+    add_collective(list, "expert dispatch", OPERATOR_ALL_TO_ALL, sent_bytes);
+    add_gather(list, cut, "expert all-gather", rows);
+    add_expert_products(list, model, cut, model->experts / scenario->training.parallel.expert,
+                        rows);
+    add_reduce(list, cut, "expert reduce", rows);
+    add_collective(list, "expert return", OPERATOR_ALL_TO_ALL, sent_bytes);
+    add_permute(list, cut, "expert combine", cut->local_tokens, copies);
+}
+
+static void add_moe_block(OperatorList *list, const Scenario *scenario, const Cut *cut)
+{
+    static const char *const shared_names[3] = {"shared expert up", "shared expert activation",
+                                                "shared expert down"};
+    const ModelSpec *model = &scenario->model;
+    const double shared_width = model->shared_experts * model->d_ff;
+    const int sliced = scenario->training.parallel.expert <= 1;
+
+    /* The router reads every token and writes one score an expert; its product is too thin to
+     * matter. */
+    add_memory(list, "router",
+               cut->local_tokens *
+                   (cut->d * activation_bytes + model->experts * accumulator_bytes));
+    if (sliced)
+        add_sliced_experts(list, model, cut);
+    else
+        add_spread_experts(list, scenario, cut);
+
+    if (shared_width > 0) {
+        if (!sliced)
+            add_gather(list, cut, "shared expert all-gather", cut->tokens);
+        add_dense_mlp(list, model, cut, shared_names, shared_width);
+    }
+    if (sliced || shared_width > 0)
+        add_reduce(list, cut, "mlp reduce", cut->tokens);
+}
+
+static void add_mlp_block(OperatorList *list, const Scenario *scenario, const Cut *cut)
+{
+    static const char *const names[3] = {"mlp up", "mlp activation", "mlp down"};
+    const ModelSpec *model = &scenario->model;
+    add_norm(list, cut, "mlp norm");
+    if (model->experts > 1) {
+        add_moe_block(list, scenario, cut);
+    } else {
+        add_gather(list, cut, "mlp all-gather", cut->tokens);
+        add_dense_mlp(list, model, cut, names, model->d_ff);
+        add_reduce(list, cut, "mlp reduce", cut->tokens);
+    }
+    add_residual(list, cut, "mlp residual");
+}
+
+void operators_layer_forward(const Scenario *scenario, OperatorList *list)
+{
+    const Cut cut = cut_of(scenario);
+    list->count = 0;
+    add_attention_block(list, scenario, &cut);
+    add_mlp_block(list, scenario, &cut);
+}
+
+void operators_embedding(const Scenario *scenario, OperatorList *list)
+{
+    const Cut cut = cut_of(scenario);
+    list->count = 0;
+    /* A row read and written for each token; rows of other ranks' vocabulary come as zeros. */
+    add_memory(list, "embedding", 2 * cut.tokens * cut.d * activation_bytes);
+    add_reduce(list, &cut, "embedding reduce", cut.tokens);
+}
+
+void operators_head(const Scenario *scenario, OperatorList *list)
+{
+    const Cut cut = cut_of(scenario);
+    const double vocabulary = ceil(scenario->model.vocab_size / cut.tensor);
+    list->count = 0;
+    add_norm(list, &cut, "final norm");
+    add_gather(list, &cut, "head all-gather", cut.tokens);
+    add_gemm(list, "logits", cut.tokens, vocabulary, cut.d);
+    /* Logits read, written and read again in fp32 for the maximum, the sum and the gradient. */
+    add_memory(list, "cross entropy",
+               cut.tokens * vocabulary * (activation_bytes + 2 * accumulator_bytes));
+    /* The maximum and the sum of each token over the ranks' vocabularies. */
+    if (cut.tensor > 1)
+        add_collective(list, "cross entropy all-reduce", OPERATOR_ALL_REDUCE,
+                       2 * cut.tokens * accumulator_bytes);
+}

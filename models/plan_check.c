@@ -1,0 +1,231 @@
+#include "models/plan_check.h"
+
+#include "models/memory.h"
+
+#include <math.h>
+
+double plan_microbatches(const TrainingSpec *training)
+{
+    const double one =
+        training->sequence_length * training->parallel.data * training->parallel.micro_batch;
+    return fmax(1, round(training->batch_tokens / one));
+}
+
+double plan_step_tokens(const TrainingSpec *training)
+{
+    return plan_microbatches(training) * training->sequence_length * training->parallel.data *
+           training->parallel.micro_batch;
+}
+
+static int divides(double divisor, double number)
+{
+    return divisor > 0 && fmod(number, divisor) == 0;
+}
+
+/* One rule between two values: `part` must divide `whole`. */
+typedef struct Divisibility {
+    const char *part_key, *whole_key;
+    double part, whole;
+} Divisibility;
+
+static Status check_divisible(const Divisibility *rules, size_t count, Error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        const Divisibility *rule = &rules[i];
+        if (divides(rule->part, rule->whole))
+            continue;
+        error_set(error, STATUS_INVALID, "%s = %g does not divide %s = %g", rule->part_key,
+                  rule->part, rule->whole_key, rule->whole);
+        error_hint(error, "choose %s among the divisors of %g", rule->part_key, rule->whole);
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}
+
+static Status check_whole_numbers(const Scenario *scenario, Error *error)
+{
+    const ModelSpec *model = &scenario->model;
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    const ServingSpec *serving = &scenario->serving;
+    const int training = scenario->kind == SCENARIO_TRAINING;
+    const struct {
+        const char *key;
+        double value;
+        int applies;
+        double least;
+    } counts[] = {
+        {"model.layers", model->layers, 1, 1},
+        {"model.d_model", model->d_model, 1, 1},
+        {"model.d_ff", model->d_ff, 1, 1},
+        {"model.heads", model->heads, 1, 1},
+        {"model.kv_heads", model->kv_heads, 1, 1},
+        {"model.head_dim", model->head_dim, 1, 1},
+        {"model.vocab_size", model->vocab_size, 1, 1},
+        {"model.experts", model->experts, 1, 1},
+        {"model.experts_per_token", model->experts_per_token, model->experts > 1, 1},
+        {"model.shared_experts", model->shared_experts, 1, 0},
+        {"hardware.node.gpus", scenario->hardware.node.gpus, 1, 1},
+        {"training.sequence_length", scenario->training.sequence_length, training, 1},
+        {"training.parallel.tensor", parallel->tensor, training, 1},
+        {"training.parallel.pipeline", parallel->pipeline, training, 1},
+        {"training.parallel.data", parallel->data, training, 1},
+        {"training.parallel.expert", parallel->expert, training, 1},
+        {"training.parallel.zero_stage", parallel->zero_stage, training, 0},
+        {"training.parallel.micro_batch", parallel->micro_batch, training, 1},
+        {"serving.tensor", serving->tensor, !training, 1},
+        {"serving.pipeline", serving->pipeline, !training, 1},
+    };
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        const double value = counts[i].value;
+        if (!counts[i].applies ||
+            (isfinite(value) && value >= counts[i].least && floor(value) == value))
+            continue;
+        return error_set(error, STATUS_INVALID, "%s = %g is not a whole number of at least %g",
+                         counts[i].key, value, counts[i].least);
+    }
+    return STATUS_OK;
+}
+
+static Status check_model(const ModelSpec *model, Error *error)
+{
+    const Divisibility rules[] = {
+        {"model.kv_heads", "model.heads", model->kv_heads, model->heads},
+    };
+    const Status status = check_divisible(rules, sizeof rules / sizeof rules[0], error);
+    if (status != STATUS_OK)
+        return status;
+    if (model->experts > 1 && model->experts_per_token > model->experts)
+        return error_set(error, STATUS_INVALID,
+                         "model.experts_per_token = %g is more than model.experts = %g",
+                         model->experts_per_token, model->experts);
+    return STATUS_OK;
+}
+
+/* What tensor and pipeline ways must agree with, in training and in serving alike. */
+static Status check_split(const Scenario *scenario, const char *tensor_key, double tensor,
+                          const char *pipeline_key, double pipeline, Error *error)
+{
+    const ModelSpec *model = &scenario->model;
+    const double node = scenario->hardware.node.gpus;
+    const Divisibility rules[] = {
+        {tensor_key, "model.heads", tensor, model->heads},
+        {tensor_key, "model.d_ff", tensor, model->d_ff},
+    };
+    const Status status = check_divisible(rules, sizeof rules / sizeof rules[0], error);
+    if (status != STATUS_OK)
+        return status;
+    if (!divides(tensor, model->kv_heads) && !divides(model->kv_heads, tensor))
+        return error_set(error, STATUS_INVALID,
+                         "%s = %g and model.kv_heads = %g: neither divides the other", tensor_key,
+                         tensor, model->kv_heads);
+    if (!divides(tensor, node) && !divides(node, tensor))
+        return error_set(error, STATUS_INVALID,
+                         "%s = %g does not fill whole nodes or whole parts of a node of %g GPUs",
+                         tensor_key, tensor, node);
+    if (pipeline > model->layers)
+        return error_set(error, STATUS_INVALID, "%s = %g is more than model.layers = %g",
+                         pipeline_key, pipeline, model->layers);
+    if (pipeline > MAX_STAGES)
+        return error_set(error, STATUS_INVALID, "%s = %g is more than %d", pipeline_key, pipeline,
+                         MAX_STAGES);
+    return STATUS_OK;
+}
+
+static Status check_expert_ways(const Scenario *scenario, Error *error)
+{
+    const ModelSpec *model = &scenario->model;
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    if (parallel->expert <= 1)
+        return STATUS_OK;
+    const Divisibility rules[] = {
+        {"training.parallel.expert", "model.experts", parallel->expert, model->experts},
+        {"training.parallel.expert", "training.parallel.data", parallel->expert, parallel->data},
+    };
+    const Status status = check_divisible(rules, sizeof rules / sizeof rules[0], error);
+    if (status != STATUS_OK)
+        return status;
+    /* Without it every tensor rank would dispatch the same tokens. */
+    if (parallel->tensor > 1 && !parallel->sequence_parallel) {
+        error_set(error, STATUS_INVALID,
+                  "training.parallel.expert = %g with training.parallel.tensor = %g needs "
+                  "training.parallel.sequence_parallel",
+                  parallel->expert, parallel->tensor);
+        error_hint(error, "set training.parallel.sequence_parallel: true");
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}
+
+static Status check_gpus_and_batch(const Scenario *scenario, Error *error)
+{
+    const TrainingSpec *training = &scenario->training;
+    const ParallelSpec *parallel = &training->parallel;
+    const double product = parallel->tensor * parallel->pipeline * parallel->data;
+    if (scenario->hardware.gpus != product) {
+        error_set(error, STATUS_INVALID,
+                  "hardware.gpus = %.10g is not tensor %g x pipeline %g x data %g = %.10g",
+                  scenario->hardware.gpus, parallel->tensor, parallel->pipeline, parallel->data,
+                  product);
+        const double group = parallel->tensor * parallel->pipeline;
+        const double ways = floor(scenario->hardware.gpus / group);
+        if (ways >= 1)
+            error_hint(error, "training.parallel.data: %.10g uses %.10g GPUs", ways, ways * group);
+        return STATUS_INVALID;
+    }
+
+    /* Every replica works on at least one microbatch; rounding may add up to half of one. */
+    const double one = training->sequence_length * parallel->data * parallel->micro_batch;
+    if (training->batch_tokens < one / 2) {
+        error_set(error, STATUS_INVALID,
+                  "training.batch_tokens = %.10g is less than one microbatch for each of %g "
+                  "replicas (%.10g tokens)",
+                  training->batch_tokens, parallel->data, one);
+        error_hint(error, "fewer data-parallel ways, a smaller micro_batch or a larger batch");
+        return STATUS_INVALID;
+    }
+    if (parallel->sequence_parallel && !divides(parallel->tensor, training->sequence_length))
+        return error_set(error, STATUS_INVALID,
+                         "training.parallel.tensor = %g does not divide "
+                         "training.sequence_length = %g, which sequence parallelism cuts",
+                         parallel->tensor, training->sequence_length);
+    return STATUS_OK;
+}
+
+static Status check_training(const Scenario *scenario, Error *error)
+{
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    Status status = check_split(scenario, "training.parallel.tensor", parallel->tensor,
+                                "training.parallel.pipeline", parallel->pipeline, error);
+    if (status == STATUS_OK)
+        status = check_expert_ways(scenario, error);
+    if (status == STATUS_OK)
+        status = check_gpus_and_batch(scenario, error);
+    return status;
+}
+
+static Status check_serving(const Scenario *scenario, Error *error)
+{
+    const ServingSpec *serving = &scenario->serving;
+    const Status status = check_split(scenario, "serving.tensor", serving->tensor,
+                                      "serving.pipeline", serving->pipeline, error);
+    if (status != STATUS_OK)
+        return status;
+    const double mean_length = serving->prompt_tokens + serving->output_tokens;
+    if (mean_length > serving->context_limit)
+        return error_set(error, STATUS_INVALID,
+                         "serving.prompt_tokens + serving.output_tokens = %g is more than "
+                         "serving.context_limit = %g",
+                         mean_length, serving->context_limit);
+    return STATUS_OK;
+}
+
+Status plan_check(const Scenario *scenario, Error *error)
+{
+    Status status = check_whole_numbers(scenario, error);
+    if (status == STATUS_OK)
+        status = check_model(&scenario->model, error);
+    if (status != STATUS_OK)
+        return status;
+    return scenario->kind == SCENARIO_TRAINING ? check_training(scenario, error)
+                                               : check_serving(scenario, error);
+}

@@ -1,0 +1,23 @@
+/* Blocks that several screens share. */
+#ifndef REPORTS_TERMINAL_PARTS_H
+#define REPORTS_TERMINAL_PARTS_H
+
+#include "reports/losses.h"
+#include "reports/terminal.h"
+
+/* One row of "name, seconds, percent, bar"; `largest` is the share of the longest bar. */
+void terminal_bar(FILE *out, const char *label, const char *amount, double share, double largest);
+
+/* The `limit` largest parts of the nominal step, one line each, largest first. */
+void terminal_step_bars(FILE *out, const TrainForecast *forecast, size_t limit);
+
+/* "moves most with  recompute (+0.81), kernel_overhead (+0.42)": one line. */
+void terminal_drivers(FILE *out, const char *what, const Driver *drivers, size_t count);
+
+/* Runs, seed, the first digits of the scenario's hash and the version: one line. */
+void terminal_provenance(FILE *out, const Provenance *provenance, TerminalStyle style);
+
+/* A summary of a metric as text; "-" when there is none. */
+void terminal_metric(const MetricSet *metrics, const char *name, char *text, size_t text_bytes);
+
+#endif

@@ -1,0 +1,107 @@
+#include "reports/terminal.h"
+
+#include "models/architecture.h"
+#include "reports/ascii.h"
+#include "reports/format.h"
+#include "reports/terminal_parts.h"
+
+#include <string.h>
+
+enum { SHOWN_PARTS = 7, SHOWN_LEDGER = 5 };
+
+static void print_answer(FILE *out, const MetricSet *metrics)
+{
+    static const struct {
+        const char *label, *metric;
+    } rows[] = {
+        {"duration", "run.days"},
+        {"cost", "cost.usd"},
+        {"effective MFU", "run.mfu_effective"},
+        {"effective MFU (6ND)", "run.mfu_effective_6nd"},
+        {"goodput", "run.goodput"},
+        {"failures", "run.failures"},
+        {"energy", "cost.energy_kwh"},
+    };
+    ascii_linef(out, "  %-22s %s", "", "median [p5 .. p95]");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[160];
+        if (metrics_find(metrics, rows[i].metric) == NULL)
+            continue;
+        terminal_metric(metrics, rows[i].metric, text, sizeof text);
+        ascii_linef(out, "  %-22s %s", rows[i].label, text);
+    }
+}
+
+static void print_memory(FILE *out, const MemoryPlan *memory)
+{
+    char need[64], have[64], weights[64], optimizer[64], activations[64];
+    format_quantity(memory->worst.total_bytes, "bytes", need, sizeof need);
+    format_quantity(memory->capacity_bytes, "bytes", have, sizeof have);
+    format_quantity(memory->worst.weights_bytes, "bytes", weights, sizeof weights);
+    format_quantity(memory->worst.optimizer_bytes, "bytes", optimizer, sizeof optimizer);
+    format_quantity(memory->worst.activations_bytes, "bytes", activations, sizeof activations);
+    ascii_linef(out, "memory: stage %zu needs %s of %s per GPU", memory->worst_stage, need, have);
+    ascii_linef(out, "        weights %s, optimizer %s, activations %s", weights, optimizer,
+                activations);
+}
+
+static void print_step(FILE *out, const TrainForecast *forecast)
+{
+    const StepResult *step = &forecast->step;
+    char seconds[64], tokens[64];
+    format_quantity(step->seconds, "s", seconds, sizeof seconds);
+    format_quantity(step->tokens, "tokens", tokens, sizeof tokens);
+    ascii_linef(out, "step: %s for %s, MFU %.1f%%, HFU %.1f%%", seconds, tokens, step->mfu * 100,
+                step->hfu * 100);
+    ascii_linef(out, "      %.0f TFLOP/s per GPU, pipeline idle %.1f%%; where the time goes:",
+                step->tflops_per_gpu, step->bubble_fraction * 100);
+    terminal_step_bars(out, forecast, SHOWN_PARTS);
+}
+
+static void print_lost_hours(FILE *out, const MetricSet *metrics)
+{
+    static const char prefix[] = "run.lost_hours.";
+    char line[LINE_BYTES];
+    int used = snprintf(line, sizeof line, "hours lost:");
+    size_t shown = 0;
+    for (size_t i = 0; i < metrics->count && shown < SHOWN_LEDGER; i++) {
+        const Metric *metric = &metrics->metrics[i];
+        Summary summary;
+        if (strncmp(metric->name, prefix, sizeof prefix - 1) != 0 ||
+            metrics_summary(metric, &summary, NULL) != STATUS_OK || !(summary.mean > 0))
+            continue;
+        if (used > 0 && (size_t)used < sizeof line)
+            used += snprintf(line + used, sizeof line - (size_t)used, "%s %s %.1f h",
+                             shown > 0 ? "," : "", metric->name + sizeof prefix - 1, summary.mean);
+        shown++;
+    }
+    if (shown > 0)
+        ascii_wrap(out, line, 0);
+}
+
+void terminal_train(FILE *out, const Scenario *scenario, const TrainForecast *forecast,
+                    const Provenance *provenance, TerminalStyle style)
+{
+    Driver drivers[MAX_DRIVERS];
+    char title[TITLE_BYTES], gpus[48];
+    size_t driver_count = drivers_find(&forecast->metrics, "run.days", drivers, MAX_DRIVERS);
+    format_count(scenario->hardware.gpus, gpus, sizeof gpus);
+    ascii_copy(scenario->title[0] != '\0' ? scenario->title : scenario->name, title, sizeof title);
+    fputs(style_code(STYLE_STRONG, style.color), out);
+    ascii_line(out, title);
+    fputs(style_code(STYLE_PLAIN, style.color), out);
+    ascii_linef(out, "%s GPUs %s: TP %.0f x PP %.0f x DP %.0f, %zu microbatches", gpus,
+                scenario->hardware.gpu.name, scenario->training.parallel.tensor,
+                scenario->training.parallel.pipeline, scenario->training.parallel.data,
+                forecast->step_input.microbatches);
+    print_answer(out, &forecast->metrics);
+    print_step(out, forecast);
+    print_lost_hours(out, &forecast->metrics);
+    print_memory(out, &forecast->memory);
+    if (forecast->dropped_choices > 0)
+        ascii_linef(out, "left out: %s", forecast->dropped_note);
+    terminal_drivers(out, "duration", drivers, driver_count);
+    terminal_provenance(out, provenance, style);
+    ascii_linef(out, "next: flopcast show %s | flopcast train %s --report --out DIR",
+                provenance->scenario, provenance->scenario);
+}

@@ -1,0 +1,132 @@
+#include "reports/workbook_book.h"
+
+#include "reports/ascii.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+#include <strings.h>
+
+enum { CACHE_THAT_IS_WRONG = 999, MAX_NAME = 255, MAX_SHEET_NAME = 31, CELL_TEXT = 2048 };
+enum { MAX_COLUMN_LETTERS = 3 }; /* columns end at XFD */
+
+/* Letters and then digits with nothing behind: A1 .. XFD1048576, and more than that on the safe
+ * side. */
+static int looks_like_cell(const char *name)
+{
+    size_t letters = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+    size_t digits = strspn(name + letters, "0123456789");
+    return letters >= 1 && letters <= MAX_COLUMN_LETTERS && digits >= 1 &&
+           name[letters + digits] == '\0';
+}
+
+/* R, C, R1, C5, R1C1: the other way to write cells. */
+static int looks_like_row_column(const char *name)
+{
+    const char *at = name;
+    int any = 0;
+    if (*at == 'R' || *at == 'r') {
+        at++;
+        at += strspn(at, "0123456789");
+        any = 1;
+    }
+    if (*at == 'C' || *at == 'c') {
+        at++;
+        at += strspn(at, "0123456789");
+        any = 1;
+    }
+    return any && *at == '\0';
+}
+
+int workbook_name_is_safe(const char *name)
+{
+    if (!isalpha((unsigned char)name[0]) && name[0] != '_')
+        return 0;
+    if (strlen(name) > MAX_NAME)
+        return 0;
+    for (const char *c = name; *c != '\0'; c++)
+        if (!isalnum((unsigned char)*c) && *c != '_' && *c != '.')
+            return 0;
+    return !looks_like_cell(name) && !looks_like_row_column(name) &&
+           strcasecmp(name, "true") != 0 && strcasecmp(name, "false") != 0;
+}
+
+int workbook_sheet_name_is_safe(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 0 && length <= MAX_SHEET_NAME && strpbrk(name, "[]:*?/\\") == NULL &&
+           name[0] != '\'' && name[length - 1] != '\'' && strcasecmp(name, "history") != 0;
+}
+
+static void check(Book *book, lxw_error code)
+{
+    if (code != LXW_NO_ERROR && book->status == STATUS_OK)
+        book->status = error_set(book->error, STATUS_ENVIRONMENT, "cannot build the workbook: %s",
+                                 lxw_strerror(code));
+}
+
+lxw_worksheet *book_sheet(Book *book, const char *name, int landscape_wide)
+{
+    if (book->status != STATUS_OK)
+        return NULL;
+    lxw_worksheet *sheet =
+        workbook_sheet_name_is_safe(name) ? workbook_add_worksheet(book->workbook, name) : NULL;
+    if (sheet == NULL) {
+        book->status = error_set(book->error, STATUS_ENVIRONMENT,
+                                 "cannot add sheet '%s' to the workbook", name);
+        return NULL;
+    }
+    worksheet_gridlines(sheet, LXW_HIDE_ALL_GRIDLINES);
+    if (landscape_wide) {
+        worksheet_set_landscape(sheet);
+        worksheet_fit_to_pages(sheet, 1, 0);
+    }
+    worksheet_set_paper(sheet, 9); /* A4 */
+    return sheet;
+}
+
+void book_define(Book *book, const char *name, const char *sheet, lxw_row_t row, lxw_col_t column)
+{
+    char formula[128];
+    if (book->status != STATUS_OK)
+        return;
+    if (!workbook_name_is_safe(name)) {
+        book->status =
+            error_set(book->error, STATUS_ENVIRONMENT, "'%s' cannot be a name in a workbook", name);
+        return;
+    }
+    snprintf(formula, sizeof formula, "=%s!$%c$%u", sheet, 'A' + column, row + 1);
+    check(book, workbook_define_name(book->workbook, name, formula));
+}
+
+void book_text(Book *book, lxw_worksheet *sheet, lxw_row_t row, lxw_col_t column, const char *text,
+               lxw_format *format)
+{
+    char ascii[CELL_TEXT];
+    if (book->status != STATUS_OK)
+        return;
+    ascii_copy(text, ascii, sizeof ascii);
+    check(book, ascii[0] != '\0' ? worksheet_write_string(sheet, row, column, ascii, format)
+                                 : worksheet_write_blank(sheet, row, column, format));
+}
+
+void book_number(Book *book, lxw_worksheet *sheet, lxw_row_t row, lxw_col_t column, double value,
+                 lxw_format *format)
+{
+    if (book->status != STATUS_OK)
+        return;
+    check(book, isfinite(value) ? worksheet_write_number(sheet, row, column, value, format)
+                                : worksheet_write_blank(sheet, row, column, format));
+}
+
+void book_formula(Book *book, lxw_worksheet *sheet, lxw_row_t row, lxw_col_t column,
+                  const char *formula, double value, lxw_format *format)
+{
+    if (book->status != STATUS_OK)
+        return;
+    double cached = book->wrong_caches ? CACHE_THAT_IS_WRONG : value;
+    if (isfinite(cached))
+        check(book, worksheet_write_formula_num(sheet, row, column, formula, format, cached));
+    else
+        check(book, worksheet_write_blank(sheet, row, column, format));
+}

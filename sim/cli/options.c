@@ -1,0 +1,237 @@
+#include "sim/cli/options.h"
+
+#include "configs/reader/suggest.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIELD(name) offsetof(CommandLine, name)
+
+// clang-format off
+const OptionSpec OPTION_SPECS[] = {
+    {"set", 0, OPTION_SET, "KEY=VALUE", 0, 0, NULL, OPTIONS_INPUT,
+     "override one input (repeatable): training.parallel.pipeline=12, prices.gpu_hour=$2/h"},
+    {"seed", 0, OPTION_SEED, "N", FIELD(seed), UINT64_MAX, NULL, OPTIONS_SIMULATE, "seed of all random streams (default 1)"},
+    {"reps", 'n', OPTION_COUNT, "N", FIELD(reps), 1000000, NULL, OPTIONS_SIMULATE, "Monte Carlo replications (default 1000)"},
+    {"jobs", 'j', OPTION_COUNT, "N", FIELD(jobs), 1024, NULL, OPTIONS_SIMULATE, "threads (default: all processors; results do not depend on it)"},
+    {"detail", 0, OPTION_CHOICE, "LEVEL", FIELD(detail), 0, "folded replicas gpus", OPTIONS_SIMULATE,
+     "step simulated as one replica, all replicas (default) or every GPU"},
+    {"quick", 0, OPTION_FLAG, NULL, FIELD(quick), 0, NULL, OPTIONS_SIMULATE, "100 replications instead of 1000"},
+    {"out", 'o', OPTION_TEXT, "DIR", FIELD(out_directory), 0, NULL, OPTIONS_OUTPUT, "write report, JSON, CSV, workbook and plots to DIR"},
+    {"report", 0, OPTION_FLAG, NULL, FIELD(report), 0, NULL, OPTIONS_OUTPUT, "the same, to out/NAME"},
+    {"db", 0, OPTION_TEXT, "FILE", FIELD(database), 0, NULL, OPTIONS_OUTPUT, "store the run in an SQLite file"},
+    {"canonical", 0, OPTION_FLAG, NULL, FIELD(canonical), 0, NULL, OPTIONS_CANONICAL, "print the canonical form that the hash is taken of"},
+    {"json", 0, OPTION_FLAG, NULL, FIELD(json), 0, NULL, OPTIONS_COMMON, "one JSON document on standard output, nothing else"},
+    {"quiet", 'q', OPTION_FLAG, NULL, FIELD(quiet), 0, NULL, OPTIONS_COMMON, "no progress, no notes"},
+    {"help", 'h', OPTION_FLAG, NULL, FIELD(help), 0, NULL, OPTIONS_COMMON, "this help"},
+};
+// clang-format on
+const size_t OPTION_SPEC_COUNT = sizeof OPTION_SPECS / sizeof OPTION_SPECS[0];
+
+const Verb *verb_find(const char *name)
+{
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        if (strcmp(VERBS[i].name, name) == 0)
+            return &VERBS[i];
+    return NULL;
+}
+
+static Status unknown_verb(const char *name, Error *error)
+{
+    Suggestion nearest = {.word = name};
+    for (size_t i = 0; i < VERB_COUNT; i++)
+        suggest_offer(&nearest, VERBS[i].name);
+    error_set(error, STATUS_USAGE, "unknown command '%.60s'", name);
+    if (nearest.best != NULL)
+        error_hint(error, "did you mean '%s'?", nearest.best);
+    else
+        error_hint(error, "'flopcast help' lists the commands");
+    return STATUS_USAGE;
+}
+
+static const OptionSpec *find_option(const Verb *verb, const char *name, size_t length)
+{
+    for (size_t i = 0; i < OPTION_SPEC_COUNT; i++) {
+        const OptionSpec *spec = &OPTION_SPECS[i];
+        if ((spec->group & verb->options) != 0 && strlen(spec->name) == length &&
+            strncmp(spec->name, name, length) == 0)
+            return spec;
+    }
+    return NULL;
+}
+
+static const OptionSpec *find_letter(const Verb *verb, char letter)
+{
+    for (size_t i = 0; i < OPTION_SPEC_COUNT; i++)
+        if ((OPTION_SPECS[i].group & verb->options) != 0 && OPTION_SPECS[i].letter == letter)
+            return &OPTION_SPECS[i];
+    return NULL;
+}
+
+static Status unknown_option(const Verb *verb, const char *text, size_t length, Error *error)
+{
+    char word[64];
+    snprintf(word, sizeof word, "%.*s", (int)(length < 60 ? length : 60), text);
+    Suggestion nearest = {.word = word};
+    for (size_t i = 0; i < OPTION_SPEC_COUNT; i++)
+        if ((OPTION_SPECS[i].group & verb->options) != 0)
+            suggest_offer(&nearest, OPTION_SPECS[i].name);
+    error_set(error, STATUS_USAGE, "'%s' has no option '--%s'", verb->name, word);
+    if (nearest.best != NULL)
+        error_hint(error, "did you mean '--%s'?", nearest.best);
+    else
+        error_hint(error, "'flopcast help %s' lists its options", verb->name);
+    return STATUS_USAGE;
+}
+
+/* A whole number: digits only, no sign, no blanks, no trailing text. */
+static Status parse_whole(const OptionSpec *spec, const char *text, unsigned long long *value,
+                          Error *error)
+{
+    char *end;
+    errno = 0;
+    unsigned long long minimum = spec->kind == OPTION_COUNT ? 1 : 0;
+    *value = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno == ERANGE ||
+        *value > spec->maximum || *value < minimum) {
+        error_set(error, STATUS_USAGE, "--%s: '%.60s' is not a whole number that is allowed here",
+                  spec->name, text);
+        error_hint(error, "%llu to %llu", minimum, spec->maximum);
+        return STATUS_USAGE;
+    }
+    return STATUS_OK;
+}
+
+static Status parse_choice(const OptionSpec *spec, const char *text, int *value, Error *error)
+{
+    int index = 0;
+    for (const char *at = spec->choices; *at != '\0'; index++) {
+        size_t length = strcspn(at, " ");
+        if (strlen(text) == length && strncmp(at, text, length) == 0) {
+            *value = index;
+            return STATUS_OK;
+        }
+        at += length;
+        at += *at == ' ';
+    }
+    error_set(error, STATUS_USAGE, "--%s: '%.60s' is not a choice", spec->name, text);
+    error_hint(error, "one of: %s", spec->choices);
+    return STATUS_USAGE;
+}
+
+static Status apply_option(const OptionSpec *spec, const char *value, CommandLine *line,
+                           Error *error)
+{
+    void *field = (char *)line + spec->offset;
+    unsigned long long whole = 0;
+    Status status = STATUS_OK;
+    switch (spec->kind) {
+    case OPTION_FLAG:
+        *(int *)field = 1;
+        break;
+    case OPTION_TEXT:
+        if (value[0] == '\0')
+            return error_set(error, STATUS_USAGE, "--%s needs a %s that is not empty", spec->name,
+                             spec->argument);
+        *(const char **)field = value;
+        break;
+    case OPTION_COUNT:
+        status = parse_whole(spec, value, &whole, error);
+        *(size_t *)field = (size_t)whole;
+        break;
+    case OPTION_SEED:
+        status = parse_whole(spec, value, &whole, error);
+        *(unsigned long long *)field = whole;
+        break;
+    case OPTION_SET:
+        if (strchr(value, '=') == NULL || value[0] == '=') {
+            error_set(error, STATUS_USAGE, "--set: '%.80s' is not KEY=VALUE", value);
+            error_hint(error, "for example --set reliability.interval=20min");
+            return STATUS_USAGE;
+        }
+        if (line->set_count == MAX_SETS)
+            return error_set(error, STATUS_USAGE, "--set can be given %d times at most", MAX_SETS);
+        line->sets[line->set_count++] = value;
+        break;
+    case OPTION_CHOICE: {
+        int choice = 0;
+        status = parse_choice(spec, value, &choice, error);
+        if (status == STATUS_OK)
+            *(SimulationDetail *)field = (SimulationDetail)choice;
+        break;
+    }
+    }
+    return status;
+}
+
+Status command_line_parse(int argc, char *const *argv, CommandLine *line, Error *error)
+{
+    memset(line, 0, sizeof *line);
+    line->seed = 1;
+    line->detail = DETAIL_REPLICAS;
+    if (argc < 2)
+        return error_set(error, STATUS_USAGE, "no command given");
+    line->verb = verb_find(argv[1]);
+    if (line->verb == NULL)
+        return unknown_verb(argv[1], error);
+
+    int only_operands = 0;
+    for (int i = 2; i < argc; i++) {
+        const char *word = argv[i];
+        const OptionSpec *spec;
+        const char *value = NULL;
+        if (only_operands || word[0] != '-' || word[1] == '\0') {
+            if (line->operand_count == MAX_OPERANDS)
+                return error_set(error, STATUS_USAGE, "too many operands (at most %d)",
+                                 MAX_OPERANDS);
+            line->operands[line->operand_count++] = word;
+            continue;
+        }
+        if (strcmp(word, "--") == 0) {
+            only_operands = 1;
+            continue;
+        }
+        if (word[1] == '-') {
+            size_t length = strcspn(word + 2, "=");
+            spec = find_option(line->verb, word + 2, length);
+            if (spec == NULL)
+                return unknown_option(line->verb, word + 2, length, error);
+            if (word[2 + length] == '=')
+                value = word + 2 + length + 1;
+        } else {
+            spec = find_letter(line->verb, word[1]);
+            if (spec == NULL)
+                return unknown_option(line->verb, word + 1, strlen(word + 1), error);
+            if (word[2] != '\0')
+                value = word + 2;
+        }
+        if (spec->kind == OPTION_FLAG && value != NULL)
+            return error_set(error, STATUS_USAGE, "--%s takes no value", spec->name);
+        if (spec->kind != OPTION_FLAG && value == NULL) {
+            if (i + 1 >= argc)
+                return error_set(error, STATUS_USAGE, "--%s needs a value (%s)", spec->name,
+                                 spec->argument);
+            value = argv[++i];
+        }
+        Status status = apply_option(spec, value, line, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    if (line->help)
+        return STATUS_OK;
+    if (line->operand_count < line->verb->minimum_operands) {
+        error_set(error, STATUS_USAGE, "'%s' needs %s", line->verb->name, line->verb->operands);
+        error_hint(error, "for example: %s", line->verb->example);
+        return STATUS_USAGE;
+    }
+    if (line->operand_count > line->verb->maximum_operands)
+        return error_set(error, STATUS_USAGE,
+                         "'%s' takes %zu operand%s at most; '%.60s' is one too many",
+                         line->verb->name, line->verb->maximum_operands,
+                         line->verb->maximum_operands == 1 ? "" : "s",
+                         line->operands[line->verb->maximum_operands]);
+    return STATUS_OK;
+}

@@ -1,0 +1,83 @@
+/* The command line as tables: verbs and options. The parser, --help, the man page, the shell
+ * completion and the tests that hold them together all read these two tables. */
+#ifndef SIM_CLI_OPTIONS_H
+#define SIM_CLI_OPTIONS_H
+
+#include "configs/reader/error.h"
+#include "sim/engine/forecast_options.h"
+
+#include <stddef.h>
+
+enum { MAX_SETS = 64, MAX_OPERANDS = 64 };
+
+typedef struct CommandLine {
+    const struct Verb *verb;
+    size_t operand_count;
+    const char *operands[MAX_OPERANDS];
+    size_t set_count;
+    const char *sets[MAX_SETS];
+    int json, quiet, report, quick, help, canonical;
+    unsigned long long seed;
+    size_t reps; /* 0: the verb's default */
+    size_t jobs; /* 0: all processors */
+    SimulationDetail detail;
+    const char *out_directory; /* NULL: none */
+    const char *database;
+} CommandLine;
+
+struct Session; /* session.h */
+
+typedef struct Verb {
+    const char *name;
+    const char *operands; /* as in the usage line: "SCENARIO" */
+    size_t minimum_operands, maximum_operands;
+    const char *summary;
+    const char *description;
+    const char *example;
+    unsigned options; /* which groups of the option table apply */
+    Status (*run)(struct Session *session);
+} Verb;
+
+/* Groups of options. */
+enum {
+    OPTIONS_COMMON = 1u,    /* --json --quiet --help */
+    OPTIONS_INPUT = 2u,     /* --set */
+    OPTIONS_SIMULATE = 4u,  /* --seed --reps --jobs --detail --quick */
+    OPTIONS_OUTPUT = 8u,    /* --out --report --db */
+    OPTIONS_CANONICAL = 16u /* --canonical */
+};
+
+typedef enum OptionKind {
+    OPTION_FLAG,
+    OPTION_TEXT,
+    OPTION_COUNT,
+    OPTION_SEED,
+    OPTION_SET,
+    OPTION_CHOICE
+} OptionKind;
+
+typedef struct OptionSpec {
+    const char *name; /* without the dashes */
+    char letter;      /* short form, 0: none */
+    OptionKind kind;
+    const char *argument; /* in help: "DIR" */
+    size_t offset;        /* in CommandLine */
+    unsigned long long maximum;
+    const char *choices; /* space-separated, for OPTION_CHOICE */
+    unsigned group;
+    const char *help;
+} OptionSpec;
+
+extern const OptionSpec OPTION_SPECS[];
+extern const size_t OPTION_SPEC_COUNT;
+
+extern const Verb VERBS[]; /* sim/main.c */
+extern const size_t VERB_COUNT;
+
+const Verb *verb_find(const char *name);
+
+/* argv[1] is the verb. STATUS_USAGE with what is wrong, what is allowed and the nearest valid name.
+ */
+Status command_line_parse(int argc, char *const *argv, CommandLine *line, Error *error);
+
+#endif

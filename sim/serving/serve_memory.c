@@ -1,0 +1,187 @@
+#include "models/architecture.h"
+#include "models/memory.h"
+#include "sim/serving/stage_cost.h"
+#include "sim/serving/steady_state.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What one GPU of a stage holds. */
+typedef struct StageShare {
+    double weights_bytes;
+    double kv_bytes_per_token;
+    double parameters; /* of the whole stage, one copy of everything */
+} StageShare;
+
+/* Without sharding by batch a rank needs the keys and values of all KV heads that its query heads
+ * use: with fewer KV heads than ranks (multi-query attention: one) every rank holds a copy. */
+double serve_kv_heads_on_rank(const ServingSpec *serving, const ModelSpec *model)
+{
+    return fmax(1, ceil(model->kv_heads / serving->tensor));
+}
+
+static StageShare stage_share(const Scenario *scenario, const StageLayout *layout, size_t stage)
+{
+    const ModelSpec *model = &scenario->model;
+    const ServingSpec *serving = &scenario->serving;
+    const ModelParameters count = model_parameters(model);
+    const double layers = layout->layers[stage];
+    const double kv_width_rank = serve_kv_heads_on_rank(serving, model) * model->head_dim;
+    const double kv_width = model->kv_heads * model->head_dim;
+    StageShare share;
+
+    /* Cut over tensor ranks: query and output projections, experts. Whole on each rank: its KV
+     * projection, router and norms. */
+    const double kv_projection = 2 * model->d_model * kv_width;
+    const double cut = count.attention_per_layer - kv_projection +
+                       (model->experts + model->shared_experts) * count.expert_per_layer;
+    const double whole = 2 * model->d_model * kv_width_rank + count.other_per_layer;
+
+    /* The input embedding sits on the first stage, the output head on the last. */
+    const double matrix = model->vocab_size * model->d_model;
+    double embedding = 0;
+    if (stage == 0)
+        embedding += matrix;
+    if (stage + 1 == layout->stages && !(layout->stages == 1 && model->tied_embeddings))
+        embedding += matrix;
+
+    share.parameters = layers * (cut + kv_projection + count.other_per_layer) + embedding;
+    share.weights_bytes = precision_bytes(serving->weight_precision) *
+                          (layers * (cut / serving->tensor + whole) + embedding / serving->tensor);
+
+    /* Keys and values of one token in the layers of this stage: 2 * layers * heads * head_dim. */
+    const double heads = serving->kv_sharding == KV_BY_BATCH
+                             ? model->kv_heads / serving->tensor
+                             : serve_kv_heads_on_rank(serving, model);
+    share.kv_bytes_per_token =
+        2 * layers * heads * model->head_dim * precision_bytes(serving->kv_precision);
+    return share;
+}
+
+/* Capacity for KV tokens with the most loaded stage as `worst`; negative when weights do not fit.
+ */
+static double kv_tokens(const Scenario *scenario, double free_bytes, StageShare *worst,
+                        double *largest_stage)
+{
+    StageLayout layout;
+    double least = HUGE_VAL;
+
+    *largest_stage = 0;
+    stage_layout(&scenario->model, (size_t)scenario->serving.pipeline, &layout);
+    for (size_t stage = 0; stage < layout.stages; stage++) {
+        const StageShare share = stage_share(scenario, &layout, stage);
+        const double left = free_bytes - share.weights_bytes;
+        /* A stage without room is ranked by what it lacks, one with room by the tokens that fit. */
+        const double tokens = left < 0 ? left : left / share.kv_bytes_per_token;
+        if (tokens < least) {
+            least = tokens;
+            *worst = share;
+        }
+        *largest_stage = fmax(*largest_stage, share.parameters);
+    }
+    return least;
+}
+
+static int fits_with(const Scenario *scenario)
+{
+    const GpuSpec *gpu = &scenario->hardware.gpu;
+    StageShare worst;
+    double largest;
+    const double free_bytes =
+        gpu->memory_bytes * gpu->memory_usable - scenario->serving.reserved_bytes;
+    return kv_tokens(scenario, free_bytes, &worst, &largest) >= scenario->serving.context_limit;
+}
+
+/* The smallest single change found under which a sequence of full length fits. */
+static void find_remedy(const Scenario *scenario, char *text, size_t text_bytes)
+{
+    Scenario tried = *scenario;
+
+    tried.serving.kv_sharding = KV_BY_BATCH;
+    if (fits_with(&tried)) {
+        snprintf(text, text_bytes, "kv_sharding: by_batch would fit");
+        return;
+    }
+    tried = *scenario;
+    tried.serving.weight_precision = PRECISION_FP8;
+    tried.serving.kv_precision = PRECISION_FP8;
+    if (fits_with(&tried)) {
+        snprintf(text, text_bytes, "fp8 weights and KV would fit");
+        return;
+    }
+    tried = *scenario;
+    const double most = fmin(scenario->model.layers, MAX_STAGES);
+    for (double stages = scenario->serving.pipeline + 1; stages <= most; stages++) {
+        tried.serving.pipeline = stages;
+        if (fits_with(&tried)) {
+            snprintf(text, text_bytes, "%.0f pipeline stages of %.0f GPUs would fit", stages,
+                     scenario->serving.tensor);
+            return;
+        }
+    }
+    snprintf(text, text_bytes, "neither KV by batch, fp8, nor %.0f stages would fit", most);
+}
+
+static void explain(const Scenario *scenario, const StageShare *worst, double free_bytes,
+                    ServeMemory *memory)
+{
+    const ServingSpec *serving = &scenario->serving;
+    const double left = free_bytes - worst->weights_bytes;
+    char remedy[96];
+
+    if (memory->fits) {
+        if (memory->max_sequences < serving->max_batch)
+            snprintf(
+                memory->limit, sizeof memory->limit,
+                "KV memory holds %.0f sequences of %.0f tokens (%.1f for each of %.0f stages; "
+                "%.0f of the mean request), max_batch is %.0f: %.1f GB free on a GPU, %.0f B a "
+                "token",
+                memory->max_sequences, serving->context_limit,
+                memory->max_sequences / serving->pipeline, serving->pipeline,
+                memory->max_sequences_mean, serving->max_batch, left / 1e9,
+                worst->kv_bytes_per_token);
+        return;
+    }
+    find_remedy(scenario, remedy, sizeof remedy);
+    if (left < 0)
+        snprintf(memory->reason, sizeof memory->reason,
+                 "weights need %.1f GB on a GPU of the most loaded stage, %.1f GB of %.1f GB are "
+                 "free after %.1f GB reserved; %s",
+                 worst->weights_bytes / 1e9, free_bytes / 1e9, memory->capacity_bytes / 1e9,
+                 serving->reserved_bytes / 1e9, remedy);
+    else
+        snprintf(memory->reason, sizeof memory->reason,
+                 "one sequence of %.0f tokens needs %.2f GB of keys and values on a GPU, %.2f GB "
+                 "are free (room for %.0f tokens); %s",
+                 serving->context_limit, serving->context_limit * worst->kv_bytes_per_token / 1e9,
+                 left / 1e9, memory->kv_capacity_tokens, remedy);
+}
+
+void serve_memory(const Scenario *scenario, ServeMemory *memory)
+{
+    const GpuSpec *gpu = &scenario->hardware.gpu;
+    const ModelSpec *model = &scenario->model;
+    const ServingSpec *serving = &scenario->serving;
+    const double element = precision_bytes(serving->kv_precision);
+    StageShare worst = {0};
+
+    memset(memory, 0, sizeof *memory);
+    memory->capacity_bytes = gpu->memory_bytes * gpu->memory_usable;
+    memory->reserved_bytes = serving->reserved_bytes;
+    memory->kv_bytes_per_token = model_kv_bytes_per_token(model, element);
+    memory->kv_bytes_per_token_mha = memory->kv_bytes_per_token * model->heads / model->kv_heads;
+
+    const double free_bytes = memory->capacity_bytes - memory->reserved_bytes;
+    const double tokens = kv_tokens(scenario, free_bytes, &worst, &memory->params_per_node);
+    const double mean_length =
+        fmin(serving->prompt_tokens + serving->output_tokens, serving->context_limit);
+
+    memory->weights_bytes = worst.weights_bytes;
+    memory->kv_bytes_per_token_gpu = worst.kv_bytes_per_token;
+    memory->kv_capacity_tokens = fmax(0, floor(tokens));
+    memory->max_sequences = floor(memory->kv_capacity_tokens / serving->context_limit);
+    memory->max_sequences_mean = floor(memory->kv_capacity_tokens / mean_length);
+    memory->fits = memory->max_sequences >= 1;
+    explain(scenario, &worst, free_bytes, memory);
+}

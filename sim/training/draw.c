@@ -1,0 +1,184 @@
+#include "sim/training/draw.h"
+
+#include "models/architecture.h"
+
+#include <math.h>
+
+static const double HOUR_S = 3600.0, DAY_S = 86400.0, KWH_J = 3.6e6;
+
+const ColumnName draw_columns[DRAW_COLUMNS] = {
+    [COLUMN_STEP_SECONDS] = {"step.seconds", "s"},
+    [COLUMN_STEP_MFU] = {"step.mfu", ""},
+    [COLUMN_STEP_MFU_6ND] = {"step.mfu_6nd", ""},
+    [COLUMN_STEP_MFU_BF16_PEAK] = {"step.mfu_bf16_peak", ""},
+    [COLUMN_STEP_HFU] = {"step.hfu", ""},
+    [COLUMN_STEP_TFLOPS] = {"step.tflops_per_gpu", "TFLOP/s"},
+    [COLUMN_STEP_TOKENS_PER_S] = {"step.tokens_per_s_per_gpu", "tokens/s"},
+    [COLUMN_STEP_BUBBLE] = {"step.bubble_fraction", ""},
+    [COLUMN_COMPUTE] = {"step.breakdown_s.compute", "s"},
+    [COLUMN_RECOMPUTE] = {"step.breakdown_s.recompute", "s"},
+    [COLUMN_TENSOR] = {"step.breakdown_s.tensor", "s"},
+    [COLUMN_EXPERT] = {"step.breakdown_s.expert", "s"},
+    [COLUMN_EXPERT_IMBALANCE] = {"step.breakdown_s.expert_imbalance", "s"},
+    [COLUMN_BUBBLE] = {"step.breakdown_s.bubble", "s"},
+    [COLUMN_STAGE_IMBALANCE] = {"step.breakdown_s.stage_imbalance", "s"},
+    [COLUMN_SEND] = {"step.breakdown_s.pipeline_send", "s"},
+    [COLUMN_DATA_PARALLEL] = {"step.breakdown_s.data_parallel", "s"},
+    [COLUMN_OPTIMIZER] = {"step.breakdown_s.optimizer", "s"},
+    [COLUMN_JITTER] = {"step.breakdown_s.jitter", "s"},
+    [COLUMN_RUN_DAYS] = {"run.days", "days"},
+    [COLUMN_RUN_WALL] = {"run.wall_s", "s"},
+    [COLUMN_RUN_GOODPUT] = {"run.goodput", ""},
+    [COLUMN_RUN_MFU] = {"run.mfu_effective", ""},
+    [COLUMN_RUN_MFU_6ND] = {"run.mfu_effective_6nd", ""},
+    [COLUMN_RUN_MFU_BF16_PEAK] = {"run.mfu_effective_bf16_peak", ""},
+    [COLUMN_RUN_STEPS] = {"run.steps", "steps"},
+    [COLUMN_RUN_FAILURES] = {"run.failures", "failures"},
+    [COLUMN_RUN_SAVES] = {"run.saves", "saves"},
+    [COLUMN_RUN_GPU_HOURS] = {"run.gpu_hours", "GPU-hours"},
+    [COLUMN_RUN_FLOPS] = {"run.flops_total", "FLOPs"},
+    [COLUMN_RUN_FLOPS_6ND] = {"run.flops_6nd", "FLOPs"},
+    [COLUMN_RUN_MTBF] = {"run.mtbf_hours", "h"},
+    [COLUMN_RUN_INTERVAL] = {"run.interval_s", "s"},
+    [COLUMN_RUN_INTERVAL_YOUNG] = {"run.interval_young_s", "s"},
+    [COLUMN_RUN_INTERVAL_DALY] = {"run.interval_daly_s", "s"},
+    [COLUMN_RUN_ETTR_CLOSED_FORM] = {"run.ettr_closed_form", ""},
+    [COLUMN_LOST_WORK] = {"run.lost_hours.lost_work", "h"},
+    [COLUMN_LOST_SAVE] = {"run.lost_hours.save", "h"},
+    [COLUMN_LOST_DETECTION] = {"run.lost_hours.detection", "h"},
+    [COLUMN_LOST_REPLACEMENT] = {"run.lost_hours.replacement", "h"},
+    [COLUMN_LOST_RESTART] = {"run.lost_hours.restart", "h"},
+    [COLUMN_COST] = {"cost.usd", "USD"},
+    [COLUMN_COST_GPUS] = {"cost.items_usd.gpus", "USD"},
+    [COLUMN_COST_ENERGY] = {"cost.items_usd.energy", "USD"},
+    [COLUMN_COST_PER_GPU_HOUR] = {"cost.usd_per_gpu_hour", "USD/h"},
+    [COLUMN_ENERGY] = {"cost.energy_kwh", "kWh"},
+    [COLUMN_CO2] = {"cost.co2_kg", "kg"},
+};
+
+Status draw_worker_open(DrawWorker *worker, Error *error)
+{
+    worker->simulator = step_simulator_create(error);
+    worker->engine = worker->simulator != NULL ? engine_create(64, error) : NULL;
+    return worker->engine != NULL ? STATUS_OK : STATUS_ENVIRONMENT;
+}
+
+void draw_worker_close(DrawWorker *worker)
+{
+    step_simulator_destroy(worker->simulator);
+    if (worker->engine != NULL)
+        engine_destroy(worker->engine);
+}
+
+/* The folded step and what the slowest of all replicas adds to it. */
+static double fill_step(const Scenario *drawn, const StepInput *input, const StepResult *folded,
+                        const JitterPenalty *penalty, double *row)
+{
+    const StepBreakdown *b = &folded->breakdown;
+    double jitter_s = jitter_penalty_at(penalty, input->jitter) * (b->compute_s + b->recompute_s);
+    double seconds = folded->seconds + jitter_s;
+    double slower = folded->seconds / seconds;
+    double bf16_peak = input->gpus * drawn->hardware.gpu.peak_bf16_flops_per_s;
+
+    row[COLUMN_STEP_SECONDS] = seconds;
+    row[COLUMN_STEP_MFU] = folded->mfu * slower;
+    row[COLUMN_STEP_MFU_6ND] =
+        model_flops_6nd(&drawn->model) * input->tokens / (seconds * input->peak_flops_per_s);
+    row[COLUMN_STEP_MFU_BF16_PEAK] = input->model_flops / (seconds * bf16_peak);
+    row[COLUMN_STEP_HFU] = folded->hfu * slower;
+    row[COLUMN_STEP_TFLOPS] = folded->tflops_per_gpu * slower;
+    row[COLUMN_STEP_TOKENS_PER_S] = folded->tokens_per_s_per_gpu * slower;
+    row[COLUMN_STEP_BUBBLE] = folded->bubble_fraction;
+    row[COLUMN_COMPUTE] = b->compute_s;
+    row[COLUMN_RECOMPUTE] = b->recompute_s;
+    row[COLUMN_TENSOR] = b->tensor_s;
+    row[COLUMN_EXPERT] = b->expert_s;
+    row[COLUMN_EXPERT_IMBALANCE] = b->expert_imbalance_s;
+    row[COLUMN_BUBBLE] = b->bubble_s;
+    row[COLUMN_STAGE_IMBALANCE] = b->stage_imbalance_s;
+    row[COLUMN_SEND] = b->pipeline_send_s;
+    row[COLUMN_DATA_PARALLEL] = b->data_parallel_s;
+    row[COLUMN_OPTIMIZER] = b->optimizer_s;
+    row[COLUMN_JITTER] = jitter_s;
+    return seconds;
+}
+
+static void fill_run(const Scenario *drawn, const StepInput *input, const RunInput *run,
+                     const RunOutcome *outcome, double *row)
+{
+    const double tokens = drawn->training.tokens;
+    double flops =
+        model_flops_per_token(&drawn->model, drawn->training.sequence_length).training * tokens;
+    double flops_6nd = model_flops_6nd(&drawn->model) * tokens;
+    double bf16_peak = input->gpus * drawn->hardware.gpu.peak_bf16_flops_per_s;
+    double save_never_s = run->useful_s; /* an interval this long or longer is one segment */
+
+    row[COLUMN_RUN_WALL] = outcome->wall_s;
+    row[COLUMN_RUN_DAYS] = outcome->wall_s / DAY_S;
+    row[COLUMN_RUN_GOODPUT] = outcome->goodput;
+    row[COLUMN_RUN_MFU] = flops / (outcome->wall_s * input->peak_flops_per_s);
+    row[COLUMN_RUN_MFU_6ND] = flops_6nd / (outcome->wall_s * input->peak_flops_per_s);
+    row[COLUMN_RUN_MFU_BF16_PEAK] = flops / (outcome->wall_s * bf16_peak);
+    row[COLUMN_RUN_STEPS] = round(run->useful_s / run->step_s);
+    row[COLUMN_RUN_FAILURES] = outcome->failures;
+    row[COLUMN_RUN_SAVES] = outcome->saves;
+    row[COLUMN_RUN_FLOPS] = flops;
+    row[COLUMN_RUN_FLOPS_6ND] = flops_6nd;
+    row[COLUMN_RUN_MTBF] = run->mtbf_s / HOUR_S;
+    row[COLUMN_RUN_INTERVAL] = fmin(run_interval_in_steps(run), save_never_s);
+    row[COLUMN_RUN_INTERVAL_YOUNG] =
+        fmin(run_interval_young(run->mtbf_s, run->save_stall_s), save_never_s);
+    row[COLUMN_RUN_INTERVAL_DALY] =
+        fmin(run_interval_daly(run->mtbf_s, run->save_stall_s), save_never_s);
+    row[COLUMN_RUN_ETTR_CLOSED_FORM] = run_ettr_closed_form(run);
+    row[COLUMN_LOST_WORK] = outcome->ledger.lost_work_s / HOUR_S;
+    row[COLUMN_LOST_SAVE] = outcome->ledger.save_s / HOUR_S;
+    row[COLUMN_LOST_DETECTION] = outcome->ledger.detection_s / HOUR_S;
+    row[COLUMN_LOST_REPLACEMENT] = outcome->ledger.replacement_s / HOUR_S;
+    row[COLUMN_LOST_RESTART] = outcome->ledger.restart_s / HOUR_S;
+}
+
+/* Rent is paid for every GPU of the job from the first to the last second, failures included. */
+static void fill_cost(const Scenario *drawn, const StepInput *input, double wall_s, double *row)
+{
+    const PriceSpec *prices = &drawn->prices;
+    double gpus = fmax(drawn->hardware.gpus, input->gpus);
+    double nodes = ceil(gpus / drawn->hardware.node.gpus);
+    double gpu_hours = gpus * wall_s / HOUR_S;
+    double energy_j = drawn->hardware.node.power_w * nodes * prices->pue * wall_s;
+    double rent_usd = gpu_hours * prices->gpu_hour_usd;
+    double energy_usd = prices->energy_included != 0 ? 0.0 : energy_j * prices->energy_usd_per_j;
+
+    row[COLUMN_RUN_GPU_HOURS] = gpu_hours;
+    row[COLUMN_COST] = rent_usd + energy_usd;
+    row[COLUMN_COST_GPUS] = rent_usd;
+    row[COLUMN_COST_ENERGY] = energy_usd;
+    row[COLUMN_COST_PER_GPU_HOUR] = (rent_usd + energy_usd) / gpu_hours;
+    row[COLUMN_ENERGY] = energy_j / KWH_J;
+    row[COLUMN_CO2] = energy_j * prices->co2_kg_per_j;
+}
+
+Status draw_simulate(DrawWorker *worker, const Scenario *drawn, const JitterPenalty *penalty,
+                     unsigned long long seed, unsigned long long replication, double *row,
+                     Error *error)
+{
+    StepResult folded;
+    RunInput run;
+    RunOutcome outcome;
+    Status status = step_input(drawn, seed, replication, &worker->input, error);
+    if (status == STATUS_OK)
+        status = step_simulate(worker->simulator, &worker->input, DETAIL_FOLDED, seed, replication,
+                               0, &folded, error);
+    if (status != STATUS_OK)
+        return status;
+    double step_s = fill_step(drawn, &worker->input, &folded, penalty, row);
+
+    status = run_input(drawn, step_s, worker->input.tokens, &run, error);
+    if (status == STATUS_OK)
+        status = run_simulate(worker->engine, &run, seed, replication, &outcome, error);
+    if (status != STATUS_OK)
+        return status;
+    fill_run(drawn, &worker->input, &run, &outcome, row);
+    fill_cost(drawn, &worker->input, outcome.wall_s, row);
+    return STATUS_OK;
+}

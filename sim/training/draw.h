@@ -1,0 +1,84 @@
+/* One draw of a training forecast: a step, a run and what they cost, as one row of numbers. Inside
+ * sim/training only. */
+#ifndef SIM_TRAINING_DRAW_H
+#define SIM_TRAINING_DRAW_H
+
+#include "sim/training/jitter_penalty.h"
+#include "sim/training/run.h"
+#include "sim/training/step.h"
+
+typedef enum DrawColumn {
+    COLUMN_STEP_SECONDS,
+    COLUMN_STEP_MFU,
+    COLUMN_STEP_MFU_6ND,
+    COLUMN_STEP_MFU_BF16_PEAK,
+    COLUMN_STEP_HFU,
+    COLUMN_STEP_TFLOPS,
+    COLUMN_STEP_TOKENS_PER_S,
+    COLUMN_STEP_BUBBLE,
+    COLUMN_COMPUTE,
+    COLUMN_RECOMPUTE,
+    COLUMN_TENSOR,
+    COLUMN_EXPERT,
+    COLUMN_EXPERT_IMBALANCE,
+    COLUMN_BUBBLE,
+    COLUMN_STAGE_IMBALANCE,
+    COLUMN_SEND,
+    COLUMN_DATA_PARALLEL,
+    COLUMN_OPTIMIZER,
+    COLUMN_JITTER,
+    COLUMN_RUN_DAYS,
+    COLUMN_RUN_WALL,
+    COLUMN_RUN_GOODPUT,
+    COLUMN_RUN_MFU,
+    COLUMN_RUN_MFU_6ND,
+    COLUMN_RUN_MFU_BF16_PEAK,
+    COLUMN_RUN_STEPS,
+    COLUMN_RUN_FAILURES,
+    COLUMN_RUN_SAVES,
+    COLUMN_RUN_GPU_HOURS,
+    COLUMN_RUN_FLOPS,
+    COLUMN_RUN_FLOPS_6ND,
+    COLUMN_RUN_MTBF,
+    COLUMN_RUN_INTERVAL,
+    COLUMN_RUN_INTERVAL_YOUNG,
+    COLUMN_RUN_INTERVAL_DALY,
+    COLUMN_RUN_ETTR_CLOSED_FORM,
+    COLUMN_LOST_WORK,
+    COLUMN_LOST_SAVE,
+    COLUMN_LOST_DETECTION,
+    COLUMN_LOST_REPLACEMENT,
+    COLUMN_LOST_RESTART,
+    COLUMN_COST,
+    COLUMN_COST_GPUS,
+    COLUMN_COST_ENERGY,
+    COLUMN_COST_PER_GPU_HOUR,
+    COLUMN_ENERGY,
+    COLUMN_CO2,
+    DRAW_COLUMNS
+} DrawColumn;
+
+/* Metric name and unit of each column. */
+typedef struct ColumnName {
+    const char *name, *unit;
+} ColumnName;
+extern const ColumnName draw_columns[DRAW_COLUMNS];
+
+/* What one thread needs for its draws. */
+typedef struct DrawWorker {
+    StepSimulator *simulator;
+    Engine *engine;
+    StepInput input;
+} DrawWorker;
+
+/* `worker` is all zero before; closing is allowed then too. */
+Status draw_worker_open(DrawWorker *worker, Error *error);
+void draw_worker_close(DrawWorker *worker);
+
+/* Simulates `drawn` (nothing uncertain left). `row` gets DRAW_COLUMNS numbers; only the time
+ * between failures may be infinite. */
+Status draw_simulate(DrawWorker *worker, const Scenario *drawn, const JitterPenalty *penalty,
+                     unsigned long long seed, unsigned long long replication, double *row,
+                     Error *error);
+
+#endif

@@ -1,0 +1,263 @@
+#include "sim/training/forecast.h"
+
+#include "configs/reader/sample.h"
+#include "sim/engine/parallel.h"
+#include "sim/engine/random.h"
+#include "sim/training/draw.h"
+#include "sim/training/feasible.h"
+#include "sim/training/nominal.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Draws of a plan that does not fit are repeated; a scenario that needs more than this is refused.
+ */
+enum { MAX_ATTEMPTS = 200 };
+
+/* All draws: shared by the threads, each of which writes only what belongs to its index. */
+typedef struct Sampling {
+    const ForecastOptions *options;
+    const Scenario *scenario; /* without the dropped choices */
+    JitterPenalty penalty;
+    size_t threads;
+    DrawWorker *workers;
+    double *columns;  /* [DRAW_COLUMNS][reps] */
+    double *inputs;   /* [uncertain_count][reps] */
+    double *attempts; /* [reps] */
+    size_t reps;
+    atomic_size_t done;
+} Sampling;
+
+static void sampling_free(Sampling *sampling)
+{
+    for (size_t i = 0; sampling->workers != NULL && i < sampling->threads; i++)
+        draw_worker_close(&sampling->workers[i]);
+    free(sampling->workers);
+    free(sampling->columns);
+    free(sampling->inputs);
+    free(sampling->attempts);
+}
+
+static Status sampling_create(Sampling *sampling, Error *error)
+{
+    size_t reps = sampling->reps, inputs = sampling->scenario->uncertain_count;
+    if (reps > SIZE_MAX / sizeof(double) / (DRAW_COLUMNS + MAX_UNCERTAIN))
+        return error_set(error, STATUS_USAGE, "%zu replications are too many", reps);
+    sampling->threads = parallel_threads(sampling->options->threads);
+    if (sampling->threads > reps)
+        sampling->threads = reps;
+    sampling->workers = calloc(sampling->threads, sizeof *sampling->workers);
+    sampling->columns = calloc(reps * DRAW_COLUMNS, sizeof *sampling->columns);
+    sampling->inputs = calloc(reps * (inputs + 1), sizeof *sampling->inputs);
+    sampling->attempts = calloc(reps, sizeof *sampling->attempts);
+    if (sampling->workers == NULL || sampling->columns == NULL || sampling->inputs == NULL ||
+        sampling->attempts == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu replications", reps);
+    for (size_t i = 0; i < sampling->threads; i++) {
+        Status status = draw_worker_open(&sampling->workers[i], error);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+/* Every input from its own stream. A draw whose plan does not fit is drawn again: what is sampled
+ * is the scenario given that it fits. The first attempt of replication r uses stream number r. */
+static Status draw_scenario(const Sampling *sampling, size_t replication, Scenario *drawn,
+                            double *attempts, Error *error)
+{
+    const Scenario *scenario = sampling->scenario;
+    double uniforms[MAX_UNCERTAIN];
+    MemoryPlan plan = {0};
+    for (uint64_t attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+        for (size_t i = 0; i < scenario->uncertain_count; i++) {
+            RandomStream stream = random_stream(
+                sampling->options->seed, scenario->uncertain[i].path, replication | attempt << 48);
+            uniforms[i] = random_uniform_open(&stream);
+        }
+        scenario_sample(scenario, uniforms, drawn);
+        *attempts = (double)attempt + 1.0;
+        if (plan_fits(drawn, &plan))
+            return STATUS_OK;
+    }
+    error_set(
+        error, STATUS_NO,
+        "%d draws in a row give no plan that fits; the last needs %.1f GB of %.1f GB on stage %zu",
+        MAX_ATTEMPTS, plan.worst.total_bytes / 1e9, plan.capacity_bytes / 1e9,
+        plan.worst_stage + 1);
+    error_hint(error, "narrow the ranges of inputs that use memory");
+    return STATUS_NO;
+}
+
+static Status report_progress(Sampling *sampling, size_t worker, Error *error)
+{
+    const ForecastOptions *options = sampling->options;
+    size_t done = atomic_fetch_add(&sampling->done, 1) + 1;
+    if (worker != 0 || options->progress == NULL)
+        return STATUS_OK;
+    if (options->progress(options->progress_context, done, sampling->reps) == 0)
+        return STATUS_OK;
+    return error_set(error, STATUS_INTERRUPTED, "interrupted after %zu of %zu replications", done,
+                     sampling->reps);
+}
+
+static Status simulate_draw(void *context, size_t index, size_t worker, Error *error)
+{
+    Sampling *sampling = context;
+    const Scenario *scenario = sampling->scenario;
+    Scenario drawn;
+    double row[DRAW_COLUMNS];
+    Status status = draw_scenario(sampling, index, &drawn, &sampling->attempts[index], error);
+    if (status == STATUS_OK)
+        status = draw_simulate(&sampling->workers[worker], &drawn, &sampling->penalty,
+                               sampling->options->seed, index, row, error);
+    if (status != STATUS_OK)
+        return status;
+
+    for (size_t i = 0; i < DRAW_COLUMNS; i++)
+        sampling->columns[i * sampling->reps + index] = row[i];
+    for (size_t i = 0; i < scenario->uncertain_count; i++)
+        sampling->inputs[i * sampling->reps + index] =
+            scenario_field(&drawn, &scenario->uncertain[i]);
+    return report_progress(sampling, worker, error);
+}
+
+/* The largest noise that the draws can be expected to hold, and whether it varies. */
+static double largest_jitter(const Scenario *scenario, const Scenario *midpoint, int *varies)
+{
+    const double far_quantile = 1.0 - 1e-6;
+    double most = midpoint->hardware.gpu.jitter;
+    *varies = 0;
+    for (size_t i = 0; i < scenario->uncertain_count; i++) {
+        const UncertainInput *input = &scenario->uncertain[i];
+        if (input->offset != offsetof(Scenario, hardware.gpu.jitter))
+            continue;
+        *varies = 1;
+        if (input->distribution != DRAW_CHOICE)
+            most = fmax(most, uncertain_draw(input, far_quantile));
+        for (size_t j = 0; input->distribution == DRAW_CHOICE && j < input->choice_count; j++)
+            most = fmax(most, input->choices[j]);
+    }
+    return most;
+}
+
+/* A column that never changes becomes a scalar; one that is not always finite (time between
+ * failures of a job that cannot fail) is left out. */
+static Status set_column(MetricSet *metrics, const char *name, const char *unit,
+                         const double *values, size_t count, Error *error)
+{
+    int constant = 1;
+    for (size_t i = 0; i < count; i++) {
+        if (!isfinite(values[i]))
+            return STATUS_OK;
+        if (values[i] != values[0])
+            constant = 0;
+    }
+    return constant ? metrics_set(metrics, name, unit, values[0], error)
+                    : metrics_set_samples(metrics, name, unit, values, count, error);
+}
+
+static Status collect(const Sampling *sampling, MetricSet *metrics, Error *error)
+{
+    Status status = STATUS_OK;
+    size_t reps = sampling->reps;
+    for (size_t i = 0; status == STATUS_OK && i < DRAW_COLUMNS; i++)
+        status = set_column(metrics, draw_columns[i].name, draw_columns[i].unit,
+                            sampling->columns + i * reps, reps, error);
+    for (size_t i = 0; status == STATUS_OK && i < sampling->scenario->uncertain_count; i++) {
+        char name[METRIC_NAME_BYTES];
+        int length = snprintf(name, sizeof name, "input.%s", sampling->scenario->uncertain[i].path);
+        if (length < 0 || (size_t)length >= sizeof name)
+            return error_set(error, STATUS_INVALID, "the name of an input is too long: %s",
+                             sampling->scenario->uncertain[i].path);
+        status = metrics_set_samples(metrics, name, "", sampling->inputs + i * reps, reps, error);
+    }
+    if (status != STATUS_OK)
+        return status;
+
+    double attempts = 0.0;
+    for (size_t i = 0; i < reps; i++)
+        attempts += sampling->attempts[i];
+    return metrics_set(metrics, "plan.share_of_draws_that_fit", "", (double)reps / attempts, error);
+}
+
+/* The midpoint scenario at the detail asked for: what timelines and breakdowns are drawn from. */
+static Status simulate_midpoint(const Scenario *midpoint, const ForecastOptions *options,
+                                TrainForecast *forecast, Error *error)
+{
+    StepSimulator *simulator = step_simulator_create(error);
+    if (simulator == NULL)
+        return STATUS_ENVIRONMENT;
+    Status status = step_input(midpoint, options->seed, 0, &forecast->step_input, error);
+    if (status == STATUS_OK)
+        status = step_simulate(simulator, &forecast->step_input, options->detail, options->seed, 0,
+                               1, &forecast->step, error);
+    if (status == STATUS_OK)
+        status = run_input(midpoint, forecast->step.seconds, forecast->step_input.tokens,
+                           &forecast->run_input, error);
+    step_simulator_destroy(simulator);
+    return status;
+}
+
+static Status simulate_draws(const Feasible *feasible, const ForecastOptions *options,
+                             TrainForecast *forecast, Error *error)
+{
+    Sampling sampling = {.options = options, .scenario = &feasible->kept, .reps = forecast->reps};
+    atomic_init(&sampling.done, 0);
+    int jitter_varies;
+    double most_jitter = largest_jitter(&feasible->kept, &feasible->midpoint, &jitter_varies);
+    Status status = jitter_penalty_measure(&forecast->step_input, options->detail, options->seed,
+                                           options->threads, most_jitter, jitter_varies,
+                                           &sampling.penalty, error);
+    if (status == STATUS_OK)
+        status = sampling_create(&sampling, error);
+    if (status == STATUS_OK)
+        status = parallel_for(sampling.reps, sampling.threads, simulate_draw, &sampling, error);
+    if (status == STATUS_OK)
+        status = collect(&sampling, &forecast->metrics, error);
+    sampling_free(&sampling);
+    return status;
+}
+
+Status train_forecast(const Scenario *scenario, const ForecastOptions *options,
+                      TrainForecast *forecast, Error *error)
+{
+    memset(forecast, 0, sizeof *forecast);
+    metrics_init(&forecast->metrics);
+    forecast->reps = options->reps > 0 ? options->reps : 1;
+
+    Feasible *feasible = calloc(1, sizeof *feasible);
+    if (feasible == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    Status fits = feasible_choices(scenario, feasible, error);
+    if (fits != STATUS_OK && fits != STATUS_NO) {
+        free(feasible);
+        return fits;
+    }
+    forecast->memory = feasible->memory;
+    forecast->dropped_choices = feasible->dropped;
+    snprintf(forecast->dropped_note, sizeof forecast->dropped_note, "%s", feasible->note);
+
+    Error metrics_error; /* keeps the reason of STATUS_NO */
+    Status status =
+        nominal_metrics(&feasible->midpoint, &forecast->memory, &forecast->metrics, &metrics_error);
+    if (status != STATUS_OK && error != NULL)
+        *error = metrics_error;
+    if (status == STATUS_OK)
+        status = fits;
+    if (status == STATUS_OK)
+        status = simulate_midpoint(&feasible->midpoint, options, forecast, error);
+    if (status == STATUS_OK)
+        status = simulate_draws(feasible, options, forecast, error);
+    free(feasible);
+    return status;
+}
+
+void train_forecast_free(TrainForecast *forecast)
+{
+    step_result_free(&forecast->step);
+    metrics_free(&forecast->metrics);
+}

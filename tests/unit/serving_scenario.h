@@ -1,0 +1,81 @@
+/* Serving scenarios for tests, built by hand so that they do not move when the shipped files do.
+ * The model has the published shape of the leak; the GPU is an A100 80 GB with rounded kernel
+ * constants. */
+#ifndef TESTS_UNIT_SERVING_SCENARIO_H
+#define TESTS_UNIT_SERVING_SCENARIO_H
+
+#include "configs/reader/scenario.h"
+
+#include <string.h>
+
+static inline void serving_scenario(Scenario *scenario)
+{
+    const CollectiveFit collective = {8e-6, 1e-6, 230e9, 1e-16, 0.9};
+
+    memset(scenario, 0, sizeof *scenario);
+    scenario->kind = SCENARIO_SERVING;
+    scenario->model = (ModelSpec){.layers = 120,
+                                  .d_model = 10752,
+                                  .d_ff = 43008,
+                                  .heads = 168,
+                                  .kv_heads = 1,
+                                  .head_dim = 128,
+                                  .vocab_size = 100352,
+                                  .experts = 16,
+                                  .experts_per_token = 2};
+    scenario->hardware = (HardwareSpec){
+        .gpus = 128,
+        .gpu = {.peak_bf16_flops_per_s = 312e12,
+                .memory_bytes = 80e9,
+                .memory_usable = 0.95,
+                .memory_bytes_per_s = 2.039e12,
+                .stream_efficiency = 0.8,
+                .elementwise_launch_s = 3e-6,
+                .sms = 108,
+                .tdp_w = 400,
+                .gemm_bf16 = {.launch_s = 3.4e-6,
+                              .compute_efficiency = 0.83,
+                              .memory_efficiency = 0.7,
+                              .k_overhead = 150,
+                              .tile_penalty = 30,
+                              .split_k_cost = 0.25,
+                              .overlap_exponent = 3.7,
+                              .wave_quantisation = 0.3},
+                .attention_flash2 = {193e12, 484},
+                .decode_launch_s = 11e-6,
+                .decode_memory_efficiency = 0.69,
+                .decode_block_s = 4e-6,
+                .decode_exponent = 4},
+        .node = {.gpus = 8,
+                 .nics = 8,
+                 .nic_bytes_per_s = 25e9,
+                 .power_w = 5000,
+                 .all_reduce = collective,
+                 .all_gather = collective,
+                 .reduce_scatter = collective,
+                 .all_to_all = collective},
+        .fabric = {.efficiency = 0.94,
+                   .ring_hop_s = 14e-6,
+                   .base_s = 8e-6,
+                   .p2p_latency_s = 26e-6,
+                   .p2p_efficiency = 0.95,
+                   .bucket_bytes = 1e9,
+                   .oversubscription = 1},
+    };
+    scenario->prices = (PriceSpec){.gpu_hour_usd = 1, .energy_included = 1, .pue = 1.2};
+    scenario->serving = (ServingSpec){.tensor = 8,
+                                      .pipeline = 16,
+                                      .replicas = 1,
+                                      .context_limit = 8192,
+                                      .prompt_tokens = 1155,
+                                      .output_tokens = 211,
+                                      .length_sigma = 0.8,
+                                      .max_batch = 4096,
+                                      .utilisation = 0.5,
+                                      .reserved_bytes = 4e9,
+                                      .layer_overhead_s = 50e-6,
+                                      .step_overhead_s = 1e-3,
+                                      .prefill_chunk_tokens = 2048};
+}
+
+#endif

@@ -1,0 +1,180 @@
+/* Matrix products: published timings, limits that no product can beat, and the grouped form. */
+#include "tests/unit/shipped.h"
+
+#include "hw/gemm.h"
+
+#include <math.h>
+
+static Precision precision_named(const char *text)
+{
+    return strcmp(text, "fp8") == 0 ? PRECISION_FP8 : PRECISION_BF16;
+}
+
+static void published_timings(void **state)
+{
+    (void)state;
+    struct {
+        const char *gpu, *precision, *source;
+        size_t rows;
+        double bound; /* what the fit claims on its own held-out rows, or the other laboratory's
+                         error */
+        ErrorSummary summary;
+    } groups[] = {
+        {"a100-sxm-80g", "bf16", "aiconfigurator", 250, 0.09, {.name = "A100 bf16"}},
+        {"h100-sxm", "bf16", "aiconfigurator", 250, 0.075, {.name = "H100 bf16"}},
+        {"h100-sxm", "fp8", "aiconfigurator", 250, 0.06, {.name = "H100 fp8"}},
+        {"h200-sxm", "bf16", "aiconfigurator", 120, 0.08, {.name = "H200 bf16"}},
+        {"a100-sxm-80g", "bf16", "vidur", 100, 0.09, {.name = "A100 fp16, other laboratory"}},
+        {"h100-sxm", "bf16", "vidur", 100, 0.13, {.name = "H100 fp16, other laboratory"}},
+    };
+    const size_t group_count = sizeof groups / sizeof groups[0];
+    GpuSpec gpus[sizeof groups / sizeof groups[0]];
+    for (size_t i = 0; i < group_count; i++)
+        gpus[i] = shipped_gpu(groups[i].gpu);
+
+    FILE *file = shipped_measurements("gemm_sample.csv");
+    char line[512];
+    while (fgets(line, sizeof line, file) != NULL) {
+        char gpu[32], precision[16], source[128];
+        double m, n, k, seconds;
+        assert_int_equal(sscanf(line, "%31[^,],%15[^,],%lf,%lf,%lf,%lf,%127[^\n]", gpu, precision,
+                                &m, &n, &k, &seconds, source),
+                         7);
+        for (size_t i = 0; i < group_count; i++)
+            if (strcmp(gpu, groups[i].gpu) == 0 && strcmp(precision, groups[i].precision) == 0 &&
+                strncmp(source, groups[i].source, strlen(groups[i].source)) == 0)
+                summary_add(&groups[i].summary,
+                            gpu_gemm_seconds(&gpus[i], precision_named(precision), m, n, k),
+                            seconds);
+    }
+    fclose(file);
+    for (size_t i = 0; i < group_count; i++)
+        summary_check(&groups[i].summary, groups[i].rows, groups[i].bound);
+}
+
+/* By hand, from the form: one 128 x 256 tile a multiprocessor and nothing else. */
+static void one_full_wave_in_closed_form(void **state)
+{
+    (void)state;
+    GpuSpec gpu = {.peak_bf16_flops_per_s = 100e12,
+                   .memory_bytes_per_s = 1e15,
+                   .sms = 128,
+                   .gemm_bf16 = {.launch_s = 3e-6,
+                                 .compute_efficiency = 0.8,
+                                 .memory_efficiency = 1,
+                                 .k_overhead = 100,
+                                 .split_k_cost = 1,
+                                 .overlap_exponent = 50}};
+    /* 2 x 128 x 256 x (4096 + 100) FLOPs at 100e12 x 0.8 / 128 FLOP/s. */
+    const double tile_s = 2.0 * 128 * 256 * (4096 + 100) / (100e12 * 0.8 / 128);
+    assert_near(gpu_gemm_seconds(&gpu, PRECISION_BF16, 2048, 2048, 4096), 3e-6 + tile_s,
+                1e-9 * tile_s);
+    /* Twice the rows: two waves. One row more: with lambda 1 a third wave, with lambda 0 hardly
+     * more. */
+    assert_near(gpu_gemm_seconds(&gpu, PRECISION_BF16, 4096, 2048, 4096), 3e-6 + 2 * tile_s,
+                1e-9 * tile_s);
+    gpu.gemm_bf16.tile_penalty = 30; /* keeps small tiles from filling the gap */
+    const double persistent = gpu_gemm_seconds(&gpu, PRECISION_BF16, 4097, 2048, 4096);
+    gpu.gemm_bf16.wave_quantisation = 1;
+    assert_true(gpu_gemm_seconds(&gpu, PRECISION_BF16, 4097, 2048, 4096) > persistent);
+
+    /* Without arithmetic to speak of, the time is the bytes'. */
+    gpu.peak_bf16_flops_per_s = 1e21;
+    gpu.memory_bytes_per_s = 1e12;
+    gpu.gemm_bf16.memory_efficiency = 0.5;
+    const double bytes = 2.0 * (8.0 * 4096 + 4096.0 * 4096 + 8.0 * 4096);
+    assert_near(gpu_gemm_seconds(&gpu, PRECISION_BF16, 8, 4096, 4096), 3e-6 + bytes / 0.5e12, 1e-9);
+    /* Quantising A moves bytes of its own at the full rate. */
+    gpu.gemm_bf16.quantise_cost = 10;
+    assert_near(gpu_gemm_seconds(&gpu, PRECISION_BF16, 8, 4096, 4096),
+                3e-6 + bytes / 0.5e12 + 10.0 * 8 * 4096 / 1e12, 1e-9);
+}
+
+/* No product beats the peak or the memory, none gets faster by growing twofold, fp8 helps large
+ * ones. */
+static void limits(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a100-sxm-40g", "a100-sxm-80g", "h100-sxm", "h200-sxm"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const GpuSpec gpu = shipped_gpu(names[i]);
+        for (double m = 1; m <= 32768; m *= 8)
+            for (double n = 64; n <= 65536; n *= 4)
+                for (double k = 64; k <= 65536; k *= 4) {
+                    const double seconds = gpu_gemm_seconds(&gpu, PRECISION_BF16, m, n, k);
+                    assert_true(seconds > 2 * m * n * k / gpu.peak_bf16_flops_per_s);
+                    assert_true(seconds > 2 * (m * k + k * n + m * n) / gpu.memory_bytes_per_s);
+                    assert_true(gpu_gemm_seconds(&gpu, PRECISION_BF16, 2 * m, n, k) >= seconds);
+                    assert_true(gpu_gemm_seconds(&gpu, PRECISION_BF16, m, n, 2 * k) >= seconds);
+                    assert_true(gpu_gemm_seconds(&gpu, PRECISION_BF16, m, 2 * n, k) >= seconds);
+                }
+    }
+    const GpuSpec h100 = shipped_gpu("h100-sxm");
+    const double bf16 = gpu_gemm_seconds(&h100, PRECISION_BF16, 8192, 8192, 8192);
+    const double fp8 = gpu_gemm_seconds(&h100, PRECISION_FP8, 8192, 8192, 8192);
+    assert_true(fp8 < 0.75 * bf16 && fp8 > 0.4 * bf16);
+}
+
+static void precisions(void **state)
+{
+    (void)state;
+    const GpuSpec a100 = shipped_gpu("a100-sxm-80g");
+    const GpuSpec h100 = shipped_gpu("h100-sxm");
+    assert_near(gpu_peak_flops_per_s(&a100, PRECISION_BF16), 312e12, 1);
+    assert_near(gpu_peak_flops_per_s(&a100, PRECISION_FP16), 312e12, 1);
+    assert_near(gpu_peak_flops_per_s(&h100, PRECISION_FP8), 1979e12, 1);
+    /* A GPU without fp8 computes in bf16. */
+    assert_near(gpu_peak_flops_per_s(&a100, PRECISION_FP8), 312e12, 1);
+    assert_near(gpu_gemm_seconds(&a100, PRECISION_FP8, 512, 512, 512),
+                gpu_gemm_seconds(&a100, PRECISION_BF16, 512, 512, 512), 0);
+}
+
+static void grouped(void **state)
+{
+    (void)state;
+    const GpuSpec gpu = shipped_gpu("a100-sxm-80g");
+    const double one[] = {777};
+    assert_near(gpu_grouped_gemm_seconds(&gpu, PRECISION_BF16, one, 1, 5376, 10752),
+                gpu_gemm_seconds(&gpu, PRECISION_BF16, 777, 5376, 10752), 0);
+
+    /* Experts without rows cost nothing, wherever they stand; none at all: no launch. */
+    const double gaps[] = {0, 777, 0, 0};
+    assert_near(gpu_grouped_gemm_seconds(&gpu, PRECISION_BF16, gaps, 4, 5376, 10752),
+                gpu_gemm_seconds(&gpu, PRECISION_BF16, 777, 5376, 10752), 0);
+    assert_near(gpu_grouped_gemm_seconds(&gpu, PRECISION_BF16, gaps, 1, 5376, 10752), 0, 0);
+
+    /* Many rows: as one product of all rows, within the padding of 16 experts. Few rows: the
+     * weights of every touched expert are read. */
+    double even[16], few[16];
+    for (size_t i = 0; i < 16; i++) {
+        even[i] = 1024;
+        few[i] = 1;
+    }
+    const double together = gpu_gemm_seconds(&gpu, PRECISION_BF16, 16384, 5376, 10752);
+    const double apart = gpu_grouped_gemm_seconds(&gpu, PRECISION_BF16, even, 16, 5376, 10752);
+    assert_true(apart >= together && apart < 1.1 * together);
+    const double weights_s = 16 * 2.0 * 5376 * 10752 / gpu.memory_bytes_per_s;
+    assert_true(gpu_grouped_gemm_seconds(&gpu, PRECISION_BF16, few, 16, 5376, 10752) > weights_s);
+}
+
+static void memory_bound(void **state)
+{
+    (void)state;
+    const GpuSpec gpu = {
+        .memory_bytes_per_s = 2e12, .stream_efficiency = 0.5, .elementwise_launch_s = 2e-6};
+    assert_near(gpu_memory_bound_seconds(&gpu, 1e9), 2e-6 + 1e-3, 1e-12);
+    assert_near(gpu_memory_bound_seconds(&gpu, 0), 0, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(published_timings),
+        cmocka_unit_test(one_full_wave_in_closed_form),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(precisions),
+        cmocka_unit_test(grouped),
+        cmocka_unit_test(memory_bound),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

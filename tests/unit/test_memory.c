@@ -1,0 +1,385 @@
+/* Memory of a GPU by stage: formulas of the papers, plans known to fit, and the remedies. */
+#include "tests/unit/shipped.h"
+
+#include "models/architecture.h"
+#include "models/memory.h"
+#include "models/plan_check.h"
+
+#include <math.h>
+
+static Scenario on_a100(ModelSpec model, double tensor, double pipeline, double data)
+{
+    Scenario scenario = {.kind = SCENARIO_TRAINING, .model = model};
+    scenario.hardware = shipped_hardware("a100-80g-hdr");
+    scenario.hardware.gpus = tensor * pipeline * data;
+    scenario.training = (TrainingSpec){.tokens = 1e12,
+                                       .batch_tokens = 2048 * 64,
+                                       .sequence_length = 2048,
+                                       .precision = PRECISION_BF16,
+                                       .gradient_precision = PRECISION_FP32,
+                                       .optimizer_bytes_per_param = 12,
+                                       .attention = ATTENTION_UNFUSED,
+                                       .reserved_bytes = 3e9,
+                                       .parallel = {.tensor = tensor,
+                                                    .pipeline = pipeline,
+                                                    .data = data,
+                                                    .expert = 1,
+                                                    .sequence_parallel = 1,
+                                                    .micro_batch = 1,
+                                                    .schedule = SCHEDULE_1F1B,
+                                                    .recompute = RECOMPUTE_SELECTIVE}};
+    return scenario;
+}
+
+static ModelSpec gpt(double layers, double d_model, double heads)
+{
+    return (ModelSpec){.layers = layers,
+                       .d_model = d_model,
+                       .d_ff = 4 * d_model,
+                       .heads = heads,
+                       .kv_heads = heads,
+                       .head_dim = d_model / heads,
+                       .vocab_size = 51200,
+                       .experts = 1,
+                       .experts_per_token = 1,
+                       .tied_embeddings = 1};
+}
+
+/* The leak's plan: 24,960 GPUs, 60e6 tokens a step. */
+static Scenario leak(void)
+{
+    Scenario scenario = on_a100(shipped_model("gpt4-leak"), 8, 15, 208);
+    scenario.training.batch_tokens = 60e6;
+    scenario.training.sequence_length = 8192;
+    scenario.training.gradient_precision = PRECISION_BF16;
+    scenario.training.attention = ATTENTION_FLASH2;
+    scenario.training.parallel.zero_stage = 1;
+    scenario.training.parallel.recompute = RECOMPUTE_FULL;
+    return scenario;
+}
+
+static void layouts(void **state)
+{
+    (void)state;
+    StageLayout layout;
+    const struct {
+        double layers;
+        size_t stages;
+        unsigned expected[8];
+    } rows[] = {
+        {8, 4, {2, 2, 2, 2}},  {9, 4, {2, 2, 3, 2}}, {10, 4, {2, 3, 3, 2}},
+        {11, 4, {2, 3, 3, 3}}, {7, 2, {3, 4}},       {5, 1, {5}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        stage_layout(&(ModelSpec){.layers = rows[i].layers}, rows[i].stages, &layout);
+        assert_int_equal(layout.stages, rows[i].stages);
+        for (size_t stage = 0; stage < rows[i].stages; stage++)
+            assert_int_equal(layout.layers[stage], rows[i].expected[stage]);
+    }
+    for (size_t stages = 1; stages <= 120; stages++) {
+        stage_layout(&(ModelSpec){.layers = 120}, stages, &layout);
+        unsigned sum = 0, least = 1000, most = 0;
+        for (size_t stage = 0; stage < stages; stage++) {
+            const unsigned layers = layout.layers[stage];
+            sum += layers;
+            least = layers < least ? layers : least;
+            most = layers > most ? layers : most;
+        }
+        assert_int_equal(sum, 120);
+        assert_true(most - least <= 1);
+        assert_int_equal(layout.layers[0], least);
+    }
+}
+
+/* Every parameter is on one stage: tensor ranks x stages hold the model, plus what each rank
+ * copies. */
+static void parameters_add_up(void **state)
+{
+    (void)state;
+    const Scenario scenario = leak();
+    const ModelParameters count = model_parameters(&scenario.model);
+    StageLayout layout;
+    stage_layout(&scenario.model, 15, &layout);
+    double sum = 0;
+    for (size_t stage = 0; stage < 15; stage++)
+        sum += stage_parameters(&scenario, &layout, stage);
+    const double kv = 120 * 2 * 10752.0 * 128;
+    const double copied = 7 * (kv + count.router + count.norms);
+    assert_near(8 * sum, count.total + copied, 1e-6 * count.total);
+    /* 1.83e12 / 120 = 15.25e9 a GPU, and the K and V weights that every rank copies. */
+    assert_near(stage_parameters(&scenario, &layout, 7), 15.28e9, 0.01e9);
+}
+
+/* Korthikanti et al. 2022, equations 2 and 4: s b h (34 / t) and 5 a s^2 b / t more for the scores;
+ * without sequence parallelism s b h (10 + 24 / t). */
+static void activations_of_a_dense_layer(void **state)
+{
+    (void)state;
+    const double s = 2048, b = 2, h = 12288, a = 96, t = 8, layers = 12, in_flight = 4;
+    Scenario scenario = on_a100(gpt(layers * 4, h, a), t, 4, 1);
+    scenario.training.parallel.micro_batch = b;
+    StageLayout layout;
+    stage_layout(&scenario.model, 4, &layout);
+    const double unit = s * b * h * layers * in_flight;
+    const double scores = 5 * a * s * s * b / t;
+
+    scenario.training.attention = ATTENTION_FLASH2;
+    scenario.training.parallel.recompute = RECOMPUTE_NONE;
+    assert_near(stage_memory(&scenario, &layout, 0).activations_bytes, unit * 34 / t, 1);
+    scenario.training.parallel.sequence_parallel = 0;
+    assert_near(stage_memory(&scenario, &layout, 0).activations_bytes, unit * (10 + 24 / t), 1);
+    scenario.training.parallel.sequence_parallel = 1;
+
+    scenario.training.attention = ATTENTION_UNFUSED;
+    assert_near(stage_memory(&scenario, &layout, 0).activations_bytes,
+                unit * 34 / t + scores * layers * in_flight, 1);
+    /* Selective keeps no scores but those of the layer at work; full keeps a layer's input. */
+    scenario.training.parallel.recompute = RECOMPUTE_SELECTIVE;
+    assert_near(stage_memory(&scenario, &layout, 0).activations_bytes, unit * 34 / t + scores, 1);
+    scenario.training.parallel.recompute = RECOMPUTE_FULL;
+    assert_near(stage_memory(&scenario, &layout, 0).activations_bytes,
+                unit * 2 / t + s * b * h * 34 / t + scores, 1);
+
+    /* The last stage keeps one microbatch, and its logits in 16 and 32 bits. */
+    assert_near(stage_memory(&scenario, &layout, 3).activations_bytes,
+                s * b * h * layers * 2 / t + s * b * h * 34 / t + scores + s * b * 51200 / t * 6,
+                1);
+}
+
+static void activations_of_an_moe_layer(void **state)
+{
+    (void)state;
+    Scenario scenario = leak();
+    scenario.training.parallel.recompute = RECOMPUTE_NONE;
+    StageLayout layout;
+    stage_layout(&scenario.model, 15, &layout);
+    /* For one token: inputs and masks 10 d, two experts' copies and outputs 8 d, hidden vectors 2 x
+     * 16 d, Q and attention output 2 x 2 x 2 d: 58 d over 8 ranks; the one K and V head is on each
+     * of them. */
+    const double token = 58 * 10752.0 / 8 + 2 * 2 * 128;
+    assert_near(stage_memory(&scenario, &layout, 0).activations_bytes, token * 8192 * 8 * 15, 1e3);
+}
+
+static void microbatches_in_flight(void **state)
+{
+    (void)state;
+    Scenario scenario = leak();
+    assert_near(plan_microbatches(&scenario.training), 35, 0);
+    assert_near(stage_in_flight(&scenario, 15, 0, 35), 15, 0);
+    assert_near(stage_in_flight(&scenario, 15, 14, 35), 1, 0);
+    assert_near(stage_in_flight(&scenario, 15, 0, 4), 4, 0);
+    scenario.training.parallel.schedule = SCHEDULE_GPIPE;
+    assert_near(stage_in_flight(&scenario, 15, 14, 35), 35, 0);
+}
+
+/* Rajbhandari et al. 2020, figure 1: 7.5e9 parameters on 64 ranks with 12 bytes of optimizer and
+ * 16-bit gradients take 120, 31.4, 16.6 and 1.9 GB. */
+static void zero_stages(void **state)
+{
+    (void)state;
+    ModelSpec model = gpt(48, 3584, 32);
+    Scenario scenario = on_a100(model, 1, 1, 64);
+    scenario.training.gradient_precision = PRECISION_BF16;
+    scenario.training.parallel.sequence_parallel = 0;
+    StageLayout layout;
+    stage_layout(&model, 1, &layout);
+    const double parameters = stage_parameters(&scenario, &layout, 0);
+    const double published[] = {120, 31.4, 16.6, 1.9};
+    for (int stage = 0; stage <= 3; stage++) {
+        scenario.training.parallel.zero_stage = stage;
+        const StageMemory memory = stage_memory(&scenario, &layout, 0);
+        double states = memory.weights_bytes + memory.gradients_bytes + memory.optimizer_bytes;
+        if (stage == 3) /* the two gathered layers are not in that figure */
+            states -= 2 * 2 * model_parameters(&model).total / 48;
+        assert_near(states * 7.5e9 / parameters / 1e9, published[stage], 0.2);
+    }
+}
+
+/* Experts are copied over data / expert ranks only, everything else over all data ranks. */
+static void expert_ways(void **state)
+{
+    (void)state;
+    Scenario scenario = leak();
+    StageLayout layout;
+    stage_layout(&scenario.model, 15, &layout);
+    const double expert_1 = 8 * 16 * 8 * 10752.0 * 10752 / 8;
+    const StageMemory sliced = stage_memory(&scenario, &layout, 7);
+    scenario.training.parallel.expert = 16;
+    const StageMemory spread = stage_memory(&scenario, &layout, 7);
+    const double common = sliced.parameters - expert_1;
+    assert_near(spread.parameters, common + expert_1 / 16, 1);
+    assert_near(spread.optimizer_bytes, 12 * (common / 208 + expert_1 / 16 / 13), 1);
+    assert_near(sliced.optimizer_bytes, 12 * sliced.parameters / 208, 1);
+}
+
+static MemoryPlan plan_of(const Scenario *scenario)
+{
+    MemoryPlan plan;
+    memory_plan(scenario, &plan);
+    return plan;
+}
+
+/* Korthikanti et al. 2022, table 3 and 5: these ran on A100 80 GB. */
+static void published_plans_fit(void **state)
+{
+    (void)state;
+    const struct {
+        double layers, d_model, heads, pipeline, micro_batch;
+    } rows[] = {
+        {48, 6144, 64, 1, 4},
+        {96, 12288, 96, 8, 1},
+        {105, 20480, 128, 35, 1},
+        {128, 25600, 160, 64, 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (int full = 0; full <= 1; full++) {
+            Scenario scenario = on_a100(gpt(rows[i].layers, rows[i].d_model, rows[i].heads), 8,
+                                        rows[i].pipeline, 1);
+            scenario.training.parallel.micro_batch = rows[i].micro_batch;
+            scenario.training.batch_tokens = 2048 * 512;
+            scenario.training.parallel.recompute = full ? RECOMPUTE_FULL : RECOMPUTE_SELECTIVE;
+            const MemoryPlan plan = plan_of(&scenario);
+            print_message("  %g layers x %g, %s: %.1f of %.1f GB\n", rows[i].layers,
+                          rows[i].d_model, full ? "full" : "selective",
+                          plan.worst.total_bytes / 1e9, plan.capacity_bytes / 1e9);
+            assert_true(plan.fits);
+            assert_string_equal(plan.remedy, "");
+        }
+    }
+}
+
+static void leak_fits_only_as_it_must(void **state)
+{
+    (void)state;
+    char text[512];
+    Scenario scenario = leak();
+    MemoryPlan plan = plan_of(&scenario);
+    memory_explain(&plan, text, sizeof text);
+    print_message("  %s\n", text);
+    assert_true(plan.fits);
+    assert_near(plan.worst.weights_bytes, 30.5e9, 0.4e9);
+    assert_near(plan.worst.gradients_bytes, 30.5e9, 0.4e9);
+    assert_near(plan.worst.optimizer_bytes, 0.88e9, 0.02e9);
+
+    /* fp32 gradients: 61 GB. The remedy must really fit, which a second plan shows. */
+    scenario.training.gradient_precision = PRECISION_FP32;
+    plan = plan_of(&scenario);
+    memory_explain(&plan, text, sizeof text);
+    print_message("  %s\n", text);
+    assert_false(plan.fits);
+    assert_non_null(strstr(plan.remedy, "training.gradient_precision: bf16"));
+
+    scenario = leak();
+    scenario.training.parallel.recompute = RECOMPUTE_NONE;
+    plan = plan_of(&scenario);
+    memory_explain(&plan, text, sizeof text);
+    print_message("  %s\n", text);
+    assert_false(plan.fits);
+    assert_int_equal(plan.worst_stage, 0);
+    assert_non_null(strstr(plan.remedy, "training.parallel.recompute: full"));
+
+    /* No single change brings 62 GB of weights and gradients into 40 GB but ZeRO. */
+    scenario = leak();
+    scenario.hardware = shipped_hardware("a100-40g-hdr");
+    plan = plan_of(&scenario);
+    memory_explain(&plan, text, sizeof text);
+    print_message("  %s\n", text);
+    assert_false(plan.fits);
+    assert_non_null(strstr(plan.remedy, "training."));
+
+    /* A machine that nothing fits into says so. */
+    scenario.hardware.gpu.memory_bytes = 1e9;
+    plan = plan_of(&scenario);
+    assert_false(plan.fits);
+    assert_non_null(strstr(plan.remedy, "no one or two changes"));
+}
+
+static void fp8_keeps_two_copies(void **state)
+{
+    (void)state;
+    Scenario scenario = leak();
+    StageLayout layout;
+    stage_layout(&scenario.model, 15, &layout);
+    const double bf16 = stage_memory(&scenario, &layout, 3).weights_bytes;
+    scenario.training.precision = PRECISION_FP8;
+    assert_near(stage_memory(&scenario, &layout, 3).weights_bytes, bf16, 1); /* two of one byte */
+}
+
+/* ---- plan_check ---- */
+
+static void checked_plans(void **state)
+{
+    (void)state;
+    Error error = {0};
+    const Scenario good = leak();
+    if (plan_check(&good, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    assert_near(plan_step_tokens(&good.training), 35 * 208 * 8192.0, 0);
+
+    const struct {
+        size_t offset;
+        double value;
+        const char *named; /* that the message must name */
+    } rows[] = {
+#define FIELD(member, value, named) {offsetof(Scenario, member), value, named}
+        FIELD(hardware.gpus, 25000, "hardware.gpus"),
+        FIELD(training.parallel.tensor, 5, "training.parallel.tensor"),
+        FIELD(training.parallel.pipeline, 121, "training.parallel.pipeline"),
+        FIELD(training.parallel.pipeline, 7.5, "training.parallel.pipeline"),
+        FIELD(training.parallel.expert, 3, "training.parallel.expert"),
+        FIELD(training.parallel.expert, 32, "training.parallel.expert"),
+        FIELD(training.batch_tokens, 8192, "training.batch_tokens"),
+        FIELD(training.parallel.micro_batch, 0, "training.parallel.micro_batch"),
+        FIELD(model.kv_heads, 5, "model.kv_heads"),
+        FIELD(model.experts_per_token, 17, "model.experts_per_token"),
+        FIELD(model.layers, (double)NAN, "model.layers"),
+        FIELD(training.sequence_length, 8191, "training.sequence_length"),
+#undef FIELD
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        Scenario bad = good;
+        memcpy((char *)&bad + rows[i].offset, &rows[i].value, sizeof(double));
+        if (plan_check(&bad, &error) != STATUS_INVALID)
+            fail_msg("%s = %g was accepted", rows[i].named, rows[i].value);
+        if (strstr(error.message, rows[i].named) == NULL)
+            fail_msg("\"%s\" does not name %s", error.message, rows[i].named);
+    }
+}
+
+static void checked_serving(void **state)
+{
+    (void)state;
+    Error error = {0};
+    Scenario scenario = leak();
+    scenario.kind = SCENARIO_SERVING;
+    scenario.serving = (ServingSpec){.tensor = 8,
+                                     .pipeline = 16,
+                                     .replicas = 1,
+                                     .context_limit = 8192,
+                                     .prompt_tokens = 1024,
+                                     .output_tokens = 512};
+    if (plan_check(&scenario, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    scenario.serving.output_tokens = 8000;
+    assert_int_equal(plan_check(&scenario, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "serving.context_limit"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layouts),
+        cmocka_unit_test(parameters_add_up),
+        cmocka_unit_test(activations_of_a_dense_layer),
+        cmocka_unit_test(activations_of_an_moe_layer),
+        cmocka_unit_test(microbatches_in_flight),
+        cmocka_unit_test(zero_stages),
+        cmocka_unit_test(expert_ways),
+        cmocka_unit_test(published_plans_fit),
+        cmocka_unit_test(leak_fits_only_as_it_must),
+        cmocka_unit_test(fp8_keeps_two_copies),
+        cmocka_unit_test(checked_plans),
+        cmocka_unit_test(checked_serving),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,217 @@
+/* The list of operators of a layer: FLOPs and bytes against the model's own totals. */
+#include "tests/unit/shipped.h"
+
+#include "models/architecture.h"
+#include "models/operators.h"
+
+#include <math.h>
+
+static Scenario training_of(const char *model, double tensor, double expert, int sequence_parallel)
+{
+    Scenario scenario = {.kind = SCENARIO_TRAINING, .model = shipped_model(model)};
+    scenario.training.sequence_length = 2048;
+    scenario.training.parallel = (ParallelSpec){.tensor = tensor,
+                                                .pipeline = 1,
+                                                .data = 16,
+                                                .expert = expert,
+                                                .sequence_parallel = sequence_parallel,
+                                                .micro_batch = 2};
+    return scenario;
+}
+
+static const Operator *find(const OperatorList *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->operators[i].name, name) == 0)
+            return &list->operators[i];
+    return NULL;
+}
+
+static double sum_flops(const OperatorList *list)
+{
+    double flops = 0;
+    for (size_t i = 0; i < list->count; i++)
+        flops += list->operators[i].flops;
+    return flops;
+}
+
+static size_t count_kind(const OperatorList *list, OperatorKind kind, double *bytes)
+{
+    size_t count = 0;
+    *bytes = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->operators[i].kind == kind) {
+            count++;
+            *bytes += list->operators[i].bytes;
+        }
+    return count;
+}
+
+/* All ranks' FLOPs of all layers and the head are the model's forward FLOPs (but the router's,
+ * whose operator counts bytes, and the one K and V head, which every tensor rank computes). */
+static void flops_add_up(void **state)
+{
+    (void)state;
+    const struct {
+        const char *model;
+        double tensor, expert;
+    } rows[] = {{"gpt3-175b", 1, 1}, {"gpt3-175b", 8, 1},       {"palm-540b-mha", 8, 1},
+                {"gpt4-leak", 1, 1}, {"gpt4-leak", 8, 1},       {"gpt4-leak", 8, 16},
+                {"dense-1t", 16, 1}, {"gpt4-rumour-220b", 4, 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const double t = rows[i].tensor;
+        const Scenario scenario = training_of(rows[i].model, t, rows[i].expert, 1);
+        const ModelSpec *model = &scenario.model;
+        const double tokens = 2 * 2048;
+        OperatorList layer, head;
+        operators_layer_forward(&scenario, &layer);
+        operators_head(&scenario, &head);
+        assert_true(layer.count < MAX_LAYER_OPERATORS);
+        const double all = t * (model->layers * sum_flops(&layer) + sum_flops(&head));
+
+        const double copied_kv = 2 * 2 * model->d_model * model->head_dim * model->layers *
+                                 (t * model_kv_heads_on_rank(model, t) - model->kv_heads);
+        const ModelParameters count = model_parameters(model);
+        const double expected =
+            tokens * (model_flops_per_token(model, 2048).forward - 2 * count.router + copied_kv);
+        /* The vocabulary is rounded up to whole rows a rank. */
+        const double padding = 2 * tokens * model->d_model * t;
+        assert_near(all, expected, padding + 1e-9 * expected);
+    }
+}
+
+static void dense_shapes(void **state)
+{
+    (void)state;
+    const Scenario scenario = training_of("gpt3-175b", 8, 1, 1);
+    OperatorList layer;
+    operators_layer_forward(&scenario, &layer);
+    const struct {
+        const char *name;
+        double m, n, k;
+    } rows[] = {
+        {"qkv", 4096, 4608, 12288},    {"attention output", 4096, 12288, 1536},
+        {"mlp up", 4096, 6144, 12288}, {"mlp down", 4096, 12288, 6144},
+        {"attention", 2, 2048, 12},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const Operator *operator= find(&layer, rows[i].name);
+        assert_non_null(operator);
+        assert_near(operator->m, rows[i].m, 0);
+        assert_near(operator->n, rows[i].n, 0);
+        assert_near(operator->k, rows[i].k, 0);
+    }
+    assert_null(find(&layer, "router"));
+    assert_true(find(&layer, "qkv")->backward_twice);
+}
+
+/* Korthikanti et al. 2022, section 4.2.2: sequence parallelism turns 2 all-reduces of a layer's
+ * forward into 2 all-gathers and 2 reduce-scatters of the same vector, the same bytes on the wire.
+ */
+static void tensor_parallel_collectives(void **state)
+{
+    (void)state;
+    double bytes;
+    OperatorList layer;
+    const double vector = 4096 * 12288.0 * 2;
+
+    Scenario scenario = training_of("gpt3-175b", 8, 1, 1);
+    operators_layer_forward(&scenario, &layer);
+    assert_int_equal(count_kind(&layer, OPERATOR_ALL_GATHER, &bytes), 2);
+    assert_near(bytes, 2 * vector, 0);
+    assert_int_equal(count_kind(&layer, OPERATOR_REDUCE_SCATTER, &bytes), 2);
+    assert_near(bytes, 2 * vector, 0);
+    assert_int_equal(count_kind(&layer, OPERATOR_ALL_REDUCE, &bytes), 0);
+    const double norm = find(&layer, "attention norm")->bytes;
+
+    scenario = training_of("gpt3-175b", 8, 1, 0);
+    operators_layer_forward(&scenario, &layer);
+    assert_int_equal(count_kind(&layer, OPERATOR_ALL_REDUCE, &bytes), 2);
+    assert_near(bytes, 2 * vector, 0);
+    assert_int_equal(count_kind(&layer, OPERATOR_ALL_GATHER, &bytes), 0);
+    assert_near(find(&layer, "attention norm")->bytes, 8 * norm, 0);
+
+    scenario = training_of("gpt3-175b", 1, 1, 1);
+    operators_layer_forward(&scenario, &layer);
+    for (int kind = OPERATOR_ALL_REDUCE; kind <= OPERATOR_ALL_TO_ALL; kind++)
+        assert_int_equal(count_kind(&layer, (OperatorKind)kind, &bytes), 0);
+}
+
+static void sliced_experts(void **state)
+{
+    (void)state;
+    const Scenario scenario = training_of("gpt4-leak", 8, 1, 1);
+    OperatorList layer;
+    operators_layer_forward(&scenario, &layer);
+    const Operator *up = find(&layer, "expert up");
+    assert_non_null(up);
+    assert_int_equal(up->kind, OPERATOR_GROUPED_GEMM);
+    assert_near(up->groups, 16, 0);
+    assert_near(up->m, 2 * 4096, 0);
+    assert_near(up->n, 43008.0 / 8, 0);
+    assert_near(up->k, 10752, 0);
+    double bytes;
+    assert_int_equal(count_kind(&layer, OPERATOR_ALL_TO_ALL, &bytes), 0);
+    /* One K and V head for 21 query heads on each rank. */
+    assert_near(find(&layer, "qkv")->n, (21 + 2) * 128, 0);
+}
+
+static void spread_experts(void **state)
+{
+    (void)state;
+    const Scenario scenario = training_of("gpt4-leak", 8, 16, 1);
+    OperatorList layer;
+    double bytes;
+    operators_layer_forward(&scenario, &layer);
+    const Operator *up = find(&layer, "expert up");
+    assert_near(up->groups, 1, 0);
+    assert_near(up->m, 2 * 4096, 0);
+    /* There and back: two copies of a rank's 512 tokens each way. */
+    assert_int_equal(count_kind(&layer, OPERATOR_ALL_TO_ALL, &bytes), 2);
+    assert_near(bytes, 2 * 512 * 2 * 10752.0 * 2, 0);
+
+    /* Without tensor ways nothing is gathered or reduced. */
+    const Scenario flat = training_of("gpt4-leak", 1, 16, 1);
+    operators_layer_forward(&flat, &layer);
+    assert_int_equal(count_kind(&layer, OPERATOR_ALL_GATHER, &bytes), 0);
+    assert_int_equal(count_kind(&layer, OPERATOR_REDUCE_SCATTER, &bytes), 0);
+}
+
+static void shared_experts(void **state)
+{
+    (void)state;
+    for (int expert = 1; expert <= 16; expert += 15) {
+        Scenario scenario = training_of("gpt4-leak", 8, expert, 1);
+        OperatorList without, with;
+        operators_layer_forward(&scenario, &without);
+        scenario.model.shared_experts = 1;
+        operators_layer_forward(&scenario, &with);
+        assert_true(with.count < MAX_LAYER_OPERATORS);
+        assert_near(sum_flops(&with) - sum_flops(&without), 2 * 2 * 4096 * 10752.0 * 43008 / 8,
+                    1e3);
+        assert_non_null(find(&with, "mlp reduce"));
+    }
+}
+
+static void embedding_and_head(void **state)
+{
+    (void)state;
+    const Scenario scenario = training_of("gpt3-175b", 8, 1, 1);
+    OperatorList list;
+    operators_embedding(&scenario, &list);
+    assert_near(find(&list, "embedding")->bytes, 2 * 4096 * 12288.0 * 2, 0);
+    assert_int_equal(find(&list, "embedding reduce")->kind, OPERATOR_REDUCE_SCATTER);
+    operators_head(&scenario, &list);
+    assert_near(find(&list, "logits")->n, 6283, 0); /* 50,257 / 8 rounded up */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(flops_add_up),       cmocka_unit_test(dense_shapes),
+        cmocka_unit_test(sliced_experts),     cmocka_unit_test(tensor_parallel_collectives),
+        cmocka_unit_test(spread_experts),     cmocka_unit_test(shared_experts),
+        cmocka_unit_test(embedding_and_head),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,189 @@
+#include "tests/unit/report_directory.h"
+#include "tests/unit/report_fixture.h"
+
+#include "reports/workbook_book.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static void names_that_are_cells_are_no_names(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"A100",      "H100", "a100", "TP8",  "PP15", "XFD1048576",
+                                      "R",         "c",    "R1C1", "r2c",  "C7",   "2x",
+                                      "gpu hours", "a-b",  "",     "TRUE", "Q1",   "p\"x"};
+    static const char *const good[] = {"price_a100",   "tp_degree",        "run_days",
+                                       "run_days_p95", "claim_cost_usd",   "gpu_count",
+                                       "_A1",          "train_flops_sixnd"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(workbook_name_is_safe(bad[i]));
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(workbook_name_is_safe(good[i]));
+    assert_true(workbook_sheet_name_is_safe("Summary"));
+    assert_false(workbook_sheet_name_is_safe(""));
+    assert_false(workbook_sheet_name_is_safe("a/b"));
+    assert_false(workbook_sheet_name_is_safe("a name that is longer than 31 characters"));
+    assert_false(workbook_sheet_name_is_safe("'quoted'"));
+    assert_false(workbook_sheet_name_is_safe("History"));
+}
+
+static void two_builds_have_the_same_bytes(void **state)
+{
+    (void)state;
+    char directory[TEST_PATH_BYTES];
+    size_t first_bytes = 0, second_bytes = 0;
+    Fixture *fixture = fixture_make();
+    directory_make(directory);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(workbook_audit(directory, i == 0 ? "one.xlsx" : "two.xlsx",
+                                        &fixture->audit, &fixture->inputs, &fixture->provenance,
+                                        NULL),
+                         STATUS_OK);
+        if (i == 0)
+            sleep(2); /* longer than the two seconds in which a zip archive counts */
+    }
+    char *first = fixture_read(directory, "one.xlsx", &first_bytes);
+    char *second = fixture_read(directory, "two.xlsx", &second_bytes);
+    assert_non_null(first);
+    assert_non_null(second);
+    assert_int_equal(first_bytes, second_bytes);
+    assert_memory_equal(first, second, first_bytes);
+    assert_int_equal(directory_count(directory, 1), 0);
+    free(first);
+    free(second);
+    directory_remove(directory);
+    fixture_free(fixture);
+}
+
+static void a_place_that_cannot_be_written_is_an_error(void **state)
+{
+    (void)state;
+    Fixture *fixture = fixture_make();
+    Error error = {0};
+    assert_int_equal(
+        workbook_audit("/dev/null", "x.xlsx", &fixture->audit, NULL, &fixture->provenance, &error),
+        STATUS_ENVIRONMENT);
+    assert_non_null(strstr(error.message, "cannot write the workbook"));
+    fixture_free(fixture);
+}
+
+static void a_file_without_training_headline_still_gives_a_workbook(void **state)
+{
+    (void)state;
+    char directory[TEST_PATH_BYTES];
+    Fixture *fixture = fixture_make();
+    directory_make(directory);
+    fixture->audit.headline = &fixture->scenarios[2];
+    assert_int_equal(workbook_audit(directory, "s.xlsx", &fixture->audit, &fixture->inputs,
+                                    &fixture->provenance, NULL),
+                     STATUS_OK);
+    fixture->audit.headline = NULL;
+    assert_int_equal(
+        workbook_audit(directory, "n.xlsx", &fixture->audit, NULL, &fixture->provenance, NULL),
+        STATUS_OK);
+    directory_remove(directory);
+    fixture_free(fixture);
+}
+
+/* The number behind `label` in column `column` (1-based) of a sheet exported as CSV. */
+static double cell(const char *directory, const char *file, const char *label, int column)
+{
+    char *text = fixture_read(directory, file, NULL), wanted[128];
+    assert_non_null(text);
+    snprintf(wanted, sizeof wanted, "%s,", label);
+    const char *at = text;
+    while (at != NULL && strncmp(at, wanted, strlen(wanted)) != 0) {
+        at = strchr(at, '\n');
+        at = at != NULL ? at + 1 : NULL;
+    }
+    assert_non_null(at);
+    at += strlen(wanted);
+    for (int i = 1; i < column; i++)
+        at = strchr(at, ',') + 1;
+    char *end = NULL;
+    double value = strtod(at, &end);
+    assert_ptr_not_equal(end, at);
+    free(text);
+    return value;
+}
+
+static void expect_near(double actual, double wanted)
+{
+    if (!(fabs(actual - wanted) <= 1e-9 * fabs(wanted)))
+        fail_msg("%.12g is not %.12g", actual, wanted);
+}
+
+/* All caches are 999, so what the export shows has been computed from the formulas. */
+static void formulas_recalculate_to_the_simulated_numbers(void **state)
+{
+    (void)state;
+    char directory[TEST_PATH_BYTES], command[4 * TEST_PATH_BYTES];
+    if (system("command -v ssconvert >/dev/null 2>&1") != 0) {
+        print_message("skipped: no ssconvert (apt-get install gnumeric) to recalculate with\n");
+        skip();
+    }
+    Fixture *fixture = fixture_make();
+    directory_make(directory);
+    assert_int_equal(workbook_write(directory, "wrong.xlsx", &fixture->audit, &fixture->inputs,
+                                    &fixture->provenance, 1, NULL),
+                     STATUS_OK);
+    assert_int_equal(workbook_write(directory, "right.xlsx", &fixture->audit, &fixture->inputs,
+                                    &fixture->provenance, 0, NULL),
+                     STATUS_OK);
+    snprintf(command, sizeof command,
+             "cd %s && for f in 'echo wrong' 'again --recalc wrong' 'cached right'; do set -- $f; "
+             "ssconvert $( [ $1 = again ] && echo --recalc ) -S -T Gnumeric_stf:stf_assistant "
+             "-O 'format=raw separator=,' $( [ $1 = again ] && echo $3 || echo $2 ).xlsx "
+             "$1-%%s.csv >/dev/null 2>&1 || exit 1; done",
+             directory);
+    assert_int_equal(system(command), 0);
+
+    /* without recalculation the wrong caches show: the check below is no echo */
+    assert_true(cell(directory, "echo-Cost.csv", "GPU-hours", 1) == 999);
+    const char *const files[] = {"again-Cost.csv", "cached-Cost.csv"};
+    for (size_t i = 0; i < 2; i++) {
+        const char *file = files[i];
+        const double days = 104, gpus = 24960;
+        expect_near(cell(directory, file, "GPU-hours", 1), days * 24 * gpus);
+        expect_near(cell(directory, file, "Rent", 1), days * 24 * gpus * 1);
+        expect_near(cell(directory, file, "Energy", 1), gpus / 8 * 5.5 * 1.15 * days * 24);
+        expect_near(cell(directory, file, "Cost", 1), days * 24 * gpus);
+        expect_near(cell(directory, file, "\"Effective MFU, 6ND\"", 1),
+                    2.176e25 / (days * 86400 * gpus * 312e12));
+        const Metric *metric = metrics_find(&fixture->scenarios[0].train.metrics, "run.gpu_hours");
+        Summary hours;
+        assert_int_equal(metrics_summary(metric, &hours, NULL), STATUS_OK);
+        expect_near(cell(directory, file, "GPU-hours", 2), hours.p5);
+        expect_near(cell(directory, file, "GPU-hours", 3), hours.p95);
+        /* 90 and 100 days and $63M are 35.4, 31.9 and 30.4% at 25,000 GPUs and 2.15e25 FLOPs */
+        expect_near(cell(directory, file, "\"Published duration, low\"", 3),
+                    2.15e25 / (90 * 86400.0 * 25000 * 312e12));
+        expect_near(cell(directory, file, "\"Published duration, high\"", 3),
+                    2.15e25 / (100 * 86400.0 * 25000 * 312e12));
+        expect_near(cell(directory, file, "\"What the published cost pays for\"", 1), 105);
+        expect_near(cell(directory, file, "\"What the published cost pays for\"", 3),
+                    2.15e25 / (105 * 86400.0 * 25000 * 312e12));
+        assert_true(
+            cell(directory, file, "\"Sum of checks (0 while Inputs are as simulated)\"", 3) == 0);
+    }
+    assert_true(cell(directory, "again-Summary.csv", "reproduced", 1) == 6);
+    expect_near(cell(directory, "again-Summary.csv", "Step", 1), 39.21);
+    directory_remove(directory);
+    fixture_free(fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_that_are_cells_are_no_names),
+        cmocka_unit_test(two_builds_have_the_same_bytes),
+        cmocka_unit_test(a_place_that_cannot_be_written_is_an_error),
+        cmocka_unit_test(a_file_without_training_headline_still_gives_a_workbook),
+        cmocka_unit_test(formulas_recalculate_to_the_simulated_numbers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

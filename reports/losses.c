@@ -117,7 +117,7 @@ Status losses_ladder(const TrainForecast *forecast, LossLadder *ladder, Error *e
         add(ladder->run, &ladder->run_count, key, label, 0, share);
         left -= share;
     }
-    add(ladder->run, &ladder->run_count, "inputs", "middle inputs to median", 0,
+    add(ladder->run, &ladder->run_count, "inputs", "to median of draws", 0,
         left - ladder->effective_mfu);
     return STATUS_OK;
 }

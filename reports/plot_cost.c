@@ -111,25 +111,22 @@ static void put_band(FILE *script, const Summary *days, const Summary *cost)
             days->p5, cost->p5 / 1e6, days->p95, cost->p95 / 1e6);
 }
 
-/* The draws rise from the lower left to the upper right, so the sides of their line are free for
- * words: the published point's on the side where it lies, the median's on the other. */
+/* The draws rise from the lower left to the upper right, so the upper left corner is free for
+ * words. */
 static void put_words(FILE *script, const PlotInput *input, const Summary *days,
                       const Summary *cost)
 {
     char text[256], from_days[96], from_cost[96];
-    int published = input->days.has && input->cost_usd.has;
-    double x = (input->days.low + input->days.high) / 2;
-    double y = (input->cost_usd.low + input->cost_usd.high) / 2e6;
-    int above = published && y * 1e6 >= cost->p50 / days->p50 * x;
     format_quantity(days->p50, "days", from_days, sizeof from_days);
     format_quantity(cost->p50, "USD", from_cost, sizeof from_cost);
-    snprintf(text, sizeof text, "median: %s, %s", from_days, from_cost);
+    snprintf(text, sizeof text, "simulated median: %s, %s", from_days, from_cost);
     fprintf(script, "set label 10 ");
     gnuplot_quote(script, text);
-    fprintf(script, " at %.9g,%.9g %s textcolor rgb '" COLOR_MAIN "'\n", days->p50, cost->p50 / 1e6,
-            above ? "left offset 1.2,-0.9" : "right offset -1.2,0.9");
-    if (!published)
+    fprintf(script, " at graph 0.02,0.93 left textcolor rgb '" COLOR_MAIN "'\n");
+    if (!input->days.has || !input->cost_usd.has)
         return;
+    double x = (input->days.low + input->days.high) / 2;
+    double y = (input->cost_usd.low + input->cost_usd.high) / 2e6;
     if (input->days.low < input->days.high)
         snprintf(text, sizeof text, "published: %.6g .. %.6g days, $%.6gM", input->days.low,
                  input->days.high, y);
@@ -137,8 +134,11 @@ static void put_words(FILE *script, const PlotInput *input, const Summary *days,
         snprintf(text, sizeof text, "published: %.6g days, $%.6gM", input->days.low, y);
     fprintf(script, "set label 11 ");
     gnuplot_quote(script, text);
-    fprintf(script, " at %.9g,%.9g center offset 0,%s textcolor rgb '" COLOR_LOSS "'\n", x, y,
-            above ? "1.1" : "-1.1");
+    fprintf(script,
+            " at graph 0.02,0.86 left textcolor rgb '" COLOR_LOSS "'\n"
+            "set arrow 11 from graph 0.06,0.83 to %.9g,%.9g nohead back linecolor rgb '" COLOR_LOSS
+            "' linewidth 1 dashtype 3\n",
+            x, y);
 }
 
 Status plot_cost(const PlotInput *input, FILE *script, FILE *data, Error *error)

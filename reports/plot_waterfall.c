@@ -66,12 +66,10 @@ static void put_values(FILE *script, const Bar *bars, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         double change = bars[i].to - bars[i].from;
-        fprintf(script, "set label %zu '%s%.1f' at %.6f,%zu left font ',11' textcolor rgb '%s'\n",
-                i + 1,
-                bars[i].kind == BAR_TOTAL ? ""
-                : change < 0              ? "-"
-                                          : "+",
-                fabs(change), fmax(bars[i].from, bars[i].to) + 0.7, i, COLOR_INK);
+        const char *sign = bars[i].kind == BAR_TOTAL ? "" : change < 0 ? "-" : "+";
+        fprintf(script, "set label %zu '%s%.*f' at %.6f,%zu left font ',11' textcolor rgb '%s'\n",
+                i + 1, sign, fabs(change) < 0.05 ? 2 : 1, fabs(change),
+                fmax(bars[i].from, bars[i].to) + 0.7, i, COLOR_INK);
     }
 }
 

@@ -177,7 +177,8 @@ void terminal_audit_screen(FILE *out, const AuditResult *audit, const Provenance
     print_where_time_goes(out, audit);
     print_verdicts(out, audit, style);
     if (audit->headline != NULL && audit->headline->scenario.kind == SCENARIO_TRAINING)
-        terminal_drivers(out, "duration", audit->drivers, audit->driver_count);
+        terminal_drivers(out, "duration", &audit->headline->scenario, audit->drivers,
+                         audit->driver_count);
     terminal_provenance(out, provenance, style);
     if (audit->headline != NULL)
         ascii_linef(out, "next: flopcast %s %s | flopcast audit %s --json",

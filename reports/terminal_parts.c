@@ -4,6 +4,7 @@
 #include "reports/format.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { BAR_COLUMNS = 30, SHOWN_DRIVERS = 3, HASH_DIGITS = 12 };
@@ -45,23 +46,66 @@ static const char *path_tail(const char *path, size_t parts)
     return at;
 }
 
-void terminal_drivers(FILE *out, const char *what, const Driver *drivers, size_t count)
+static size_t driver_line(const char *what, const Driver *drivers, const size_t *parts,
+                          size_t count, char *line, size_t line_bytes)
+{
+    int used = snprintf(line, line_bytes, "%s moves with", what);
+    for (size_t i = 0; i < count && used > 0 && (size_t)used < line_bytes; i++)
+        used += snprintf(line + used, line_bytes - (size_t)used, "%s %s (%+.2f)", i > 0 ? "," : "",
+                         path_tail(drivers[i].input, parts[i]), drivers[i].rho);
+    return used > 0 ? (size_t)used : 0;
+}
+
+/* "reliability.classes.0.rate" -> "reliability.classes.node.rate" */
+static void name_class(const Scenario *scenario, Driver *driver)
+{
+    static const char prefix[] = "reliability.classes.";
+    const size_t length = sizeof prefix - 1;
+    char *end = NULL, rest[METRIC_NAME_BYTES];
+    if (strncmp(driver->input, prefix, length) != 0)
+        return;
+    unsigned long index = strtoul(driver->input + length, &end, 10);
+    if (end == driver->input + length || *end != '.' || index >= scenario->reliability.class_count)
+        return;
+    snprintf(rest, sizeof rest, "%s", end);
+    snprintf(driver->input + length, sizeof driver->input - length, "%.30s%.40s",
+             scenario->reliability.classes[index].name, rest);
+}
+
+void terminal_drivers(FILE *out, const char *what, const Scenario *scenario, const Driver *found,
+                      size_t count)
 {
     char line[LINE_BYTES];
+    Driver drivers[SHOWN_DRIVERS];
+    size_t parts[SHOWN_DRIVERS] = {1, 1, 1};
     size_t shown = count < SHOWN_DRIVERS ? count : SHOWN_DRIVERS;
     if (count == 0) {
         ascii_linef(out, "%s moves with no uncertain input", what);
         return;
     }
-    /* as much of the keys as fits on the line */
-    for (size_t parts = 3; parts > 0; parts--) {
-        int used = snprintf(line, sizeof line, "%s moves with", what);
-        for (size_t i = 0; i < shown && used > 0 && (size_t)used < sizeof line; i++)
-            used += snprintf(line + used, sizeof line - (size_t)used, "%s %s (%+.2f)",
-                             i > 0 ? "," : "", path_tail(drivers[i].input, parts), drivers[i].rho);
-        if (used <= SCREEN_COLUMNS)
-            break;
+    for (size_t i = 0; i < shown; i++) {
+        drivers[i] = found[i];
+        name_class(scenario, &drivers[i]);
     }
+    /* The last word of each key, then as much more as the line has room for, shortest name first:
+     * "rate" says less than "kernel_overhead" does. */
+    for (int round = 0; round < 3; round++) {
+        size_t extended[SHOWN_DRIVERS] = {0};
+        for (size_t turn = 0; turn < shown; turn++) {
+            size_t shortest = shown;
+            for (size_t i = 0; i < shown; i++)
+                if (!extended[i] &&
+                    (shortest == shown ||
+                     strlen(path_tail(drivers[i].input, parts[i])) <
+                         strlen(path_tail(drivers[shortest].input, parts[shortest]))))
+                    shortest = i;
+            extended[shortest] = 1;
+            parts[shortest]++;
+            if (driver_line(what, drivers, parts, shown, line, sizeof line) > SCREEN_COLUMNS)
+                parts[shortest]--;
+        }
+    }
+    driver_line(what, drivers, parts, shown, line, sizeof line);
     ascii_line(out, line);
 }
 

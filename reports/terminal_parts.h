@@ -11,8 +11,10 @@ void terminal_bar(FILE *out, const char *label, const char *amount, double share
 /* The `limit` largest parts of the nominal step, one line each, largest first. */
 void terminal_step_bars(FILE *out, const TrainForecast *forecast, size_t limit);
 
-/* "moves most with  recompute (+0.81), kernel_overhead (+0.42)": one line. */
-void terminal_drivers(FILE *out, const char *what, const Driver *drivers, size_t count);
+/* "duration moves with recompute (+0.81), node.rate (+0.42)": one line; a failure class by its
+ * name. */
+void terminal_drivers(FILE *out, const char *what, const Scenario *scenario, const Driver *drivers,
+                      size_t count);
 
 /* Runs, seed, the first digits of the scenario's hash and the version: one line. */
 void terminal_provenance(FILE *out, const Provenance *provenance, TerminalStyle style);

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { SHOWN_PARTS = 7, SHOWN_LEDGER = 5 };
+enum { SHOWN_PARTS = 7, SHOWN_LEDGER = 5, DROPPED_BYTES = 230 };
 
 static void print_answer(FILE *out, const MetricSet *metrics)
 {
@@ -34,15 +34,18 @@ static void print_answer(FILE *out, const MetricSet *metrics)
 
 static void print_memory(FILE *out, const MemoryPlan *memory)
 {
-    char need[64], have[64], weights[64], optimizer[64], activations[64];
+    char need[64], have[64], weights[64], gradients[64], optimizer[64], activations[64];
     format_quantity(memory->worst.total_bytes, "bytes", need, sizeof need);
     format_quantity(memory->capacity_bytes, "bytes", have, sizeof have);
     format_quantity(memory->worst.weights_bytes, "bytes", weights, sizeof weights);
+    format_quantity(memory->worst.gradients_bytes, "bytes", gradients, sizeof gradients);
     format_quantity(memory->worst.optimizer_bytes, "bytes", optimizer, sizeof optimizer);
     format_quantity(memory->worst.activations_bytes, "bytes", activations, sizeof activations);
-    ascii_linef(out, "memory: stage %zu needs %s of %s per GPU", memory->worst_stage, need, have);
-    ascii_linef(out, "        weights %s, optimizer %s, activations %s", weights, optimizer,
-                activations);
+    ascii_linef(out, "memory: stage %zu of %zu needs %s of %s per GPU", memory->worst_stage + 1,
+                memory->stages, need, have);
+    ascii_linef(out, "        weights %s, gradients %s, optimizer %s", weights, gradients,
+                optimizer);
+    ascii_linef(out, "        activations %s, the rest framework and buffers", activations);
 }
 
 static void print_step(FILE *out, const TrainForecast *forecast)
@@ -62,7 +65,7 @@ static void print_lost_hours(FILE *out, const MetricSet *metrics)
 {
     static const char prefix[] = "run.lost_hours.";
     char line[LINE_BYTES];
-    int used = snprintf(line, sizeof line, "hours lost:");
+    int used = snprintf(line, sizeof line, "hours lost (mean):");
     size_t shown = 0;
     for (size_t i = 0; i < metrics->count && shown < SHOWN_LEDGER; i++) {
         const Metric *metric = &metrics->metrics[i];
@@ -71,12 +74,29 @@ static void print_lost_hours(FILE *out, const MetricSet *metrics)
             metrics_summary(metric, &summary, NULL) != STATUS_OK || !(summary.mean > 0))
             continue;
         if (used > 0 && (size_t)used < sizeof line)
-            used += snprintf(line + used, sizeof line - (size_t)used, "%s %s %.1f h",
+            used += snprintf(line + used, sizeof line - (size_t)used, "%s %s %.0f",
                              shown > 0 ? "," : "", metric->name + sizeof prefix - 1, summary.mean);
         shown++;
     }
+    for (char *c = line; *c != '\0'; c++)
+        if (*c == '_')
+            *c = ' ';
     if (shown > 0)
         ascii_wrap(out, line, 0);
+}
+
+/* What was left out of the draws, cut to a few lines: JSON has all of it. */
+static void print_dropped(FILE *out, const TrainForecast *forecast)
+{
+    char line[DROPPED_BYTES];
+    if (forecast->dropped_choices == 0)
+        return;
+    int length = snprintf(line, sizeof line, "left out of the draws: %s", forecast->dropped_note);
+    if (length >= (int)sizeof line)
+        memcpy(line + sizeof line - 4, "...", 4);
+    char text[DROPPED_BYTES];
+    ascii_copy(line, text, sizeof text);
+    ascii_wrap(out, text, 0);
 }
 
 void terminal_train(FILE *out, const Scenario *scenario, const TrainForecast *forecast,
@@ -98,9 +118,8 @@ void terminal_train(FILE *out, const Scenario *scenario, const TrainForecast *fo
     print_step(out, forecast);
     print_lost_hours(out, &forecast->metrics);
     print_memory(out, &forecast->memory);
-    if (forecast->dropped_choices > 0)
-        ascii_linef(out, "left out: %s", forecast->dropped_note);
-    terminal_drivers(out, "duration", drivers, driver_count);
+    print_dropped(out, forecast);
+    terminal_drivers(out, "duration", scenario, drivers, driver_count);
     terminal_provenance(out, provenance, style);
     ascii_linef(out, "next: flopcast show %s | flopcast train %s --report --out DIR",
                 provenance->scenario, provenance->scenario);

@@ -112,6 +112,9 @@ static void put_simulated(Book *book, lxw_worksheet *sheet, lxw_row_t *row,
                           const CostInputs *inputs)
 {
     static const char from[] = "simulated";
+    const Scenario *scenario = &book->headline->scenario;
+    int fp8 = scenario->training.precision == PRECISION_FP8 &&
+              scenario->hardware.gpu.peak_fp8_flops_per_s > 0;
     row_of(book, sheet, row, "Duration, median", "run_days", inputs->days[0], "days", NULL, 1,
            from);
     row_of(book, sheet, row, "Duration, p5", "run_days_p5", inputs->days[1], "days", NULL, 1, from);
@@ -122,7 +125,8 @@ static void put_simulated(Book *book, lxw_worksheet *sheet, lxw_row_t *row,
     row_of(book, sheet, row, "Training FLOPs, 6ND", "train_flops_sixnd", inputs->flops_6nd, "FLOPs",
            NULL, 1, "6 x active parameters x tokens");
     row_of(book, sheet, row, "Peak of one GPU at the products' precision", "peak_flops_gpu",
-           inputs->peak_flops_per_s, "FLOP/s", "hardware.gpu.peak_bf16", 1, "");
+           inputs->peak_flops_per_s, "FLOP/s",
+           fp8 ? "hardware.gpu.peak_fp8" : "hardware.gpu.peak_bf16", 1, "");
 }
 
 static void put_prices(Book *book, lxw_worksheet *sheet, lxw_row_t *row, const CostInputs *inputs)

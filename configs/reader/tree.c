@@ -141,9 +141,13 @@ static bool refuse_extras(Builder *builder, const Place *place, const yaml_char_
 
 static bool add_node(Builder *builder, Node *node, const Place *place)
 {
-    if (node != NULL) {
+    if (node != NULL && builder->nodes < TREE_MAX_NODES) {
         builder->nodes++;
         return attach(builder, node);
+    }
+    if (node != NULL) {
+        report(builder->errors, place, NULL, "more than %d values in one file", TREE_MAX_NODES);
+        return false;
     }
     if (builder->pool->count >= TREE_MAX_POOL_NODES)
         report(builder->errors, place, NULL, "more than %d values in all included files",
@@ -199,10 +203,6 @@ static bool open_collection(Builder *builder, const yaml_event_t *event, NodeKin
 static bool take_event(Builder *builder, const yaml_event_t *event)
 {
     Place place = event_place(builder, event);
-    if (builder->nodes >= TREE_MAX_NODES) {
-        report(builder->errors, &place, NULL, "more than %d values in one file", TREE_MAX_NODES);
-        return false;
-    }
     switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:
         if (builder->root == NULL)

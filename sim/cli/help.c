@@ -9,22 +9,17 @@ enum { SCREEN_COLUMNS = 80, OPTION_COLUMN = 24 };
 /* Words of `text` from `column` on, broken before column 80, later lines indented to `indent`. */
 static void wrap(FILE *out, const char *text, int column, int indent)
 {
+    int first_of_line = 1;
     while (*text != '\0') {
-        size_t length = strcspn(text, " ");
-        if (column + (int)length > SCREEN_COLUMNS - 1 && column > indent) {
-            fprintf(out, "\n%*s", indent, "");
-            column = indent;
+        int length = (int)strcspn(text, " ");
+        if (!first_of_line && column + 1 + length > SCREEN_COLUMNS - 1) {
+            column = fprintf(out, "\n%*s", indent, "") - 1;
+            first_of_line = 1;
         }
-        fprintf(out, "%.*s", (int)length, text);
-        column += (int)length;
+        column += fprintf(out, "%s%.*s", first_of_line ? "" : " ", length, text);
+        first_of_line = 0;
         text += length;
-        if (*text == ' ') {
-            text++;
-            if (column + 1 < SCREEN_COLUMNS) {
-                fputc(' ', out);
-                column++;
-            }
-        }
+        text += *text == ' ';
     }
     fputc('\n', out);
 }
@@ -57,6 +52,8 @@ void help_overview(FILE *out)
         char usage[64];
         snprintf(usage, sizeof usage, "%s %s", VERBS[i].name, VERBS[i].operands);
         int column = fprintf(out, "  %-*s", OPTION_COLUMN - 2, usage);
+        if (column > OPTION_COLUMN)
+            column = fprintf(out, "\n%*s", OPTION_COLUMN, "") - 1;
         wrap(out, VERBS[i].summary, column, OPTION_COLUMN);
     }
     fputs("\n'flopcast help COMMAND' tells the options of one.\n", out);
@@ -76,10 +73,8 @@ void help_verb(FILE *out, const Verb *verb)
                  spec->letter != 0 ? spec->letter : ' ', spec->letter != 0 ? ',' : ' ', spec->name,
                  spec->argument != NULL ? " " : "", spec->argument != NULL ? spec->argument : "");
         int column = fprintf(out, "  %-*s", OPTION_COLUMN - 2, left);
-        if (column > OPTION_COLUMN) {
-            fprintf(out, "\n%*s", OPTION_COLUMN, "");
-            column = OPTION_COLUMN;
-        }
+        if (column > OPTION_COLUMN)
+            column = fprintf(out, "\n%*s", OPTION_COLUMN, "") - 1;
         wrap(out, spec->help, column, OPTION_COLUMN);
     }
     fputs("\nExit status:\n", out);

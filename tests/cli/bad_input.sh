@@ -40,7 +40,8 @@ printf 'a: &a [1]\nb: [*a,*a,*a]\n' >"$work/t.yaml"; run 3 check "$work/t.yaml"
 awk 'BEGIN { for (i = 0; i < 5000; i++) printf "["; print "" }' >"$work/t.yaml"; run 3 check "$work/t.yaml"
 awk 'BEGIN { for (i = 0; i < 300000; i++) print "k" i ": 1" }' >"$work/t.yaml"; run 3 check "$work/t.yaml"
 run 3 check "$work"
-for value in nan inf 1e999 -1 0 abc '' 5Gb/s; do run 3 train gpt4-a100 --quick --set "training.tokens=$value"; done
+# a wrong --set is wrong usage
+for value in nan inf 1e999 -1 0 abc '' 5Gb/s; do run 2 train gpt4-a100 --quick --set "training.tokens=$value"; done
 run 3 train gpt4-a100 --quick --set training.parallel.tensor=7; stderr_has "tensor"
 run 3 train gpt4-a100 --quick --set hardware.gpus=25000; stderr_has "24960"
 

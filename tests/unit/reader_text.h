@@ -10,7 +10,8 @@
 /* Runs in the folder that holds configs/, as `make test` does. */
 static const ConfigPaths READER_PATHS = {.root = "configs"};
 
-#define READER_HEAD "schema: 1\nkind: training\nmodel: gpt4-leak\nhardware: {base: a100-80g-hdr, gpus: 64}\n"
+#define READER_HEAD                                                                                \
+    "schema: 1\nkind: training\nmodel: gpt4-leak\nhardware: {base: a100-80g-hdr, gpus: 64}\n"
 #define READER_TRAINING                                                                            \
     "training:\n  tokens: 1T\n  batch_tokens: 4M\n  sequence_length: 2048\n  attention: flash2\n"  \
     "  reserved: 4GB\n  parallel: {tensor: 8, pipeline: 8}\n"
@@ -18,8 +19,7 @@ static const ConfigPaths READER_PATHS = {.root = "configs"};
     "reliability:\n  classes: [{name: node, unit: node, rate: 6.5e-3/d, detection: 30s}]\n"        \
     "  replacement: 5min\n  init: 2min\n  state_bytes_per_param: 14\n"                             \
     "  read_bandwidth: 100GB/s\n  write_bandwidth: 100GB/s\n  interval: 30min\n"
-#define READER_PRICES                                                                              \
-    "prices: {gpu_hour: $1/h, energy: $0.08/kWh, pue: 1.2, co2: 0.4kg/kWh}\n"
+#define READER_PRICES   "prices: {gpu_hour: $1/h, energy: $0.08/kWh, pue: 1.2, co2: 0.4kg/kWh}\n"
 #define READER_SCENARIO READER_HEAD READER_TRAINING READER_RELIABILITY READER_PRICES
 
 typedef struct Reading {

@@ -13,7 +13,7 @@ enum { TEST_PATH_BYTES = 512 };
 
 static inline void directory_make(char path[TEST_PATH_BYTES])
 {
-    snprintf(path, TEST_PATH_BYTES, "/tmp/flopcast-test-XXXXXX");
+    snprintf(path, TEST_PATH_BYTES, "/tmp/flopcast-reports-XXXXXX");
     if (mkdtemp(path) == NULL) {
         perror("mkdtemp");
         exit(99);

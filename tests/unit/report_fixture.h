@@ -296,8 +296,9 @@ static void fixture_claims(Fixture *fixture)
                   "h100.run.days");
     fixture_claim(fixture, "C27", "serving", "cost per 1k tokens, \"8k\"", 0.0049, 0.0049, "USD",
                   "serve_a100.cost.usd_per_1k_tokens");
-    fixture_claim(fixture, "C33", "serving", "=speculative decoding", NAN, NAN, "feature", "");
-    fixture_claim(fixture, "C50", "serving", "weights per GPU", NAN, 30e9, "bytes",
+    fixture_claim(fixture, "C33", "serving", "=speculative decoding", (double)NAN, (double)NAN,
+                  "feature", "");
+    fixture_claim(fixture, "C50", "serving", "weights per GPU", (double)NAN, 30e9, "bytes",
                   "serve_a100.memory.weights_bytes");
     fixture_judge(fixture, 0, 0, "model.params_total", VERDICT_REPRODUCED, "1.83T is 1.8T.");
     fixture_judge(fixture, 1, 0, "run.flops_6nd", VERDICT_REPRODUCED, "6ND.");

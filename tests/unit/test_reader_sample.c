@@ -26,9 +26,9 @@ static void near(double value, double expected)
         fail_msg("%.12g is not %.12g", value, expected);
 }
 
-/* Quantiles that follow from the definitions: p5 and p95 come back, the median is the mean of the ends
- * (on the log scale their geometric mean), and a normal's p84.134 lies one sigma = (p95 - p5) / 3.28971
- * above the mean. */
+/* Quantiles that follow from the definitions: p5 and p95 come back, the median is the mean of the
+ * ends (on the log scale their geometric mean), and a normal's p84.134 lies one sigma = (p95 - p5)
+ * / 3.28971 above the mean. */
 static void quantiles(void **state)
 {
     (void)state;
@@ -85,11 +85,12 @@ static void whole_scenarios(void **state)
     Scenario scenario = {.uncertain_count = 2};
     Scenario drawn;
     scenario.uncertain[0] = input(DRAW_UNIFORM, 0, 100);
-    scenario.uncertain[1] = (UncertainInput){.offset = offsetof(Scenario, training.parallel.recompute),
-                                             .is_integer_enum = 1,
-                                             .distribution = DRAW_CHOICE,
-                                             .choice_count = 2,
-                                             .choices = {RECOMPUTE_FULL, RECOMPUTE_NONE}};
+    scenario.uncertain[1] =
+        (UncertainInput){.offset = offsetof(Scenario, training.parallel.recompute),
+                         .is_integer_enum = 1,
+                         .distribution = DRAW_CHOICE,
+                         .choice_count = 2,
+                         .choices = {RECOMPUTE_FULL, RECOMPUTE_NONE}};
     scenario.training.batch_tokens = 42;
     const double uniforms[] = {0.75, 0.9};
     scenario_sample(&scenario, uniforms, &drawn);

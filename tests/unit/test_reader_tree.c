@@ -26,7 +26,8 @@ static Node *parse(NodePool *pool, const char *text, size_t bytes)
 static void places_and_shapes(void **state)
 {
     (void)state;
-    static const char TEXT[] = "\xef\xbb\xbfname: a # comment\nlist:\n  - 1\n  - {x: \"two words\"}\n";
+    static const char TEXT[] =
+        "\xef\xbb\xbfname: a # comment\nlist:\n  - 1\n  - {x: \"two words\"}\n";
     NodePool pool;
     const Node *root = parse(&pool, TEXT, sizeof TEXT - 1);
     assert_non_null(root);
@@ -199,15 +200,18 @@ static void texts_for_messages(void **state)
     free(wide);
     assert_int_equal(strlen(brief) % 3, 0); /* whole characters and three dots */
     assert_string_equal(brief + strlen(brief) - 3, "...");
-    assert_int_equal(text_characters("\xe4\xb8\xad" "a", 4), 2);
+    assert_int_equal(text_characters("\xe4\xb8\xad"
+                                     "a",
+                                     4),
+                     2);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(places_and_shapes), cmocka_unit_test(entries_can_be_taken_out),
+        cmocka_unit_test(places_and_shapes),  cmocka_unit_test(entries_can_be_taken_out),
         cmocka_unit_test(refused_with_place), cmocka_unit_test(bounds),
-        cmocka_unit_test(distances),         cmocka_unit_test(nearest_name),
+        cmocka_unit_test(distances),          cmocka_unit_test(nearest_name),
         cmocka_unit_test(texts_for_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

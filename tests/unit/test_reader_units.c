@@ -157,13 +157,20 @@ static void written_in_the_same_family(void **state)
         double value;
         const char *text;
     } CASES[] = {
-        {DIMENSION_SECONDS, 1200, "20min"},       {DIMENSION_SECONDS, 7776000, "90d"},
-        {DIMENSION_SECONDS, 3.43e-6, "3.43us"},   {DIMENSION_SECONDS, 1047, "1047s"},
-        {DIMENSION_COUNT, 24960, "24960"},        {DIMENSION_COUNT, 13e12, "13T"},
-        {DIMENSION_BYTES, 80e9, "80GB"},          {DIMENSION_BYTES, 80 * 0x1p30, "80GiB"},
-        {DIMENSION_BYTES_PER_S, 25e9, "25GB/s"},  {DIMENSION_FLOPS_PER_S, 312e12, "312TFLOP/s"},
-        {DIMENSION_FRACTION, 0.1, "10%"},         {DIMENSION_USD_PER_HOUR, 2.5, "$2.5/h"},
-        {DIMENSION_PER_SECOND, 1.04 / 86400, "1.04/d"}, {DIMENSION_WATTS, 0, "0"},
+        {DIMENSION_SECONDS, 1200, "20min"},
+        {DIMENSION_SECONDS, 7776000, "90d"},
+        {DIMENSION_SECONDS, 3.43e-6, "3.43us"},
+        {DIMENSION_SECONDS, 1047, "1047s"},
+        {DIMENSION_COUNT, 24960, "24960"},
+        {DIMENSION_COUNT, 13e12, "13T"},
+        {DIMENSION_BYTES, 80e9, "80GB"},
+        {DIMENSION_BYTES, 80 * 0x1p30, "80GiB"},
+        {DIMENSION_BYTES_PER_S, 25e9, "25GB/s"},
+        {DIMENSION_FLOPS_PER_S, 312e12, "312TFLOP/s"},
+        {DIMENSION_FRACTION, 0.1, "10%"},
+        {DIMENSION_USD_PER_HOUR, 2.5, "$2.5/h"},
+        {DIMENSION_PER_SECOND, 1.04 / 86400, "1.04/d"},
+        {DIMENSION_WATTS, 0, "0"},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
         char text[UNITS_TEXT_BYTES];

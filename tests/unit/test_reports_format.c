@@ -40,8 +40,8 @@ static void quantities_have_few_digits_and_a_unit(void **state)
         {3.1, "ratio", "3.10 ratio"},
         {4e11, "bit/s", "400.0 Gb/s"},
         {2.5, "", "2.50"},
-        {NAN, "days", "n/a"},
-        {INFINITY, "USD", "n/a"},
+        {(double)NAN, "days", "n/a"},
+        {(double)INFINITY, "USD", "n/a"},
         {1e300, "days", "1e300 days"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

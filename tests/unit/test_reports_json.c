@@ -181,7 +181,7 @@ static void odd_values_stay_valid_json(void **state)
     Fixture *fixture = fixture_make();
     fixture->provenance.seed = UINT64_MAX;
     fixture->provenance.scenario = "caf\xE9 \"quoted\"\n";
-    fixture->scenarios[0].train.step.hfu = NAN;
+    fixture->scenarios[0].train.step.hfu = (double)NAN;
     json_t *root = parse(json_train(&fixture->scenarios[0].scenario, &fixture->scenarios[0].train,
                                     &fixture->provenance, NULL));
     assert_string_equal(json_string_value(at(root, "seed")), "18446744073709551615");

@@ -115,6 +115,9 @@ static void hostile_and_long_texts_stay_on_their_lines(void **state)
     memset(fixture->results[0].reason, 'x', REASON_BYTES - 1);
     fixture->provenance.scenario = "a/very/long/path/to/a/file/of/claims/that/will/not/fit/on/any/"
                                    "line/of/a/terminal/gpt4-leak.yaml";
+    TrainForecast *train = &fixture->scenarios[0].train;
+    train->dropped_choices = 1;
+    memset(train->dropped_note, 'y', sizeof train->dropped_note - 1);
     for (int what = WHAT_SCREEN; what <= WHAT_SERVE; what++) {
         char *text = show(fixture, what, 0);
         size_t lines = check_lines(text);
@@ -156,7 +159,7 @@ static void train_and_serve_say_what_counts(void **state)
     assert_in_range(check_lines(text), 10, 30);
     assert_non_null(
         strstr(text, "24,960 GPUs a100-sxm-80g: TP 8 x PP 15 x DP 208, 36 microbatches"));
-    assert_non_null(strstr(text, "stage 0 needs 73.9 GB of 79.0 GB"));
+    assert_non_null(strstr(text, "stage 1 of 15 needs 73.9 GB of 79.0 GB"));
     free(text);
     text = show(fixture, WHAT_SERVE, 0);
     assert_in_range(check_lines(text), 10, 30);

@@ -132,8 +132,13 @@ static bool single_node(const Decoder *decoder, const Field *field, const Node *
     return false;
 }
 
-static void format_single(const Field *field, double value, char text[UNITS_TEXT_BYTES])
+/* As `show` prints it; empty when nobody asks, since it takes a while. */
+static void format_single(const Decoder *decoder, const Field *field, double value,
+                          char text[UNITS_TEXT_BYTES])
 {
+    text[0] = '\0';
+    if (decoder->resolved == NULL)
+        return;
     if (field->kind == FIELD_WORD)
         snprintf(text, UNITS_TEXT_BYTES, "%s", field->words[(size_t)value]);
     else
@@ -211,7 +216,7 @@ static bool read_choices(const Decoder *decoder, const Field *field, const Node 
                 return false;
             }
         char one[UNITS_TEXT_BYTES];
-        format_single(field, input->choices[i], one);
+        format_single(decoder, field, input->choices[i], one);
         size_t used = strlen(shown);
         snprintf(shown + used, shown_bytes - used, "%s%s", i > 0 ? ", " : "{one_of: [", one);
     }
@@ -266,8 +271,8 @@ static bool read_interval(const Decoder *decoder, const Field *field, const Node
                                     : (log_scale ? DRAW_LOG_UNIFORM : DRAW_UNIFORM);
     char from[UNITS_TEXT_BYTES];
     char to[UNITS_TEXT_BYTES];
-    format_single(field, input->low, from);
-    format_single(field, input->high, to);
+    format_single(decoder, field, input->low, from);
+    format_single(decoder, field, input->high, to);
     snprintf(shown, shown_bytes, "{%s: %s, %s: %s%s}", quantiles ? "p5" : "low", from,
              quantiles ? "p95" : "high", to, log_scale ? ", scale: log" : "");
     return true;
@@ -298,7 +303,7 @@ static void decode_range(Decoder *decoder, const Field *field, const Node *mappi
     bool single = choices != NULL ? input.choice_count == 1 : input.low == input.high;
     if (single) { /* nothing to draw */
         char only[UNITS_TEXT_BYTES];
-        format_single(field, uncertain_middle(&input), only);
+        format_single(decoder, field, uncertain_middle(&input), only);
         decode_record(decoder, path, only, mapping, false);
         return;
     }
@@ -394,6 +399,6 @@ void decode_value(Decoder *decoder, const Field *field, const Node *node, size_t
         return;
     store(decoder, field, offset, value);
     char shown[UNITS_TEXT_BYTES];
-    format_single(field, value, shown);
+    format_single(decoder, field, value, shown);
     decode_record(decoder, path, shown, node, false);
 }

@@ -14,33 +14,42 @@ typedef struct Candidate {
 
 enum { MAX_CANDIDATES = 64 };
 
-/* The shortest text of value / scale that is read back as the same double; false when there is
- * none. */
-static bool write_candidate(Dimension dimension, double value, Scale scale, const char *unit,
-                            Candidate *candidate)
+enum { USUAL_DIGITS = 12, MOST_DIGITS = 21 };
+
+/* value / scale in so many digits; true when it is read back as the same double. */
+static bool write_digits(Dimension dimension, double value, const char *unit, int digits,
+                         Candidate *candidate)
 {
     const char *dollar = DIMENSION_RULES[dimension].dollars ? "$" : "";
-    double size = scale.above / scale.below * pow(10, scale.exponent);
-    double number = value / size;
+    double number = value / candidate->scale;
     double magnitude = fabs(number);
     bool plain =
-        magnitude >= 1e-3 && magnitude < 1e7; /* plain digits read better while they are few */
+        magnitude >= 1e-3 && magnitude < 1e7; /* reads better than an exponent while short */
     int before = plain && magnitude >= 1 ? (int)floor(log10(magnitude)) + 1 : 1;
-    candidate->scale = size;
-    candidate->above_one = magnitude >= 1;
-    for (int digits = plain ? before : 1; digits <= 21; digits++) {
-        int length = plain ? snprintf(candidate->text, UNITS_TEXT_BYTES, "%s%.*f%s", dollar,
-                                      digits - before, number, unit)
-                           : snprintf(candidate->text, UNITS_TEXT_BYTES, "%s%.*g%s", dollar, digits,
-                                      number, unit);
-        if (length < 0 || length >= UNITS_TEXT_BYTES)
-            return false;
-        double back;
-        Error ignored;
-        if (units_parse(dimension, NULL, candidate->text, &back, &ignored) && back == value)
-            return true;
-    }
-    return false;
+    int after = digits > before ? digits - before : 0;
+    int length =
+        plain
+            ? snprintf(candidate->text, UNITS_TEXT_BYTES, "%s%.*f%s", dollar, after, number, unit)
+            : snprintf(candidate->text, UNITS_TEXT_BYTES, "%s%.*g%s", dollar, digits, number, unit);
+    double back;
+    Error ignored;
+    return length > 0 && length < UNITS_TEXT_BYTES &&
+           units_parse(dimension, NULL, candidate->text, &back, &ignored) && back == value;
+}
+
+/* The shortest text of value / scale that is read back as the same double; false when there is none
+ * of at most `most` digits. */
+static bool write_candidate(Dimension dimension, double value, Scale scale, const char *unit,
+                            int most, Candidate *candidate)
+{
+    candidate->scale = scale.above / scale.below * pow(10, scale.exponent);
+    candidate->above_one = fabs(value / candidate->scale) >= 1;
+    if (!write_digits(dimension, value, unit, most, candidate)) /* fewer would not do either */
+        return false;
+    int digits = 1;
+    while (!write_digits(dimension, value, unit, digits, candidate))
+        digits++;
+    return true;
 }
 
 /* All ways that the tables have; `all`: also the units that are not shown by preference. */
@@ -65,7 +74,8 @@ static size_t write_candidates(Dimension dimension, double value, bool all,
                     snprintf(name, sizeof name, "%s%s%s%s", prefix->name, unit->name,
                              rule->per != NULL ? "/" : "", per->name);
                     Scale scale = scale_divide(scale_combine(prefix, unit), per);
-                    count += write_candidate(dimension, value, scale, name, &candidates[count]);
+                    count += write_candidate(dimension, value, scale, name,
+                                             all ? MOST_DIGITS : USUAL_DIGITS, &candidates[count]);
                 }
     }
     return count;

@@ -456,8 +456,8 @@ static void bases(void **state)
     read_file_of(&folder, "chain0.yaml");
     assert_non_null(strstr(first_problem(&reading), "more than 8 deep"));
 
-    /* So is a fan: 3^8 files would be read. */
-    for (int i = 0; i < 8; i++) {
+    /* So is a fan: 3^5 files would be read. */
+    for (int i = 0; i < 5; i++) {
         char name[32];
         char text[96];
         snprintf(name, sizeof name, "fan%d.yaml", i);
@@ -465,7 +465,7 @@ static void bases(void **state)
                  i + 1, i + 1, i + 1);
         write_file(&folder, name, text);
     }
-    write_file(&folder, "fan8.yaml", READER_SCENARIO);
+    write_file(&folder, "fan5.yaml", READER_SCENARIO);
     read_file_of(&folder, "fan0.yaml");
     assert_int_equal(reading.status, STATUS_INVALID);
     assert_non_null(strstr(first_problem(&reading), "more than 64 files"));

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Fixed-seed runs whose whole output is compared. NAME.args holds the arguments, NAME.txt the output.
+# After reading the difference, `make golden` renews them.
+. tests/cli/lib.sh
+update=${2:-}
+for args in tests/golden/*.args; do
+    name=$(basename "$args" .args)
+    # shellcheck disable=SC2046 # the file holds words
+    "$program" $(cat "$args") 2>&1 | sed -E 's/flopcast [0-9a-f]{7,}(-dirty)?|flopcast unknown/flopcast VERSION/; s/"program_version": "[^"]*"/"program_version": "VERSION"/' >"$work/out"
+    if [ "$update" = --update ]; then
+        cp "$work/out" "tests/golden/$name.txt"
+    elif ! diff -u "tests/golden/$name.txt" "$work/out" >"$work/diff"; then
+        echo "FAIL: golden $name (make golden renews it after you have read this)"
+        head -40 "$work/diff"
+        failures=$((failures + 1))
+    fi
+done
+[ "$failures" -eq 0 ]

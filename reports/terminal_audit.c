@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { MAX_ROWS = 8, SHOWN_PARTS = 6 };
+enum { MAX_ROWS = 8, MAX_HIGHLIGHTS = 3, SHOWN_PARTS = 5 };
 
 /* One line of the first screen's table. */
 typedef struct Row {
@@ -139,6 +139,24 @@ static void print_where_time_goes(FILE *out, const AuditResult *audit)
     terminal_step_bars(out, &entry->train, SHOWN_PARTS);
 }
 
+/* Values that a claim asks to be seen at once, under the answer that they explain. */
+static void print_highlights(FILE *out, const AuditResult *audit)
+{
+    size_t printed = 0;
+    for (size_t i = 0; i < audit->file->claim_count; i++) {
+        const ClaimResult *result = &audit->claims[i];
+        for (size_t e = 0; e < result->claim->evidence_count; e++) {
+            const ClaimEvidence *evidence = &result->claim->evidence[e];
+            char value[160];
+            if (!evidence->on_screen || printed == MAX_HIGHLIGHTS)
+                continue;
+            format_summary(&result->evidence[e], evidence->unit, value, sizeof value);
+            ascii_linef(out, "  %s: %s", evidence->label, value);
+            printed++;
+        }
+    }
+}
+
 static void print_verdicts(FILE *out, const AuditResult *audit, TerminalStyle style)
 {
     fprintf(out, "%zu claims:", audit->file->claim_count);
@@ -173,7 +191,7 @@ void terminal_audit_screen(FILE *out, const AuditResult *audit, const Provenance
                 "verdict");
     for (size_t i = 0; i < count; i++)
         print_row(out, &rows[i], style);
-    fputc('\n', out);
+    print_highlights(out, audit);
     print_where_time_goes(out, audit);
     print_verdicts(out, audit, style);
     if (audit->headline != NULL && audit->headline->scenario.kind == SCENARIO_TRAINING)

@@ -12,10 +12,10 @@
  *       high: 2.15e25
  *       unit: FLOPs
  *       source: doc1 doc2
- *       quantity: a100.run.flops_total      # an expression over metrics, numbers, + - * / ( ) min max
- *       tolerance: 5%                        # rounding of the published figure; default 5%
- *       holds: a100.memory.total_bytes > 40e9  # for statements: true in which share of the draws
- *       readings:                            # other meanings that the published figure could have
+ *       quantity: a100.run.flops_total      # an expression over metrics, numbers, + - * / ( ) min
+ * max tolerance: 5%                        # rounding of the published figure; default 5% holds:
+ * a100.memory.total_bytes > 40e9  # for statements: true in which share of the draws readings: #
+ * other meanings that the published figure could have
  *         - {label: "gigaFLOPs, not teraFLOPs", scale: 1e-3}
  *         - {label: "cents", scale: 0.01, impossible_below: a100.cost.floor}
  *       evidence:                            # printed in the reason with their values
@@ -27,7 +27,14 @@
 
 #include "configs/reader/reader.h"
 
-enum { MAX_CLAIMS = 256, MAX_CLAIM_SCENARIOS = 64, MAX_CLAIM_SETS = 24, MAX_READINGS = 6, MAX_EVIDENCE = 8, EXPRESSION_BYTES = 384 };
+enum {
+    MAX_CLAIMS = 256,
+    MAX_CLAIM_SCENARIOS = 64,
+    MAX_CLAIM_SETS = 24,
+    MAX_READINGS = 6,
+    MAX_EVIDENCE = 8,
+    EXPRESSION_BYTES = 384
+};
 
 typedef struct ClaimScenario {
     char name[NAME_BYTES];
@@ -40,8 +47,8 @@ typedef struct ClaimScenario {
 
 typedef struct ClaimReading {
     char label[TITLE_BYTES];
-    double scale;                           /* the published figure times this is another meaning of it */
-    char quantity[EXPRESSION_BYTES];        /* empty: the claim's own */
+    double scale;                    /* the published figure times this is another meaning of it */
+    char quantity[EXPRESSION_BYTES]; /* empty: the claim's own */
     char impossible_below[EXPRESSION_BYTES]; /* a bound that no system can beat; empty: none */
 } ClaimReading;
 
@@ -49,6 +56,7 @@ typedef struct ClaimEvidence {
     char label[TITLE_BYTES];
     char quantity[EXPRESSION_BYTES];
     char unit[32];
+    int on_screen; /* 1: also a line of the audit's first screen */
 } ClaimEvidence;
 
 typedef struct Claim {
@@ -67,7 +75,8 @@ typedef struct Claim {
     ClaimReading readings[MAX_READINGS];
     size_t evidence_count;
     ClaimEvidence evidence[MAX_EVIDENCE];
-    int line, column; /* of the entry, for errors found later (an expression that names no metric) */
+    int line,
+        column; /* of the entry, for errors found later (an expression that names no metric) */
 } Claim;
 
 typedef struct ClaimFile {
@@ -80,8 +89,8 @@ typedef struct ClaimFile {
     Claim claims[MAX_CLAIMS];
 } ClaimFile; /* large: allocate it */
 
-Status claims_read(const ConfigPaths *paths, const char *name_or_path, ClaimFile *file, char sha256[SHA256_HEX_BYTES],
-                   ErrorList *errors);
+Status claims_read(const ConfigPaths *paths, const char *name_or_path, ClaimFile *file,
+                   char sha256[SHA256_HEX_BYTES], ErrorList *errors);
 Status claims_read_text(const char *label, const char *text, size_t text_bytes, ClaimFile *file,
                         char sha256[SHA256_HEX_BYTES], ErrorList *errors);
 

@@ -328,8 +328,8 @@ static void decode_default(Decoder *decoder, const Field *field, size_t offset, 
     }
     /* Defaults may lie outside the bounds: "0" for an interval that is not used. */
     Field unbounded = *field;
-    unbounded.minimum = -INFINITY;
-    unbounded.maximum = INFINITY;
+    unbounded.minimum = -HUGE_VAL;
+    unbounded.maximum = HUGE_VAL;
     double value;
     Error problem;
     if (!parse_single(&unbounded, field->fallback, &value, &problem)) {

@@ -31,7 +31,8 @@ typedef struct Error {
 } Error;
 
 /* Fills `error` (may be NULL) and returns `status`, so that a caller can write
- * `return error_set(error, STATUS_ENVIRONMENT, "out of memory");`. Clears the place and the hint. */
+ * `return error_set(error, STATUS_ENVIRONMENT, "out of memory");`. Clears the place and the hint.
+ */
 Status error_set(Error *error, Status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -1,19 +1,26 @@
 /* The checked inputs of a simulation as plain data.
  *
  * A Scenario is one flat struct without pointers: copying it is a struct assignment, which is what
- * makes sampling cheap (copy, overwrite the uncertain fields, simulate). Every field is filled by the
- * tables in schema_*.c, which hold its key, unit, bounds, default and help; nothing else reads YAML.
+ * makes sampling cheap (copy, overwrite the uncertain fields, simulate). Every field is filled by
+ * the tables in schema_*.c, which hold its key, unit, bounds, default and help; nothing else reads
+ * YAML.
  *
  * Units are SI inside: seconds, bytes, FLOP/s, watts, US dollars; a price per hour is USD per hour
- * because that is the unit of every contract. Counts are doubles (exact to 2^53), so that one kind of
- * range, unit and override serves all numbers.
+ * because that is the unit of every contract. Counts are doubles (exact to 2^53), so that one kind
+ * of range, unit and override serves all numbers.
  */
 #ifndef CONFIGS_READER_SCENARIO_H
 #define CONFIGS_READER_SCENARIO_H
 
 #include <stddef.h>
 
-enum { NAME_BYTES = 64, TITLE_BYTES = 160, MAX_UNCERTAIN = 64, MAX_CHOICES = 8, MAX_FAILURE_CLASSES = 16 };
+enum {
+    NAME_BYTES = 64,
+    TITLE_BYTES = 160,
+    MAX_UNCERTAIN = 64,
+    MAX_CHOICES = 8,
+    MAX_FAILURE_CLASSES = 16
+};
 
 typedef enum Precision { PRECISION_BF16, PRECISION_FP8, PRECISION_FP16, PRECISION_FP32 } Precision;
 typedef enum Recompute { RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL } Recompute;
@@ -81,7 +88,8 @@ typedef struct GpuSpec {
     GemmFit gemm_bf16;
     GemmFit gemm_fp8;
     AttentionFit attention_unfused, attention_flash1, attention_flash2, attention_flash3;
-    /* decode attention: t = launch + ((KV bytes / (bandwidth * efficiency))^p + (rows/SMs * tau)^p)^(1/p) */
+    /* decode attention: t = launch + ((KV bytes / (bandwidth * efficiency))^p + (rows/SMs *
+     * tau)^p)^(1/p) */
     double decode_launch_s, decode_memory_efficiency, decode_block_s, decode_exponent;
 } GpuSpec;
 
@@ -89,28 +97,28 @@ typedef struct GpuSpec {
 typedef struct CollectiveFit {
     double base_s;
     double per_rank_s;
-    double bytes_per_s;  /* B */
-    double chunk_s2_per_byte; /* c, so that sqrt(c * W) is in seconds */
+    double bytes_per_s;        /* B */
+    double chunk_s2_per_byte;  /* c, so that sqrt(c * W) is in seconds */
     double two_rank_bandwidth; /* phi2: share of B when n == 2 */
 } CollectiveFit;
 
 typedef struct NodeSpec {
     char name[NAME_BYTES];
-    double gpus;  /* GPUs in one NVLink domain */
-    double nics;  /* network ports */
+    double gpus;            /* GPUs in one NVLink domain */
+    double nics;            /* network ports */
     double nic_bytes_per_s; /* one port, one direction */
-    double power_w;      /* sustained power of the node under load */
+    double power_w;         /* sustained power of the node under load */
     CollectiveFit all_reduce, all_gather, reduce_scatter, all_to_all;
     double eager_launch_s; /* added to every collective that is not graph-captured */
 } NodeSpec;
 
 typedef struct FabricSpec {
     char name[NAME_BYTES];
-    double efficiency;       /* eta: share of line rate that large collectives reach */
-    double ring_hop_s;       /* latency of one ring step between nodes */
-    double tree_hop_s;       /* latency of one level of an all-reduce tree between nodes; 0: no tree */
-    double base_s;           /* fixed cost of one collective between nodes */
-    double p2p_latency_s;    /* one send between pipeline stages */
+    double efficiency;    /* eta: share of line rate that large collectives reach */
+    double ring_hop_s;    /* latency of one ring step between nodes */
+    double tree_hop_s;    /* latency of one level of an all-reduce tree between nodes; 0: no tree */
+    double base_s;        /* fixed cost of one collective between nodes */
+    double p2p_latency_s; /* one send between pipeline stages */
     double p2p_efficiency;   /* share of a NIC's line rate that one send reaches */
     double bucket_bytes;     /* gradient bucket of data-parallel collectives */
     double oversubscription; /* 1: non-blocking */
@@ -131,26 +139,26 @@ typedef struct ParallelSpec {
     double data;
     double expert; /* 1: experts are cut by tensor parallelism; else divides data */
     int sequence_parallel;
-    double zero_stage; /* 0..3 */
+    double zero_stage;  /* 0..3 */
     double micro_batch; /* sequences */
     PipelineSchedule schedule;
     Recompute recompute;
     int overlap_grad_reduce;  /* reduce gradients beside the last backward */
     int overlap_param_gather; /* gather parameters beside the next forward */
-    double tensor_overlap;    /* share of tensor-parallel communication hidden under compute, 0..1 */
+    double tensor_overlap; /* share of tensor-parallel communication hidden under compute, 0..1 */
 } ParallelSpec;
 
 typedef struct TrainingSpec {
     double tokens;       /* to be trained on in all */
     double batch_tokens; /* of one optimizer step; rounded to whole microbatches */
     double sequence_length;
-    Precision precision;          /* of the matrix products */
-    Precision gradient_precision; /* of stored gradients: bf16 or fp32 */
+    Precision precision;              /* of the matrix products */
+    Precision gradient_precision;     /* of stored gradients: bf16 or fp32 */
     double optimizer_bytes_per_param; /* Adam with fp32 master weights: 12 */
     AttentionKernel attention;
-    double kernel_overhead; /* share of added time for everything a kernel table does not see */
+    double kernel_overhead;   /* share of added time for everything a kernel table does not see */
     double expert_load_sigma; /* lognormal sigma of expert popularity; 0: balanced */
-    double reserved_bytes;  /* framework, communication buffers, fragmentation; per GPU */
+    double reserved_bytes;    /* framework, communication buffers, fragmentation; per GPU */
     ParallelSpec parallel;
 } TrainingSpec;
 
@@ -170,8 +178,8 @@ typedef struct ReliabilitySpec {
     double state_bytes_per_param; /* checkpoint size */
     double read_bytes_per_s;      /* aggregate storage bandwidth at restart */
     double write_bytes_per_s;
-    int asynchronous;       /* 1: training goes on while the snapshot is written */
-    double blocking_s;      /* stall of an asynchronous save */
+    int asynchronous;  /* 1: training goes on while the snapshot is written */
+    double blocking_s; /* stall of an asynchronous save */
     CheckpointInterval interval_rule;
     double interval_s; /* when fixed: useful time between saves */
     double slowdown;   /* share of throughput lost to stragglers over the run */
@@ -198,23 +206,29 @@ typedef struct ServingSpec {
     Precision weight_precision;
     Precision kv_precision;
     KvSharding kv_sharding;
-    double reserved_bytes;     /* per GPU */
-    double layer_overhead_s;   /* launch cost of one layer in this engine */
-    double step_overhead_s;    /* host cost of one iteration */
+    double reserved_bytes;   /* per GPU */
+    double layer_overhead_s; /* launch cost of one layer in this engine */
+    double step_overhead_s;  /* host cost of one iteration */
     double prefill_chunk_tokens;
 } ServingSpec;
 
 /* One uncertain input: which field, and from what it is drawn. */
-typedef enum Distribution { DRAW_UNIFORM, DRAW_LOG_UNIFORM, DRAW_NORMAL, DRAW_LOGNORMAL, DRAW_CHOICE } Distribution;
+typedef enum Distribution {
+    DRAW_UNIFORM,
+    DRAW_LOG_UNIFORM,
+    DRAW_NORMAL,
+    DRAW_LOGNORMAL,
+    DRAW_CHOICE
+} Distribution;
 
 typedef struct UncertainInput {
-    char path[128];     /* dotted key, e.g. "reliability.interval" */
-    size_t offset;      /* of the field in Scenario */
+    char path[128];      /* dotted key, e.g. "reliability.interval" */
+    size_t offset;       /* of the field in Scenario */
     int is_integer_enum; /* the field is an int (enum or bool), drawn from choices */
     int is_whole;        /* the field counts whole things: draws are rounded */
     Distribution distribution;
-    double low;  /* bounds for uniform and log-uniform; p5 for normal and lognormal */
-    double high; /* p95 for normal and lognormal */
+    double low;              /* bounds for uniform and log-uniform; p5 for normal and lognormal */
+    double high;             /* p95 for normal and lognormal */
     double minimum, maximum; /* the field's bounds: draws are clipped to them */
     size_t choice_count;
     double choices[MAX_CHOICES];

@@ -34,6 +34,8 @@ static const Field EVIDENCE_FIELDS[] = {
     TEXT_FIELD("label", ClaimEvidence, label, NULL, 0, "what the value is"),
     TEXT_FIELD("quantity", ClaimEvidence, quantity, NULL, 0, "an expression"),
     TEXT_FIELD("unit", ClaimEvidence, unit, "", 0, "of the value"),
+    WORD_FIELD("on_screen", ClaimEvidence, on_screen, BOOL_WORDS, "false",
+               "show it on the audit's first screen"),
 };
 static const Schema EVIDENCE_SCHEMA = {.name = "evidence", GROUP_FIELDS(EVIDENCE_FIELDS)};
 

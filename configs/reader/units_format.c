@@ -46,7 +46,8 @@ static bool write_candidate(Dimension dimension, double value, Scale scale, cons
     candidate->above_one = fabs(value / candidate->scale) >= 1;
     if (!write_digits(dimension, value, unit, most, candidate)) /* fewer would not do either */
         return false;
-    int digits = 1;
+    int digits =
+        most > USUAL_DIGITS ? USUAL_DIGITS + 1 : 1; /* a second pass: few were not enough */
     while (!write_digits(dimension, value, unit, digits, candidate))
         digits++;
     return true;

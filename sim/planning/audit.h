@@ -34,6 +34,7 @@ typedef struct ClaimResult {
     int has_simulated;
     Summary simulated; /* of the quantity; for `holds` the share of draws in which it is true */
     Verdict verdict;
+    Summary evidence[MAX_EVIDENCE]; /* values of claim->evidence */
     char reason[REASON_BYTES];
 } ClaimResult;
 

@@ -270,20 +270,20 @@ cleanup:
 }
 
 static Status append_evidence(const Claim *claim, const ExpressionScope *scope, Text *reason,
-                              Error *error)
+                              ClaimResult *result, Error *error)
 {
     for (size_t i = 0; i < claim->evidence_count; i++) {
         const ClaimEvidence *evidence = &claim->evidence[i];
+        Summary *summary = &result->evidence[i];
         ExpressionValue value = {0, NULL};
-        Summary summary;
         Status status = expression_evaluate(evidence->quantity, scope, &value, error);
         if (status == STATUS_OK)
-            status = statistics_summary(value.values, value.count, &summary, error);
+            status = statistics_summary(value.values, value.count, summary, error);
         expression_value_free(&value);
         if (status != STATUS_OK)
             return status;
         append(reason, "; %s: ", evidence->label);
-        append_summary(reason, &summary);
+        append_summary(reason, summary);
         if (evidence->unit[0] != '\0')
             append(reason, " %s", evidence->unit);
     }
@@ -311,7 +311,7 @@ Status claim_judge(const Claim *claim, const ExpressionScope *scope, ClaimResult
                claim->untestable[0] != '\0' ? claim->untestable
                                             : "no quantity is given for this claim");
     if (status == STATUS_OK)
-        status = append_evidence(claim, scope, &reason, error);
+        status = append_evidence(claim, scope, &reason, result, error);
     if (status == STATUS_OK && (has_number || claim->holds[0] != '\0') &&
         claim->untestable[0] != '\0')
         append(&reason, "; not simulated: %s", claim->untestable);

@@ -43,7 +43,7 @@ static void numbers_come_back(void **state)
             if (dimension == DIMENSION_FRACTION)
                 value = next_uniform(&random);
             char text[UNITS_TEXT_BYTES];
-            double back = NAN;
+            double back = nan("");
             Error error = {0};
             units_format((Dimension)dimension, value, text);
             if (!units_parse((Dimension)dimension, NULL, text, &back, &error) || back != value)

@@ -65,7 +65,7 @@ static void known_values(void **state)
         {DIMENSION_S2_PER_BYTE, "0.08us2/kB", 0.08e-15},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
-        double value = NAN;
+        double value = nan("");
         Error error = {0};
         if (!units_parse(CASES[i].dimension, NULL, CASES[i].text, &value, &error))
             fail_msg("'%s' refused: %s", CASES[i].text, error.message);
@@ -93,8 +93,8 @@ static void spellings_agree(void **state)
         {DIMENSION_NUMBER, "-0", "0"},
     };
     for (size_t i = 0; i < sizeof PAIRS / sizeof PAIRS[0]; i++) {
-        double a = NAN;
-        double b = NAN;
+        double a = nan("");
+        double b = nan("");
         Error error;
         assert_true(units_parse(PAIRS[i].dimension, NULL, PAIRS[i].a, &a, &error));
         assert_true(units_parse(PAIRS[i].dimension, NULL, PAIRS[i].b, &b, &error));

@@ -66,6 +66,7 @@ typedef struct Builder {
     Node *stack[TREE_MAX_DEPTH]; /* open collections */
     Node *keys[TREE_MAX_DEPTH];  /* of a mapping: the key that waits for its value */
     Node *root;
+    size_t duplicates; /* keys given twice: reported, and reading goes on */
 } Builder;
 
 static Place event_place(const Builder *builder, const yaml_event_t *event)
@@ -111,7 +112,7 @@ static bool attach(Builder *builder, Node *node)
             report(builder->errors, &node->place, "keep one of the two",
                    "key '%s' is already given at %s:%d:%d", text_brief(brief, node->text),
                    twin->place.file, twin->place.line, twin->place.column);
-            /* Reading goes on, so that all problems are found; the caller refuses the file. */
+            builder->duplicates++;
         }
         *key = node;
         return true;
@@ -291,7 +292,8 @@ Node *tree_parse(NodePool *pool, const char *file, const char *text, size_t byte
         yaml_event_delete(&event);
     }
     yaml_parser_delete(&parser);
-    if (errors->total > total_before)
+    /* With duplicates only, the tree is whole: the decoder finds the other problems too. */
+    if (errors->total > total_before + builder.duplicates)
         return NULL;
     if (builder.root == NULL)
         report(errors, &start, NULL, "the file is empty");

@@ -63,8 +63,9 @@ bool mapping_put(Node *mapping, Node *key, Node *value);
 /* Takes an entry out, keeping the order of the rest; returns its value or NULL. */
 Node *mapping_take(Node *mapping, const char *key);
 
-/* The root of the only document in `text`; NULL with problems in `errors`. `file` must live in the
- * pool. */
+/* The root of the only document in `text`; NULL with problems in `errors`. Keys given twice are
+ * problems too, but leave the tree standing, so that its other problems can be found. `file` must
+ * live in the pool. */
 Node *tree_parse(NodePool *pool, const char *file, const char *text, size_t bytes,
                  ErrorList *errors);
 

@@ -63,6 +63,32 @@ static Status simulate(const ForecastOptions *options, AuditScenario *entry, Err
     return status;
 }
 
+/* A wrong `set:` of the claim file is an error of that file, not of the command line. */
+static Status blame_claim_file(const ConfigPaths *paths, const ClaimFile *file,
+                               AuditScenario *entry, ErrorList *errors, size_t first)
+{
+    const char *own[MAX_CLAIM_SETS];
+    const ClaimScenario *spec = entry->spec;
+    ErrorList *ignored = calloc(1, sizeof *ignored);
+    if (ignored == NULL)
+        return STATUS_ENVIRONMENT;
+    for (size_t i = 0; i < spec->set_count; i++)
+        own[i] = spec->sets[i];
+    Status status = scenario_read(paths, spec->scenario, own, spec->set_count, &entry->scenario,
+                                  NULL, entry->sha256, ignored);
+    free(ignored);
+    if (status != STATUS_USAGE)
+        return STATUS_USAGE;
+    for (size_t i = first; i < errors->count; i++) {
+        Error *error = &errors->errors[i];
+        snprintf(error->file, sizeof error->file, "%s", file->path);
+        error->line = spec->line;
+        error->column = spec->column;
+        error->status = STATUS_INVALID;
+    }
+    return STATUS_INVALID;
+}
+
 /* Reads all scenarios first, so that every error of the input is reported before anything is
  * simulated. */
 static Status read_scenarios(const ConfigPaths *paths, const ClaimFile *file,
@@ -78,11 +104,14 @@ static Status read_scenarios(const ConfigPaths *paths, const ClaimFile *file,
         entry->spec = &file->scenarios[i];
         result->scenario_count = i + 1;
         Status status = collect_sets(entry->spec, sets, set_count, &all, &count, &error);
+        size_t errors_before = errors->count;
         if (status == STATUS_OK)
             status = scenario_read(paths, entry->spec->scenario, all, count, &entry->scenario, NULL,
                                    entry->sha256, errors);
         else
             error_list_add(errors, &error);
+        if (status == STATUS_USAGE)
+            status = blame_claim_file(paths, file, entry, errors, errors_before);
         free(all);
         if (status == STATUS_OK) {
             status = plan_check(&entry->scenario, &error);

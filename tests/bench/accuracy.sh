@@ -102,11 +102,11 @@ function quantile(values, n, q,    at, below) { # of sorted values, interpolated
     below = int(at)
     return below >= n ? values[n] : values[below] + (at - below) * (values[below + 1] - values[below])
 }
-# Summary of the rows whose group is `group`, or of all rows if it is "all".
-function summarise(group,    i, n, ratios, plain, half) {
+# Summary of the rows whose stack matches `pattern`.
+function summarise(label, pattern,    i, n, ratios, plain, half) {
     n = 0
     for (i = 1; i <= rows; i++)
-        if (group == "all" || stack[i] == group) {
+        if (stack[i] ~ pattern) {
             n++
             ratios[n] = ratio[i]
             plain[n] = share[i]
@@ -115,7 +115,9 @@ function summarise(group,    i, n, ratios, plain, half) {
     sort(ratios, n)
     sort(plain, n)
     sort(half, n)
-    printf "%-31s %3d  %6.3f %6.3f %6.3f   %6.1f%% %6.1f%% %6.1f%%   %6.1f%% %6.1f%% %6.1f%%\n", group, n,
+    if (n == 0)
+        return
+    printf "%-31s %3d  %6.3f %6.3f %6.3f   %6.1f%% %6.1f%% %6.1f%%   %6.1f%% %6.1f%% %6.1f%%\n", label, n,
         quantile(ratios, n, 0.5), ratios[1], ratios[n], 100 * quantile(plain, n, 0.05),
         100 * quantile(plain, n, 0.5), 100 * quantile(plain, n, 0.95), 100 * quantile(half, n, 0.05),
         100 * quantile(half, n, 0.5), 100 * quantile(half, n, 0.95)
@@ -142,18 +144,22 @@ END {
             order[j + 1] = order[j]
         order[j + 1] = moved
     }
-    printf "%-16s %-30s %5s  %-31s %9s %9s %7s %9s\n", "id", "stack", "GPUs", "layout", "measured", "predicted", "ratio",
-        "overhead"
+    printf "%-16s %-30s %5s  %-31s %9s %9s %7s %9s\n", "id", "stack", "GPUs", "layout", "measured",
+        "predicted", "ratio", "overhead"
     for (i = 1; i <= rows; i++)
         print line[order[i]]
 
-    printf "\nmeasured, predicted: tokens/s/GPU; ratio: predicted/measured; overhead: the training.kernel_overhead that would make them equal\n"
+    printf "\nmeasured, predicted: tokens/s/GPU; ratio: predicted/measured; "
+    printf "overhead: the training.kernel_overhead that would make them equal\n"
     printf "\n%-31s %3s  %20s   %23s   %23s\n", "", "", "predicted/measured", "overhead", "with TP half hidden"
-    printf "%-31s %3s  %6s %6s %6s   %7s %7s %7s   %7s %7s %7s\n", "stack", "n", "median", "min", "max", "p5", "median", "p95",
-        "p5", "median", "p95"
+    printf "%-31s %3s  %6s %6s %6s   %7s %7s %7s   %7s %7s %7s\n", "stack", "n", "median", "min", "max",
+        "p5", "median", "p95", "p5", "median", "p95"
     for (i = 1; i <= group_count; i++)
-        summarise(groups[i])
-    summarise("all")
+        summarise(groups[i], "^" groups[i] "$")
+    # pooled as the sources of kernel_overhead in configs/scenarios pool them
+    summarise("Megatron-LM, both years", "^megatron-20")
+    summarise("NeMo fp8, both years", "^nemo.*fp8$")
+    summarise("all", ".")
 
     sort(error, rows)
     printf "\nmedian absolute error %.1f%%, p90 %.1f%%, worst %.1f%%, %d rows\n", 100 * quantile(error, rows, 0.5),

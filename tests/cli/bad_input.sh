@@ -51,6 +51,9 @@ run 3 audit "$work/c.yaml" --quick; stderr_has "run.days"
 printf 'schema: 1\nclaims:\n- {id: X, claim: c, low: 3, high: 2, unit: u}\n' >"$work/c.yaml"; run 3 audit "$work/c.yaml"
 printf 'schema: 1\nclaims:\n- {id: X, claim: c, unit: u, kwantity: 1}\n' >"$work/c.yaml"; run 3 audit "$work/c.yaml"; stderr_has quantity
 
+printf 'schema: 1\nscenarios: {a: {scenario: gpt4-a100, set: [training.tokns=1T]}}\nclaims:\n- {id: X, claim: c, low: 1, high: 2, unit: u, quantity: a.run.days}\n' >"$work/c.yaml"
+run 3 audit "$work/c.yaml" --quick; stderr_has "c.yaml:2:"; stderr_has "tokens"
+
 # a plan that does not fit: exit 1 with stage, bytes and a change that makes it fit
 run 1 train gpt4-a100 --quick --set training.gradient_precision=fp32
 stderr_has "stage"; stderr_has "GB"; stderr_has "bf16"

@@ -4,11 +4,13 @@
 . tests/cli/lib.sh
 sed -n '/^```sh$/,/^```$/p' README.md | grep '^build/flopcast' >"$work/commands"
 [ "$(wc -l <"$work/commands")" -ge 5 ] || fail "the README shows fewer than five commands"
+mkdir "$work/place"
+ln -s "$PWD/configs" "$work/place/configs"
 while read -r line; do
     words=${line#build/flopcast }
     words=${words%%#*}
     case $words in *--out* | *--report*) words="$words --quick" ;; train* | serve* | audit*) words="$words --quick" ;; esac
-    (cd "$work" && eval "\"$program\" $words" >"$work/out" 2>"$work/err" </dev/null) || fail "README: $line"
+    (cd "$work/place" && eval "\"$program\" $words" >"$work/out" 2>"$work/err" </dev/null) || fail "README: $line"
 done <"$work/commands"
 grep -oE '\]\((sim|models|hw|reports|configs|tests)[^)#]*\)' README.md | tr -d '()]' | while read -r path; do
     [ -e "$path" ] || echo "missing: $path"

@@ -74,7 +74,6 @@ static void refused_with_place(void **state)
     } CASES[] = {
         {"", 0, 1, 1, "empty"},
         {"# only a comment\n", 0, 1, 1, "empty"},
-        {"a: 1\nb: 2\na: 3\n", 0, 3, 1, "already given at t.yaml:1:1"},
         {"a: &x 1\n", 0, 1, 4, "anchors"},
         {"a: *x\n", 0, 1, 4, "aliases"},
         {"a: !!int 1\n", 0, 1, 4, "tags"},
@@ -107,6 +106,22 @@ static void refused_with_place(void **state)
         assert_int_equal(error->status, STATUS_INVALID);
         pool_free(&pool);
     }
+}
+
+/* A key given twice is refused, but the rest is still read for its problems. */
+static void duplicates_leave_the_tree_standing(void **state)
+{
+    (void)state;
+    static const char TEXT[] = "a: 1\nb: 2\na: 3\nb: 4\nc: 5\n";
+    NodePool pool;
+    Node *root = parse(&pool, TEXT, sizeof TEXT - 1);
+    assert_non_null(root);
+    assert_int_equal(errors.count, 2);
+    assert_non_null(strstr(errors.errors[0].message, "already given at t.yaml:1:1"));
+    assert_int_equal(errors.errors[0].line, 3);
+    assert_int_equal(errors.errors[1].line, 4);
+    assert_string_equal(mapping_find(root, "c")->text, "5");
+    pool_free(&pool);
 }
 
 /* `count` times `piece` between `before` and `after`. */
@@ -209,9 +224,13 @@ static void texts_for_messages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(places_and_shapes),  cmocka_unit_test(entries_can_be_taken_out),
-        cmocka_unit_test(refused_with_place), cmocka_unit_test(bounds),
-        cmocka_unit_test(distances),          cmocka_unit_test(nearest_name),
+        cmocka_unit_test(places_and_shapes),
+        cmocka_unit_test(entries_can_be_taken_out),
+        cmocka_unit_test(refused_with_place),
+        cmocka_unit_test(duplicates_leave_the_tree_standing),
+        cmocka_unit_test(bounds),
+        cmocka_unit_test(distances),
+        cmocka_unit_test(nearest_name),
         cmocka_unit_test(texts_for_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

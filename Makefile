@@ -164,6 +164,7 @@ fuzz:
 bench: all $(bench_programs)
 	$(Q)for program in $(bench_programs); do echo "== $$program"; $$program || exit 1; done
 	$(Q)sh tests/bench/audit.sh build/flopcast
+	$(Q)sh tests/bench/accuracy.sh build/flopcast
 
 all_sources := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
 format:

@@ -78,6 +78,15 @@ run 4 train gpt4-a100 --quick --db /proc/nowhere/x.db
 "$program" train gpt4-a100 --quick --json >/dev/full 2>"$work/err"
 [ $? -eq 4 ] || fail "a full disk on standard output is not reported"
 
+# Ctrl-C: exit 130, nothing half-written
+"$program" train gpt4-a100 --reps 1000000 --out "$work/interrupted" >"$work/out" 2>"$work/err" </dev/null &
+pid=$!
+sleep 1
+kill -INT $pid
+wait $pid
+[ $? -eq 130 ] || fail "an interrupted run does not exit with 130"
+[ ! -e "$work/interrupted" ] || fail "an interrupted run leaves files"
+
 # show, canonical form and hash; formatting does not change the hash
 run 0 show gpt4-a100; stdout_has "reliability.interval"; stdout_has "gpt4-a100.yaml:"
 run 0 show gpt4-a100 --json; json '.values | length > 50'

@@ -15,4 +15,21 @@ for args in tests/golden/*.args; do
         failures=$((failures + 1))
     fi
 done
+
+# The README shows the real first screen, between two marks.
+{
+    echo '```'
+    "$program" audit gpt4-leak 2>/dev/null | sed -E 's/, flopcast [^ ]+$//'
+    echo '```'
+} >"$work/screen"
+if [ "$update" = --update ]; then
+    awk -v screen="$work/screen" '
+        /<!-- audit-screen -->/ { print; while ((getline line < screen) > 0) print line; skip = 1; next }
+        /<!-- \/audit-screen -->/ { skip = 0 }
+        !skip' README.md >"$work/readme" && cp "$work/readme" README.md
+elif ! sed -n '/<!-- audit-screen -->/,/<!-- \/audit-screen -->/p' README.md | sed '1d;$d' | diff -u - "$work/screen" >"$work/diff"; then
+    echo "FAIL: the README's first screen is not what the program prints (make golden renews it)"
+    head -40 "$work/diff"
+    failures=$((failures + 1))
+fi
 [ "$failures" -eq 0 ]

@@ -39,7 +39,8 @@ enum { EXIT_STATUS_COUNT = sizeof EXIT_STATUSES / sizeof EXIT_STATUSES[0] };
 
 void help_overview(FILE *out)
 {
-    fputs("flopcast forecasts what a GPU cluster costs and how fast it is, before you buy.\n\n", out);
+    fputs("flopcast forecasts what a GPU cluster costs and how fast it is, before you buy.\n\n",
+          out);
     fputs("  flopcast audit gpt4-leak        do GPT-4's published numbers hold together?\n"
           "  flopcast train gpt4-a100        days, dollars, MFU of a training run\n"
           "  flopcast train gpt4-a100 --set reliability.interval=20min\n"

@@ -105,7 +105,7 @@ help:
 # ---------------------------------------------------------------------------------------------- set-up
 # Debian packages only; apt is not asked at all when everything is there.
 build_packages := gcc libc6-dev pkg-config git libgsl-dev libyaml-dev libjansson-dev libsqlite3-dev libxlsxwriter-dev \
-                  libmd-dev gnuplot-nox fonts-dejavu-core
+                  libmd-dev zlib1g-dev gnuplot-nox fonts-dejavu-core
 test_packages := libcmocka-dev gnumeric jq sqlite3 libxml2-utils
 full_packages := clang libclang-rt-dev clang-format libreoffice-calc-nogui
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

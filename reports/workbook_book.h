@@ -6,9 +6,31 @@
 
 #include <xlsxwriter.h>
 
+/* What a number is, which decides how its cell looks. */
+typedef enum CellStyle {
+    CELL_FORMULA,   /* computed on the sheet: upright black */
+    CELL_SIMULATED, /* from the simulation: italic */
+    CELL_PUBLISHED, /* from a claim */
+    CELL_INPUT,     /* may be changed: blue on pale yellow */
+    CELL_AS_GIVEN,  /* an input that only a new simulation can change: blue, to the left */
+    CELL_TOTAL,     /* a formula that closes a block: bold under a line */
+    CELL_CHECK,     /* a difference that must be zero: bold green */
+    CELL_STYLE_COUNT
+} CellStyle;
+
+enum { MAX_NUMBER_FORMATS = 96 };
+
+typedef struct NumberFormat {
+    CellStyle style;
+    const char *format; /* of static storage */
+    lxw_format *made;
+} NumberFormat;
+
 typedef struct BookFormats {
-    lxw_format *title, *head, *text, *wrapped, *number, *percent, *money, *input, *input_text,
-        *simulated, *note, *verdict[VERDICT_COUNT];
+    lxw_format *title, *head, *head_right, *section, *text, *unit, *bold, *wrapped, *given, *note,
+        *verdict[VERDICT_COUNT];
+    size_t number_count;
+    NumberFormat numbers[MAX_NUMBER_FORMATS]; /* made when first asked for */
 } BookFormats;
 
 typedef struct Book {
@@ -24,14 +46,28 @@ typedef struct Book {
     Error *error;
 } Book;
 
+/* Formats. */
+void book_make_formats(Book *book);
+lxw_format *book_number_format(Book *book, CellStyle style, const char *format);
+
+/* The number format that shows `values` of one row in `unit`, chosen by their largest magnitude;
+ * values that are not finite are passed over. Cells keep the full number under it. */
+const char *number_format_of(const char *unit, const double *values, size_t count);
+
 /* A cell name such as A100, TP8 or R1C1 is no name: Excel would ask to repair the file, and the
  * library lets it pass. Sheet names have rules of their own. */
 int workbook_name_is_safe(const char *name);
 int workbook_sheet_name_is_safe(const char *name);
 
-/* Sheets and names; after a failure they return NULL or do nothing. */
-lxw_worksheet *book_sheet(Book *book, const char *name, int landscape_wide);
+/* Sheets and names; after a failure they return NULL or do nothing. Sheets print on landscape A4,
+ * one page wide; with one_page also one page high. */
+lxw_worksheet *book_sheet(Book *book, const char *name, int one_page);
 void book_define(Book *book, const char *name, const char *sheet, lxw_row_t row, lxw_col_t column);
+void book_widths(Book *book, lxw_worksheet *sheet, const double *widths, size_t count);
+
+/* Keeps the rows above `rows` and the columns before `columns` in view, and repeats the rows on
+ * every printed page. */
+void book_keep_in_view(Book *book, lxw_worksheet *sheet, lxw_row_t rows, lxw_col_t columns);
 
 /* Cells. Text is written as ASCII and never as a formula; a number that is not finite leaves the
  * cell empty. */
@@ -41,6 +77,15 @@ void book_number(Book *book, lxw_worksheet *sheet, lxw_row_t row, lxw_col_t colu
                  lxw_format *format);
 void book_formula(Book *book, lxw_worksheet *sheet, lxw_row_t row, lxw_col_t column,
                   const char *formula, double value, lxw_format *format);
+
+/* A row of column heads from `column` on; `sides` has one 'l' or 'r' for each. */
+void book_heads(Book *book, lxw_worksheet *sheet, lxw_row_t row, lxw_col_t column,
+                const char *const *titles, const char *sides);
+
+/* Lines that `text` takes in a wrapped cell of a column `width` wide, and a row high enough for
+ * `lines`: not every program that opens the file fits rows to wrapped text by itself. */
+size_t book_lines(const char *text, double width);
+void book_row_lines(Book *book, lxw_worksheet *sheet, lxw_row_t row, size_t lines);
 
 /* The sheets. book_inputs fills what the cost sheet's cached results are computed from. */
 typedef struct CostInputs {

@@ -7,8 +7,9 @@
 #include <string.h>
 #include <strings.h>
 
-enum { CACHE_THAT_IS_WRONG = 999, MAX_NAME = 255, MAX_SHEET_NAME = 31, CELL_TEXT = 2048 };
+enum { CACHE_THAT_IS_WRONG = 999, MAX_NAME = 255, MAX_SHEET_NAME = 31, CELL_TEXT = 8192 };
 enum { MAX_COLUMN_LETTERS = 3 }; /* columns end at XFD */
+enum { PAPER_A4 = 9 };
 
 /* Letters and then digits with nothing behind: A1 .. XFD1048576, and more than that on the safe
  * side. */
@@ -65,7 +66,7 @@ static void check(Book *book, lxw_error code)
                                  lxw_strerror(code));
 }
 
-lxw_worksheet *book_sheet(Book *book, const char *name, int landscape_wide)
+lxw_worksheet *book_sheet(Book *book, const char *name, int one_page)
 {
     if (book->status != STATUS_OK)
         return NULL;
@@ -77,12 +78,27 @@ lxw_worksheet *book_sheet(Book *book, const char *name, int landscape_wide)
         return NULL;
     }
     worksheet_gridlines(sheet, LXW_HIDE_ALL_GRIDLINES);
-    if (landscape_wide) {
-        worksheet_set_landscape(sheet);
-        worksheet_fit_to_pages(sheet, 1, 0);
-    }
-    worksheet_set_paper(sheet, 9); /* A4 */
+    worksheet_set_landscape(sheet);
+    worksheet_set_paper(sheet, PAPER_A4);
+    worksheet_fit_to_pages(sheet, 1, one_page ? 1 : 0);
+    worksheet_set_margins(sheet, 0.4, 0.4, 0.5, 0.6);
+    check(book, worksheet_set_footer(sheet, "&L&F, &A&RPage &P of &N"));
     return sheet;
+}
+
+void book_widths(Book *book, lxw_worksheet *sheet, const double *widths, size_t count)
+{
+    for (size_t i = 0; i < count && book->status == STATUS_OK; i++)
+        check(book,
+              worksheet_set_column(sheet, (lxw_col_t)i, (lxw_col_t)i, widths[i], NULL));
+}
+
+void book_keep_in_view(Book *book, lxw_worksheet *sheet, lxw_row_t rows, lxw_col_t columns)
+{
+    if (book->status != STATUS_OK)
+        return;
+    worksheet_freeze_panes(sheet, rows, columns);
+    check(book, worksheet_repeat_rows(sheet, 0, rows - 1));
 }
 
 void book_define(Book *book, const char *name, const char *sheet, lxw_row_t row, lxw_col_t column)
@@ -129,4 +145,40 @@ void book_formula(Book *book, lxw_worksheet *sheet, lxw_row_t row, lxw_col_t col
         check(book, worksheet_write_formula_num(sheet, row, column, formula, format, cached));
     else
         check(book, worksheet_write_blank(sheet, row, column, format));
+}
+
+void book_heads(Book *book, lxw_worksheet *sheet, lxw_row_t row, lxw_col_t column,
+                const char *const *titles, const char *sides)
+{
+    for (size_t i = 0; sides[i] != '\0'; i++)
+        book_text(book, sheet, row, (lxw_col_t)(column + i), titles[i],
+                  sides[i] == 'r' ? book->formats.head_right : book->formats.head);
+}
+
+/* A width counts digits of the default font; text with a wider replacement font takes more. */
+static const double characters_of_width = 0.92;
+
+size_t book_lines(const char *text, double width)
+{
+    size_t room = (size_t)fmax(1, width * characters_of_width), lines = 1, used = 0;
+    while (*text != '\0') {
+        size_t word = strcspn(text, " ");
+        if (used > 0 && used + 1 + word > room) {
+            lines++;
+            used = 0;
+        }
+        used += word + (used > 0);
+        for (; used > room; used -= room)
+            lines++;
+        text += word + strspn(text + word, " ");
+    }
+    return lines;
+}
+
+void book_row_lines(Book *book, lxw_worksheet *sheet, lxw_row_t row, size_t lines)
+{
+    static const double line_points = 15, most_points = 409; /* what Excel takes */
+    if (book->status == STATUS_OK)
+        check(book, worksheet_set_row(sheet, row, fmin(most_points, line_points * (double)lines),
+                                      NULL));
 }

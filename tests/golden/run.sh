@@ -6,7 +6,7 @@ update=${2:-}
 for args in tests/golden/*.args; do
     name=$(basename "$args" .args)
     # shellcheck disable=SC2046 # the file holds words
-    "$program" $(cat "$args") 2>&1 | sed -E 's/flopcast [0-9a-f]{7,}(-dirty)?|flopcast unknown/flopcast VERSION/; s/"program_version": "[^"]*"/"program_version": "VERSION"/' >"$work/out"
+    "$program" $(cat "$args") 2>&1 | sed "s#$PWD/##g" | sed -E 's/flopcast [0-9a-f]{7,}(-dirty)?|flopcast unknown/flopcast VERSION/; s/"program_version": "[^"]*"/"program_version": "VERSION"/' >"$work/out"
     if [ "$update" = --update ]; then
         cp "$work/out" "tests/golden/$name.txt"
     elif ! diff -u "tests/golden/$name.txt" "$work/out" >"$work/diff"; then

@@ -16,10 +16,15 @@ static void set_properties(Book *book)
     const char *epoch = getenv("SOURCE_DATE_EPOCH");
     char title[TITLE_BYTES];
     char author[] = "flopcast";
+    char comments[256];
     long long created = epoch != NULL ? strtoll(epoch, NULL, 10) : default_created;
     snprintf(title, sizeof title, "%s", book->audit->file->title);
+    snprintf(comments, sizeof comments, "flopcast %s, input %s, seed %llu, replications %zu",
+             PROGRAM_VERSION, book->provenance->sha256, book->provenance->seed,
+             book->provenance->reps);
     lxw_doc_properties properties = {.title = title,
                                      .author = author,
+                                     .comments = comments,
                                      .created = (time_t)(created > 0 ? created : default_created)};
     if (book->status == STATUS_OK)
         workbook_set_properties(book->workbook, &properties);

@@ -27,8 +27,8 @@ typedef struct NumberFormat {
 } NumberFormat;
 
 typedef struct BookFormats {
-    lxw_format *title, *head, *head_right, *section, *text, *unit, *bold, *wrapped, *given, *note,
-        *verdict[VERDICT_COUNT];
+    lxw_format *title, *head, *head_right, *head_indented, *section, *text, *unit, *bold, *wrapped,
+        *given, *note, *note_wrapped, *verdict[VERDICT_COUNT];
     size_t number_count;
     NumberFormat numbers[MAX_NUMBER_FORMATS]; /* made when first asked for */
 } BookFormats;
@@ -78,7 +78,8 @@ void book_number(Book *book, lxw_worksheet *sheet, lxw_row_t row, lxw_col_t colu
 void book_formula(Book *book, lxw_worksheet *sheet, lxw_row_t row, lxw_col_t column,
                   const char *formula, double value, lxw_format *format);
 
-/* A row of column heads from `column` on; `sides` has one 'l' or 'r' for each. */
+/* A row of column heads from `column` on; `sides` has one of 'l', 'r' or 'i'
+ * (left, off the numbers before it) for each. */
 void book_heads(Book *book, lxw_worksheet *sheet, lxw_row_t row, lxw_col_t column,
                 const char *const *titles, const char *sides);
 
@@ -86,6 +87,10 @@ void book_heads(Book *book, lxw_worksheet *sheet, lxw_row_t row, lxw_col_t colum
  * `lines`: not every program that opens the file fits rows to wrapped text by itself. */
 size_t book_lines(const char *text, double width);
 void book_row_lines(Book *book, lxw_worksheet *sheet, lxw_row_t row, size_t lines);
+
+/* A note over the first `count` columns, of these widths, on as many lines as it takes. */
+void book_wide_text(Book *book, lxw_worksheet *sheet, lxw_row_t row, const double *columns,
+                    size_t count, const char *text);
 
 /* The sheets. book_inputs fills what the cost sheet's cached results are computed from. */
 typedef struct CostInputs {

@@ -89,8 +89,7 @@ lxw_worksheet *book_sheet(Book *book, const char *name, int one_page)
 void book_widths(Book *book, lxw_worksheet *sheet, const double *widths, size_t count)
 {
     for (size_t i = 0; i < count && book->status == STATUS_OK; i++)
-        check(book,
-              worksheet_set_column(sheet, (lxw_col_t)i, (lxw_col_t)i, widths[i], NULL));
+        check(book, worksheet_set_column(sheet, (lxw_col_t)i, (lxw_col_t)i, widths[i], NULL));
 }
 
 void book_keep_in_view(Book *book, lxw_worksheet *sheet, lxw_row_t rows, lxw_col_t columns)
@@ -152,11 +151,14 @@ void book_heads(Book *book, lxw_worksheet *sheet, lxw_row_t row, lxw_col_t colum
 {
     for (size_t i = 0; sides[i] != '\0'; i++)
         book_text(book, sheet, row, (lxw_col_t)(column + i), titles[i],
-                  sides[i] == 'r' ? book->formats.head_right : book->formats.head);
+                  sides[i] == 'r'   ? book->formats.head_right
+                  : sides[i] == 'i' ? book->formats.head_indented
+                                    : book->formats.head);
 }
 
-/* A width counts digits of the default font; text with a wider replacement font takes more. */
-static const double characters_of_width = 0.92;
+/* A width counts digits of the default font, Calibri, whose letters take 0.83 of one on average;
+ * a wider replacement font must fit too. */
+static const double characters_of_width = 1.1;
 
 size_t book_lines(const char *text, double width)
 {
@@ -175,10 +177,23 @@ size_t book_lines(const char *text, double width)
     return lines;
 }
 
+void book_wide_text(Book *book, lxw_worksheet *sheet, lxw_row_t row, const double *columns,
+                    size_t count, const char *text)
+{
+    double width = 0;
+    for (size_t i = 0; i < count; i++)
+        width += columns[i];
+    if (book->status == STATUS_OK)
+        check(book, worksheet_merge_range(sheet, row, 0, row, (lxw_col_t)(count - 1), "",
+                                          book->formats.note_wrapped));
+    book_text(book, sheet, row, 0, text, book->formats.note_wrapped);
+    book_row_lines(book, sheet, row, book_lines(text, width));
+}
+
 void book_row_lines(Book *book, lxw_worksheet *sheet, lxw_row_t row, size_t lines)
 {
     static const double line_points = 15, most_points = 409; /* what Excel takes */
     if (book->status == STATUS_OK)
-        check(book, worksheet_set_row(sheet, row, fmin(most_points, line_points * (double)lines),
-                                      NULL));
+        check(book,
+              worksheet_set_row(sheet, row, fmin(most_points, line_points * (double)lines), NULL));
 }

@@ -20,8 +20,7 @@ enum {
     COLUMN_COUNT
 };
 
-static const double widths[COLUMN_COUNT] = {6,  10, 38, 13, 13, 18, 13,
-                                            13, 13, 13, 14, 84, 17};
+static const double widths[COLUMN_COUNT] = {6, 10, 38, 15, 15, 19, 14, 14, 14, 14, 15, 84, 17};
 
 static void put_numbers(Book *book, lxw_worksheet *sheet, lxw_row_t row, const ClaimResult *result)
 {
@@ -31,8 +30,8 @@ static void put_numbers(Book *book, lxw_worksheet *sheet, lxw_row_t row, const C
                                 claim->has_high ? claim->high : (double)NAN};
     /* of a statement the simulation gives the share of draws in which it holds */
     int statement = claim->holds[0] != '\0';
-    const double values[] = {simulated->p5, simulated->p50, simulated->p95, simulated->mean,
-                             published[0],  published[1]};
+    const double values[] = {simulated->p5,   simulated->p50, simulated->p95,
+                             simulated->mean, published[0],   published[1]};
     size_t first = result->has_simulated && !statement ? 0 : 4;
     const char *format = number_format_of(claim->unit, values + first, 6 - first);
     lxw_format *stated = book_number_format(book, CELL_PUBLISHED, format);
@@ -57,9 +56,8 @@ static size_t larger(size_t a, size_t b)
 void book_claims(Book *book, lxw_worksheet *sheet)
 {
     static const char *const titles[COLUMN_COUNT] = {
-        "Id",           "Topic",         "Claim",   "Published low", "Published high",
-        "Unit",         "Simulated p5",  "Median",  "p95",           "Mean",
-        "Verdict",      "Reason",        "Source"};
+        "Id",     "Topic", "Claim", "Published low", "Published high", "Unit",  "Simulated p5",
+        "Median", "p95",   "Mean",  "Verdict",       "Reason",         "Source"};
     enum { HEAD_ROW = 2 };
     size_t count = book->audit->file->claim_count;
     book_widths(book, sheet, widths, COLUMN_COUNT);
@@ -68,7 +66,7 @@ void book_claims(Book *book, lxw_worksheet *sheet)
               "Of a statement without a number, Mean is the share of simulated draws in which it "
               "holds.",
               book->formats.note);
-    book_heads(book, sheet, HEAD_ROW, 0, titles, "lllrrlrrrrlll");
+    book_heads(book, sheet, HEAD_ROW, 0, titles, "lllrrirrrrill");
     for (size_t i = 0; i < count; i++) {
         const ClaimResult *result = &book->audit->claims[i];
         const Claim *claim = result->claim;

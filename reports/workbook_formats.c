@@ -19,13 +19,14 @@ static lxw_format *make_format(Book *book)
 
 static void make_heads(BookFormats *formats)
 {
-    lxw_format *const heads[] = {formats->head, formats->head_right};
+    lxw_format *const heads[] = {formats->head, formats->head_right, formats->head_indented};
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         format_set_bold(heads[i]);
         format_set_bg_color(heads[i], 0xDDE6F0);
         format_set_bottom(heads[i], LXW_BORDER_THIN);
     }
     format_set_align(formats->head_right, LXW_ALIGN_RIGHT);
+    format_set_indent(formats->head_indented, 1);
     format_set_bold(formats->title);
     format_set_font_size(formats->title, 14);
     format_set_bold(formats->section);
@@ -45,10 +46,10 @@ void book_make_formats(Book *book)
         {VERDICT_UNTESTABLE, 0x595959, 0xEDEDED},
     };
     BookFormats *formats = &book->formats;
-    lxw_format **const plain[] = {&formats->title,   &formats->head,    &formats->head_right,
-                                  &formats->section, &formats->text,    &formats->unit,
-                                  &formats->bold,    &formats->wrapped, &formats->given,
-                                  &formats->note};
+    lxw_format **const plain[] = {
+        &formats->title, &formats->head, &formats->head_right,   &formats->section,
+        &formats->text,  &formats->unit, &formats->bold,         &formats->wrapped,
+        &formats->given, &formats->note, &formats->note_wrapped, &formats->head_indented};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         *plain[i] = make_format(book);
     for (size_t i = 0; i < sizeof verdicts / sizeof *verdicts; i++)
@@ -61,11 +62,16 @@ void book_make_formats(Book *book)
     format_set_top(formats->bold, LXW_BORDER_THIN);
     format_set_text_wrap(formats->wrapped);
     format_set_font_color(formats->given, 0x0000FF);
-    format_set_italic(formats->note);
-    format_set_font_color(formats->note, 0x595959);
+    format_set_text_wrap(formats->note_wrapped);
+    lxw_format *const notes[] = {formats->note, formats->note_wrapped};
+    for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
+        format_set_italic(notes[i]);
+        format_set_font_color(notes[i], 0x595959);
+    }
     for (size_t i = 0; i < sizeof verdicts / sizeof *verdicts; i++) {
         format_set_font_color(formats->verdict[verdicts[i].verdict], verdicts[i].ink);
         format_set_bg_color(formats->verdict[verdicts[i].verdict], verdicts[i].ground);
+        format_set_indent(formats->verdict[verdicts[i].verdict], 1);
     }
 }
 
@@ -97,8 +103,9 @@ lxw_format *book_number_format(Book *book, CellStyle style, const char *format)
         if (formats->numbers[i].style == style && strcmp(formats->numbers[i].format, format) == 0)
             return formats->numbers[i].made;
     if (formats->number_count == MAX_NUMBER_FORMATS) {
-        book->status = error_set(book->error, STATUS_ENVIRONMENT,
-                                 "the workbook has more than %d number formats", MAX_NUMBER_FORMATS);
+        book->status =
+            error_set(book->error, STATUS_ENVIRONMENT,
+                      "the workbook has more than %d number formats", MAX_NUMBER_FORMATS);
         return NULL;
     }
     lxw_format *made = make_format(book);
@@ -142,7 +149,8 @@ static const NumberRule number_rules[] = {
     {"parameters", 0, "#,##0"},
     {"tokens", 1e12, "#,##0.00,,,,\" T\""},
     {"tokens", 1e9, "#,##0.0,,,\" B\""},
-    {"tokens/s", 0, "#,##0.0"},
+    {"tokens/s", 100, "#,##0"},
+    {"tokens/s", 0, "0.00"},
     {"GPU-hours", 0, "#,##0"},
     {"failures", 0, "#,##0"},
     {"kWh", 0, "#,##0"},
@@ -171,6 +179,6 @@ const char *number_format_of(const char *unit, const double *values, size_t coun
     if (whole || magnitude >= 1e4)
         return "#,##0";
     if (magnitude >= 1)
-        return "#,##0.00##";
+        return unit[0] != '\0' ? "#,##0.00" : "#,##0.0###";
     return magnitude >= 1e-3 ? "0.0###" : "0.00E+00";
 }

@@ -5,6 +5,7 @@
 #include "reports/claim_lookup.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const double joules_per_kwh = 3.6e6;
@@ -38,25 +39,63 @@ static double drawn(const Book *book, const char *path, double fixed, double to_
     return summary.p50 * to_unit;
 }
 
-/* One row of the block; defines `name` for the value's cell. */
-static void row_of(Book *book, lxw_worksheet *sheet, lxw_row_t *row, const char *label,
-                   const char *name, double value, const char *unit, const char *path,
-                   double to_unit, const char *source)
+enum {
+    COLUMN_INPUT,
+    COLUMN_VALUE,
+    COLUMN_UNIT,
+    COLUMN_LOW,
+    COLUMN_HIGH,
+    COLUMN_ORIGIN,
+    COLUMN_SOURCE, /* last and wide: some sources are sentences */
+    COLUMN_COUNT
+};
+
+static const double widths[COLUMN_COUNT] = {46, 18, 10, 13, 13, 44, 96};
+
+static void put_source(Book *book, lxw_worksheet *sheet, lxw_row_t row, const char *origin,
+                       const char *source)
 {
-    const ResolvedValue *value_of = resolved(book, path);
-    const UncertainInput *range = uncertain(book, path);
-    book_text(book, sheet, *row, 0, label, book->formats.text);
-    book_number(book, sheet, *row, 1, value, book->formats.input);
-    book_text(book, sheet, *row, 2, unit, book->formats.text);
+    book_text(book, sheet, row, COLUMN_ORIGIN, origin, book->formats.unit);
+    book_text(book, sheet, row, COLUMN_SOURCE, source, book->formats.wrapped);
+    book_row_lines(book, sheet, row, book_lines(source, widths[COLUMN_SOURCE]));
+}
+
+typedef struct InputRow {
+    const char *label, *name; /* `name` is defined for the value's cell */
+    double value;
+    const char *unit;
+    const char *path;   /* of the scenario's value, NULL: none */
+    double to_unit;     /* SI value times this is in `unit` */
+    const char *source; /* where `path` names none */
+} InputRow;
+
+static void put_row(Book *book, lxw_worksheet *sheet, lxw_row_t *row, CellStyle style,
+                    const InputRow *input)
+{
+    const ResolvedValue *value_of = resolved(book, input->path);
+    const UncertainInput *range = uncertain(book, input->path);
+    const char *format = number_format_of(input->unit, &input->value, 1);
+    book_text(book, sheet, *row, COLUMN_INPUT, input->label, book->formats.text);
+    book_number(book, sheet, *row, COLUMN_VALUE, input->value,
+                book_number_format(book, style, format));
+    book_text(book, sheet, *row, COLUMN_UNIT, input->unit, book->formats.unit);
     if (range != NULL && range->distribution != DRAW_CHOICE) {
-        book_number(book, sheet, *row, 3, range->low * to_unit, book->formats.text);
-        book_number(book, sheet, *row, 4, range->high * to_unit, book->formats.text);
+        lxw_format *bound = book_number_format(book, CELL_PUBLISHED, format);
+        book_number(book, sheet, *row, COLUMN_LOW, range->low * input->to_unit, bound);
+        book_number(book, sheet, *row, COLUMN_HIGH, range->high * input->to_unit, bound);
     }
-    book_text(book, sheet, *row, 5, value_of != NULL ? value_of->source : source,
-              book->formats.wrapped);
-    book_text(book, sheet, *row, 6, value_of != NULL ? value_of->origin : "",
-              book->formats.wrapped);
-    book_define(book, name, "Inputs", *row, 1);
+    put_source(book, sheet, *row, value_of != NULL ? value_of->origin : "",
+               value_of != NULL ? value_of->source : input->source);
+    book_define(book, input->name, "Inputs", *row, COLUMN_VALUE);
+    (*row)++;
+}
+
+static void put_rows(Book *book, lxw_worksheet *sheet, lxw_row_t *row, CellStyle style,
+                     const char *title, const InputRow *rows, size_t count)
+{
+    book_text(book, sheet, (*row)++, COLUMN_INPUT, title, book->formats.section);
+    for (size_t i = 0; i < count; i++)
+        put_row(book, sheet, row, style, &rows[i]);
     (*row)++;
 }
 
@@ -115,37 +154,42 @@ static void put_simulated(Book *book, lxw_worksheet *sheet, lxw_row_t *row,
     const Scenario *scenario = &book->headline->scenario;
     int fp8 = scenario->training.precision == PRECISION_FP8 &&
               scenario->hardware.gpu.peak_fp8_flops_per_s > 0;
-    row_of(book, sheet, row, "Duration, median", "run_days", inputs->days[0], "days", NULL, 1,
-           from);
-    row_of(book, sheet, row, "Duration, p5", "run_days_p5", inputs->days[1], "days", NULL, 1, from);
-    row_of(book, sheet, row, "Duration, p95", "run_days_p95", inputs->days[2], "days", NULL, 1,
-           from);
-    row_of(book, sheet, row, "Training FLOPs, exact count", "train_flops_exact",
-           inputs->flops_exact, "FLOPs", NULL, 1, "matmuls and causal attention of all tokens");
-    row_of(book, sheet, row, "Training FLOPs, 6ND", "train_flops_sixnd", inputs->flops_6nd, "FLOPs",
-           NULL, 1, "6 x active parameters x tokens");
-    row_of(book, sheet, row, "Peak of one GPU at the products' precision", "peak_flops_gpu",
-           inputs->peak_flops_per_s, "FLOP/s",
-           fp8 ? "hardware.gpu.peak_fp8" : "hardware.gpu.peak_bf16", 1, "");
+    const char *peak = fp8 ? "hardware.gpu.peak_fp8" : "hardware.gpu.peak_bf16";
+    const InputRow rows[] = {
+        {"Duration, median", "run_days", inputs->days[0], "days", NULL, 1, from},
+        {"Duration, p5", "run_days_p5", inputs->days[1], "days", NULL, 1, from},
+        {"Duration, p95", "run_days_p95", inputs->days[2], "days", NULL, 1, from},
+        {"Training FLOPs, exact count", "train_flops_exact", inputs->flops_exact, "FLOPs", NULL, 1,
+         "matmuls and causal attention of all tokens"},
+        {"Training FLOPs, 6ND", "train_flops_sixnd", inputs->flops_6nd, "FLOPs", NULL, 1,
+         "6 x active parameters x tokens"},
+        {"Peak of one GPU at the products' precision", "peak_flops_gpu", inputs->peak_flops_per_s,
+         "FLOP/s", peak, 1, ""},
+    };
+    put_rows(book, sheet, row, CELL_SIMULATED,
+             "Of the simulation (what drives these needs a new simulation to change)", rows,
+             sizeof rows / sizeof *rows);
 }
 
 static void put_prices(Book *book, lxw_worksheet *sheet, lxw_row_t *row, const CostInputs *inputs)
 {
-    row_of(book, sheet, row, "GPUs", "gpu_count", inputs->gpus, "GPUs", "hardware.gpus", 1, "");
-    row_of(book, sheet, row, "Rent of one GPU", "price_gpu_hour", inputs->gpu_hour_usd, "USD/h",
-           "prices.gpu_hour", 1, "");
-    row_of(book, sheet, row, "GPUs of one node", "node_gpus", inputs->node_gpus, "GPUs",
-           "hardware.node.gpus", 1, "");
-    row_of(book, sheet, row, "Power of one node", "node_power_w", inputs->node_power_w, "W",
-           "hardware.node.power", 1, "");
-    row_of(book, sheet, row, "Power usage effectiveness", "pue_ratio", inputs->pue, "ratio",
-           "prices.pue", 1, "");
-    row_of(book, sheet, row, "Price of energy", "price_kwh", inputs->energy_usd_per_kwh, "USD/kWh",
-           "prices.energy", joules_per_kwh, "");
-    row_of(book, sheet, row, "Rent includes energy (1 yes, 0 no)", "energy_included",
-           inputs->energy_included, "", "prices.energy_included", 1, "");
-    row_of(book, sheet, row, "Carbon of energy", "co2_kg_kwh", inputs->co2_kg_per_kwh, "kg/kWh",
-           "prices.co2", joules_per_kwh, "");
+    const InputRow rows[] = {
+        {"GPUs", "gpu_count", inputs->gpus, "GPUs", "hardware.gpus", 1, ""},
+        {"Rent of one GPU", "price_gpu_hour", inputs->gpu_hour_usd, "USD/h", "prices.gpu_hour", 1,
+         ""},
+        {"GPUs of one node", "node_gpus", inputs->node_gpus, "GPUs", "hardware.node.gpus", 1, ""},
+        {"Power of one node", "node_power_w", inputs->node_power_w, "W", "hardware.node.power", 1,
+         ""},
+        {"Power usage effectiveness", "pue_ratio", inputs->pue, "ratio", "prices.pue", 1, ""},
+        {"Price of energy", "price_kwh", inputs->energy_usd_per_kwh, "USD/kWh", "prices.energy",
+         joules_per_kwh, ""},
+        {"Rent includes energy (1 yes, 0 no)", "energy_included", inputs->energy_included, "",
+         "prices.energy_included", 1, ""},
+        {"Carbon of energy", "co2_kg_kwh", inputs->co2_kg_per_kwh, "kg/kWh", "prices.co2",
+         joules_per_kwh, ""},
+    };
+    put_rows(book, sheet, row, CELL_INPUT, "Prices and machines (the Cost sheet follows)", rows,
+             sizeof rows / sizeof *rows);
 }
 
 /* What was published, so that the cost sheet can show which of its figures go together. */
@@ -154,6 +198,8 @@ static void put_published(Book *book, lxw_worksheet *sheet, lxw_row_t *row, Cost
     const char *gpu_source = "simulated: none published",
                *flop_source = "simulated: none published";
     const char *day_source = "", *cost_source = "";
+    InputRow rows[5];
+    size_t count = 0;
     double unused;
     inputs->claim_gpus = inputs->gpus;
     inputs->claim_flops = inputs->flops_6nd;
@@ -162,62 +208,85 @@ static void put_published(Book *book, lxw_worksheet *sheet, lxw_row_t *row, Cost
     claimed(book, "run.flops_6nd", &unused, &inputs->claim_flops, &flop_source);
     claimed(book, "run.days", &inputs->claim_days_low, &inputs->claim_days_high, &day_source);
     claimed(book, "cost.usd", &unused, &inputs->claim_cost_usd, &cost_source);
-    row_of(book, sheet, row, "Published GPUs", "claim_gpus", inputs->claim_gpus, "GPUs", NULL, 1,
-           gpu_source);
-    row_of(book, sheet, row, "Published training FLOPs", "claim_flops", inputs->claim_flops,
-           "FLOPs", NULL, 1, flop_source);
+    rows[count++] =
+        (InputRow){"Published GPUs", "claim_gpus", inputs->claim_gpus, "GPUs", NULL, 1, gpu_source};
+    rows[count++] = (InputRow){"Published training FLOPs",
+                               "claim_flops",
+                               inputs->claim_flops,
+                               "FLOPs",
+                               NULL,
+                               1,
+                               flop_source};
     if (isfinite(inputs->claim_days_low)) {
-        row_of(book, sheet, row, "Published duration, low", "claim_days_low",
-               inputs->claim_days_low, "days", NULL, 1, day_source);
-        row_of(book, sheet, row, "Published duration, high", "claim_days_high",
-               inputs->claim_days_high, "days", NULL, 1, day_source);
+        rows[count++] = (InputRow){"Published duration, low",
+                                   "claim_days_low",
+                                   inputs->claim_days_low,
+                                   "days",
+                                   NULL,
+                                   1,
+                                   day_source};
+        rows[count++] = (InputRow){"Published duration, high",
+                                   "claim_days_high",
+                                   inputs->claim_days_high,
+                                   "days",
+                                   NULL,
+                                   1,
+                                   day_source};
     }
     if (isfinite(inputs->claim_cost_usd))
-        row_of(book, sheet, row, "Published cost", "claim_cost_usd", inputs->claim_cost_usd, "USD",
-               NULL, 1, cost_source);
+        rows[count++] =
+            (InputRow){"Published cost", "claim_cost_usd", inputs->claim_cost_usd, "USD", NULL, 1,
+                       cost_source};
+    put_rows(book, sheet, row, CELL_INPUT, "As published (the Cost sheet follows)", rows, count);
+}
+
+/* 1 when the whole text is one decimal number. */
+static int is_number(const char *text, double *value)
+{
+    char *end = NULL;
+    if (text[0] == '\0' || text[strspn(text, "0123456789.+-eE")] != '\0')
+        return 0;
+    *value = strtod(text, &end);
+    return end != text && *end == '\0' && isfinite(*value);
 }
 
 static void put_all_values(Book *book, lxw_worksheet *sheet, lxw_row_t row)
 {
-    book_text(book, sheet, row++, 0,
+    book_text(book, sheet, row++, COLUMN_INPUT,
               "Every input of the scenario, as resolved (a change here needs a new simulation)",
-              book->formats.note);
-    static const char *const titles[] = {"Key", "Value", "", "", "", "Source", "Origin"};
-    for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
-        book_text(book, sheet, row, (lxw_col_t)i, titles[i], book->formats.head);
-    row++;
+              book->formats.section);
     for (size_t i = 0; i < book->inputs->count; i++, row++) {
         const ResolvedValue *value = &book->inputs->values[i];
-        book_text(book, sheet, row, 0, value->path, book->formats.text);
-        book_text(book, sheet, row, 1, value->value, book->formats.input_text);
-        book_text(book, sheet, row, 5, value->source, book->formats.wrapped);
-        book_text(book, sheet, row, 6, value->origin, book->formats.text);
+        double number;
+        book_text(book, sheet, row, COLUMN_INPUT, value->path, book->formats.text);
+        if (is_number(value->value, &number))
+            book_number(book, sheet, row, COLUMN_VALUE, number,
+                        book_number_format(book, CELL_AS_GIVEN, number_format_of("", &number, 1)));
+        else
+            book_text(book, sheet, row, COLUMN_VALUE, value->value, book->formats.given);
+        put_source(book, sheet, row, value->origin, value->source);
     }
 }
 
 void book_inputs(Book *book, lxw_worksheet *sheet, CostInputs *inputs)
 {
-    static const char *const titles[] = {"Input", "Value",  "Unit",  "Low",
-                                         "High",  "Source", "Origin"};
-    static const double widths[] = {44, 16, 9, 12, 12, 60, 46};
+    static const char *const titles[COLUMN_COUNT] = {"Input", "Value",  "Unit",  "Low",
+                                                     "High",  "Origin", "Source"};
     lxw_row_t row = 0;
-    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++)
-        worksheet_set_column(sheet, (lxw_col_t)i, (lxw_col_t)i, widths[i], NULL);
+    book_widths(book, sheet, widths, COLUMN_COUNT);
     if (book->headline != NULL)
         collect(book, inputs);
+    book_text(book, sheet, row++, 0, "Inputs", book->formats.title);
+    book_text(book, sheet, row++, 0,
+              inputs->present ? "Yellow cells may be changed: the Cost sheet follows at once."
+                              : "There is no training run to cost.",
+              book->formats.note);
+    book_heads(book, sheet, row++, 0, titles, "lrirril");
+    book_keep_in_view(book, sheet, row, 1);
     if (inputs->present) {
-        book_text(
-            book, sheet, row++, 0,
-            "Yellow cells may be changed: the Cost sheet follows. Duration and FLOPs come from "
-            "the simulation.",
-            book->formats.note);
-        for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
-            book_text(book, sheet, row, (lxw_col_t)i, titles[i], book->formats.head);
-        row++;
         put_prices(book, sheet, &row, inputs);
         put_simulated(book, sheet, &row, inputs);
         put_published(book, sheet, &row, inputs);
-        row++;
     }
     if (book->inputs != NULL && book->inputs->count > 0)
         put_all_values(book, sheet, row);

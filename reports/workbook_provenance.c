@@ -52,8 +52,7 @@ static void put_scenario(Book *book, lxw_worksheet *sheet, lxw_row_t row,
                          const AuditScenario *entry)
 {
     char text[TEXT_BYTES] = "";
-    size_t reps =
-        entry->scenario.kind == SCENARIO_TRAINING ? entry->train.reps : entry->serve.reps;
+    size_t reps = entry->scenario.kind == SCENARIO_TRAINING ? entry->train.reps : entry->serve.reps;
     book_text(book, sheet, row, 0, entry->spec->name, book->formats.text);
     book_text(book, sheet, row, 1, entry->spec->scenario, book->formats.text);
     if (!entry->infeasible)
@@ -105,7 +104,7 @@ void book_provenance(Book *book, lxw_worksheet *sheet)
     if (book->status == STATUS_OK) /* seed and counts are text here: no warning signs */
         worksheet_ignore_errors(sheet, LXW_IGNORE_NUMBER_STORED_AS_TEXT, "B1:B200");
     row++;
-    book_heads(book, sheet, row++, 0, titles, "llrlll");
+    book_heads(book, sheet, row++, 0, titles, "llrill");
     for (size_t i = 0; i < book->audit->scenario_count; i++)
         put_scenario(book, sheet, row++, &book->audit->scenarios[i]);
     row++;

@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+static const double widths[] = {31, 17, 17, 17, 13, 19, 19, 19};
+enum { COLUMN_COUNT = sizeof widths / sizeof *widths };
 enum { DRIVER_COLUMN = 4, RHO_COLUMN = 7 };
 
 static int summarized(const MetricSet *metrics, const char *name, Summary *summary,
@@ -28,8 +30,7 @@ static void answer_row(Book *book, lxw_worksheet *sheet, lxw_row_t row, const ch
         published[0] = claim->claim->low;
     if (claim != NULL && claim->claim->has_high)
         published[1] = claim->claim->high;
-    const double values[] = {summary->p50, summary->p5,  summary->p95,
-                             published[0], published[1]};
+    const double values[] = {summary->p50, summary->p5, summary->p95, published[0], published[1]};
     const char *format = number_format_of(unit, values, sizeof values / sizeof *values);
     lxw_format *simulated = book_number_format(book, CELL_SIMULATED, format);
     lxw_format *stated = book_number_format(book, CELL_PUBLISHED, format);
@@ -63,7 +64,7 @@ static lxw_row_t put_answer(Book *book, lxw_worksheet *sheet, lxw_row_t row)
     };
     if (book->headline == NULL)
         return row;
-    book_heads(book, sheet, row++, 0, titles, "lrrrlrrl");
+    book_heads(book, sheet, row++, 0, titles, "lrrrirri");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         Summary summary;
         const char *unit;
@@ -77,12 +78,11 @@ static lxw_row_t put_answer(Book *book, lxw_worksheet *sheet, lxw_row_t row)
 /* The scenarios that are published plans and not variants of one, by their medians. */
 static lxw_row_t put_scenarios(Book *book, lxw_worksheet *sheet, lxw_row_t row)
 {
-    static const char *const titles[] = {"Scenario (medians)", "Days",  "Cost",
-                                         "$ per 1k tokens",    "Plan",  "",
-                                         "",                   "Fits in memory"};
+    static const char *const titles[] = {
+        "Scenario (medians)", "Days", "Cost", "$ per 1k tokens", "Fits", "Plan", "", ""};
     static const char *const metrics[] = {"run.days", "cost.usd", "cost.usd_per_1k_tokens"};
     lxw_row_t first = row + 1;
-    book_heads(book, sheet, row++, 0, titles, "lrrrllll");
+    book_heads(book, sheet, row++, 0, titles, "lrrrilll");
     for (size_t i = 0; i < book->audit->scenario_count; i++) {
         const AuditScenario *entry = &book->audit->scenarios[i];
         if (entry->spec->set_count > 0)
@@ -96,8 +96,8 @@ static lxw_row_t put_scenarios(Book *book, lxw_worksheet *sheet, lxw_row_t row)
                             book_number_format(book, CELL_SIMULATED,
                                                number_format_of(unit, &summary.p50, 1)));
         }
-        book_text(book, sheet, row, 4, entry->scenario.title, book->formats.unit);
-        book_text(book, sheet, row++, 7, entry->infeasible ? "no" : "yes", book->formats.text);
+        book_text(book, sheet, row, 5, entry->scenario.title, book->formats.text);
+        book_text(book, sheet, row++, 4, entry->infeasible ? "no" : "yes", book->formats.unit);
     }
     return row > first ? row + 1 : row;
 }
@@ -112,7 +112,7 @@ static lxw_row_t put_verdicts(Book *book, lxw_worksheet *sheet, lxw_row_t row)
         [VERDICT_CONTRADICTED] = "neither: the reason on the Claims sheet says by what factor",
         [VERDICT_UNTESTABLE] = "nothing that is simulated can say",
     };
-    book_heads(book, sheet, row++, 0, titles, "lrllllll");
+    book_heads(book, sheet, row++, 0, titles, "irilllll");
     lxw_row_t first = row;
     lxw_format *count = book_number_format(book, CELL_FORMULA, "#,##0");
     size_t total = 0;
@@ -178,11 +178,10 @@ static void put_drivers(Book *book, lxw_worksheet *sheet, lxw_row_t row)
 
 void book_summary(Book *book, lxw_worksheet *sheet)
 {
-    static const double widths[] = {31, 17, 17, 17, 13, 17, 17, 17};
     const AuditScenario *headline = book->headline;
     char note[640];
     lxw_row_t row = 0;
-    book_widths(book, sheet, widths, sizeof widths / sizeof *widths);
+    book_widths(book, sheet, widths, COLUMN_COUNT);
     book_text(book, sheet, row++, 0, book->audit->file->title, book->formats.title);
     if (headline != NULL) {
         snprintf(note, sizeof note, "%s; median and p5 .. p95 of %zu simulated runs",
@@ -191,7 +190,7 @@ void book_summary(Book *book, lxw_worksheet *sheet)
     }
     if (headline != NULL && headline->train.dropped_note[0] != '\0') {
         snprintf(note, sizeof note, "left out of the draws: %s", headline->train.dropped_note);
-        book_text(book, sheet, row++, 0, note, book->formats.note);
+        book_wide_text(book, sheet, row++, widths, COLUMN_COUNT, note);
     }
     row++;
     row = put_answer(book, sheet, row);

@@ -31,6 +31,49 @@ static void names_that_are_cells_are_no_names(void **state)
     assert_false(workbook_sheet_name_is_safe("History"));
 }
 
+static void number_formats_follow_unit_and_size(void **state)
+{
+    (void)state;
+    const double none = (double)NAN;
+    const struct {
+        const char *unit;
+        double values[3];
+        const char *format;
+    } cases[] = {
+        {"days", {217.68, 164.2, none}, "#,##0.0"},
+        {"USD", {130400438.9, 63e6, 0}, "$#,##0"},
+        {"USD", {0.0049, none, 0.0021}, "$0.00000"},
+        {"USD/kWh", {0.0832, 0, 0}, "$0.0000"},
+        {"fraction", {0.149, 0.32, 0.36}, "0.0%"},
+        {"FLOP/s", {312e12, 0, 0}, "0.00E+00"},
+        {"bytes", {30e9, none, 40e9}, "#,##0.0,,,\" GB\""},
+        {"parameters", {1.8e12, 111e9, 0}, "#,##0.00,,,,\" T\""},
+        {"parameters", {111e9, 55e9, 0}, "#,##0.0,,,\" B\""},
+        {"GPU-hours", {130400438.9, 0, 0}, "#,##0"},
+        {"GPUs", {24960, 25000, none}, "#,##0"},
+        {"experts", {16, 15.716, 15.716}, "#,##0.00"},
+        {"ways", {-3, none, none}, "#,##0"},
+        {"", {0.8349, none, none}, "0.0###"},
+        {"", {3e-6, none, none}, "0.00E+00"},
+        {"anything", {none, (double)INFINITY, none}, "#,##0"},
+        {"s", {0.0015, 0, 0}, "0.0000"},
+        {"s", {39.21, 0.0015, 0}, "#,##0.00"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(number_format_of(cases[i].unit, cases[i].values, 3), cases[i].format);
+}
+
+static void lines_are_counted_word_by_word(void **state)
+{
+    (void)state;
+    /* a width of 10 has room for 11 characters */
+    assert_int_equal(book_lines("", 10), 1);
+    assert_int_equal(book_lines("hello world", 10), 1);
+    assert_int_equal(book_lines("hello worlds", 10), 2);
+    assert_int_equal(book_lines("a b c d e f g h i j", 10), 2);
+    assert_int_equal(book_lines("abcdefghijkABCDEFGHIJK1", 10), 3);
+}
+
 static void two_builds_have_the_same_bytes(void **state)
 {
     (void)state;
@@ -176,13 +219,73 @@ static void formulas_recalculate_to_the_simulated_numbers(void **state)
     fixture_free(fixture);
 }
 
+/* As a reader sees them: no number with more than six digits in a row. */
+static void every_number_is_shown_in_its_format(void **state)
+{
+    (void)state;
+    static const char *const sheets[] = {"Summary", "Inputs", "Cost", "Claims"};
+    static const struct {
+        const char *file, *shown;
+    } expected[] = {
+        {"Summary.csv", "\nDuration,104.0,"},
+        {"Summary.csv", "\nCost,\"$62,300,160\","},
+        {"Summary.csv", "USD,\"$63,000,000\",\"$63,000,000\",reproduced"},
+        {"Summary.csv", ",fraction,32.0%,36.0%,explained"},
+        {"Inputs.csv", ",3.12E+14,FLOP/s,"},
+        {"Inputs.csv", ",$0.0800,USD/kWh,"},
+        {"Cost.csv", "\"What the published cost pays for\",105.0,\"$63,000,000\",30.4%,"},
+        {"Claims.csv", ",\"1.80 T\",\"1.80 T\",parameters,\"1.83 T\","},
+        {"Claims.csv", ",$0.00490,$0.00490,USD,"},
+        {"Claims.csv", ",\"30.0 GB\",bytes,"},
+    };
+    char directory[TEST_PATH_BYTES], command[4 * TEST_PATH_BYTES], name[64];
+    if (system("command -v ssconvert >/dev/null 2>&1") != 0) {
+        print_message("skipped: no ssconvert (apt-get install gnumeric) to show cells with\n");
+        skip();
+    }
+    Fixture *fixture = fixture_make();
+    directory_make(directory);
+    assert_int_equal(workbook_audit(directory, "w.xlsx", &fixture->audit, &fixture->inputs,
+                                    &fixture->provenance, NULL),
+                     STATUS_OK);
+    snprintf(command, sizeof command,
+             "cd %s && LC_ALL=C ssconvert -S -T Gnumeric_stf:stf_assistant "
+             "-O 'format=preserve separator=,' w.xlsx %%s.csv >/dev/null 2>&1",
+             directory);
+    assert_int_equal(system(command), 0);
+    for (size_t i = 0; i < sizeof sheets / sizeof *sheets; i++) {
+        snprintf(name, sizeof name, "%s.csv", sheets[i]);
+        char *text = fixture_read(directory, name, NULL);
+        assert_non_null(text);
+        for (const char *at = text; *at != '\0';) {
+            size_t digits = strspn(at, "0123456789");
+            if (digits > 6)
+                fail_msg("%s shows %.*s", name, (int)digits, at);
+            at += digits > 0 ? digits : 1;
+        }
+        free(text);
+    }
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        char *text = fixture_read(directory, expected[i].file, NULL);
+        assert_non_null(text);
+        if (strstr(text, expected[i].shown) == NULL)
+            fail_msg("%s lacks %s:\n%s", expected[i].file, expected[i].shown, text);
+        free(text);
+    }
+    directory_remove(directory);
+    fixture_free(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_that_are_cells_are_no_names),
+        cmocka_unit_test(number_formats_follow_unit_and_size),
+        cmocka_unit_test(lines_are_counted_word_by_word),
         cmocka_unit_test(two_builds_have_the_same_bytes),
         cmocka_unit_test(a_place_that_cannot_be_written_is_an_error),
         cmocka_unit_test(a_file_without_training_headline_still_gives_a_workbook),
+        cmocka_unit_test(every_number_is_shown_in_its_format),
         cmocka_unit_test(formulas_recalculate_to_the_simulated_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

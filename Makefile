@@ -30,7 +30,7 @@ B := build/$(variant)
 
 packages := gsl yaml-0.1 jansson sqlite3 xlsxwriter libmd
 goals_without_libraries := clean setup help
-ifneq ($(filter-out $(goals_without_libraries) demo test test-full bench golden,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out $(goals_without_libraries) demo test test-full,$(or $(MAKECMDGOALS),all)),)
 LIB_CFLAGS := $(subst -I,-isystem ,$(shell $(PKG_CONFIG) --cflags $(packages) 2>/dev/null))
 LIBS := $(shell $(PKG_CONFIG) --libs $(packages) 2>/dev/null || echo -lgsl -lgslcblas -lm -lyaml -ljansson -lsqlite3 -lxlsxwriter -lmd)
 TEST_LIBS := -lcmocka

@@ -5,7 +5,7 @@
 #include "sim/engine/forecast_options.h"
 #include "sim/training/step.h"
 
-enum { PENALTY_LEVELS = 5, PENALTY_REPLICATIONS = 2 };
+enum { PENALTY_LEVELS = 3, PENALTY_REPLICATIONS = 2 };
 
 /* Penalty: seconds lost to noise per second that the mean stage computes. A run averages over
  * thousands of steps, so the mean over replications is what counts; draws of other inputs change

@@ -8,50 +8,151 @@ static double routed_experts(const ModelSpec *model)
     return model->experts > 1 ? fmin(model->experts_per_token, model->experts) : 1;
 }
 
+/* ---- which layers are of which kind ---- */
+
+int model_layer_has_experts(const ModelSpec *model, double index)
+{
+    if (model->experts <= 1 || index < model->dense_layers)
+        return 0;
+    const double every = fmax(1, model->moe_every);
+    return fmod(index - model->dense_layers + 1, every) == 0;
+}
+
+double model_expert_layers(const ModelSpec *model)
+{
+    if (model->experts <= 1)
+        return 0;
+    return floor(fmax(0, model->layers - model->dense_layers) / fmax(1, model->moe_every));
+}
+
+/* ---- widths ---- */
+
+double model_expert_width(const ModelSpec *model)
+{
+    return model->expert_d_ff > 0 ? model->expert_d_ff : model->d_ff;
+}
+
+double model_shared_width(const ModelSpec *model)
+{
+    const double one = model->shared_d_ff > 0 ? model->shared_d_ff : model_expert_width(model);
+    return model->shared_experts * one;
+}
+
+int model_has_latent_attention(const ModelSpec *model)
+{
+    return model->kv_lora_rank > 0;
+}
+
+double model_query_head_dim(const ModelSpec *model)
+{
+    return model_has_latent_attention(model) ? model->nope_head_dim + model->rope_head_dim
+                                             : model->head_dim;
+}
+
+double model_value_head_dim(const ModelSpec *model)
+{
+    return model_has_latent_attention(model) ? model->v_head_dim : model->head_dim;
+}
+
+double model_window_share(const ModelSpec *model, double length)
+{
+    const double window = model->attention_window;
+    if (window <= 0 || window >= length)
+        return 1;
+    /* The first tokens of a window see a triangle of w^2 / 2, the other s - w see w each; a causal
+     * square has s^2 / 2. */
+    return window * (2 * length - window) / (length * length);
+}
+
+/* ---- parameters ---- */
+
+/* Q: d x query width; K and V: d x KV width each; output: query width x d. */
+static double plain_attention(const ModelSpec *model)
+{
+    const double d = model->d_model;
+    const double query_width = model->heads * model->head_dim;
+    const double kv_width = model->kv_heads * model->head_dim;
+    return d * query_width + 2 * d * kv_width + query_width * d;
+}
+
+/* DeepSeek-V2 (2405.04434), section 2.1 and appendix C: the stream goes down to a latent of keys
+ * and values and to a rotary key that all heads share, the latent up to each head's key and value;
+ * the query likewise, if it has a latent. */
+static double latent_attention(const ModelSpec *model)
+{
+    const double d = model->d_model;
+    const double query_width = model->heads * model_query_head_dim(model);
+    const double query =
+        model->q_lora_rank > 0 ? model->q_lora_rank * (d + query_width) : d * query_width;
+    const double down = d * (model->kv_lora_rank + model->rope_head_dim);
+    const double up =
+        model->kv_lora_rank * model->heads * (model->nope_head_dim + model->v_head_dim);
+    return query + down + up + model->heads * model->v_head_dim * d;
+}
+
 ModelParameters model_parameters(const ModelSpec *model)
 {
     const double layers = model->layers;
     const double d = model->d_model;
-    const double query_width = model->heads * model->head_dim;
-    const double kv_width = model->kv_heads * model->head_dim;
-    ModelParameters count = {0};
+    const double matrices = model->gated_mlp ? 3 : 2;
+    const int dense = model->experts <= 1;
+    ModelParameters count = {.moe_layers = model_expert_layers(model)};
+    const double dense_layers = layers - count.moe_layers;
 
-    /* Q: d x query width; K and V: d x KV width each; output: query width x d. */
-    count.attention_per_layer = d * query_width + 2 * d * kv_width + query_width * d;
-    count.expert_per_layer = (model->gated_mlp ? 3 : 2) * d * model->d_ff;
+    count.attention_per_layer =
+        model_has_latent_attention(model) ? latent_attention(model) : plain_attention(model);
+    /* A dense layer is one MLP and, if a model has that, shared ones beside it. */
+    count.dense_mlp_per_layer = matrices * d * model->d_ff;
+    count.expert_per_layer =
+        dense ? count.dense_mlp_per_layer : matrices * d * model_expert_width(model);
+    count.shared_per_layer = matrices * d * model_shared_width(model);
+    if (dense)
+        count.dense_mlp_per_layer += count.shared_per_layer;
 
-    /* The router is one row of d weights an expert; a layer has two norms of d weights. */
-    const double router_per_layer = model->experts > 1 ? d * model->experts : 0;
-    const double norms_per_layer = 2 * d;
-    count.other_per_layer = router_per_layer + norms_per_layer;
+    /* The router is one row of d weights an expert; a layer has two norms of d weights, and latents
+     * one each. */
+    count.router_per_layer = dense ? 0 : d * model->experts;
+    count.norms_per_layer = 2 * d;
+    if (model_has_latent_attention(model))
+        count.norms_per_layer += model->kv_lora_rank + model->q_lora_rank;
+    count.other_per_layer = count.router_per_layer + count.norms_per_layer;
 
+    const double dense_mlps = dense_layers * count.dense_mlp_per_layer;
     count.attention = layers * count.attention_per_layer;
-    count.mlp_per_expert = layers * count.expert_per_layer;
-    count.mlp = (model->experts + model->shared_experts) * count.mlp_per_expert;
-    count.router = layers * router_per_layer;
-    count.norms = layers * norms_per_layer + d;
-    count.embedding = model->vocab_size * d * (model->tied_embeddings ? 1 : 2);
+    count.mlp_per_expert = (dense ? layers : count.moe_layers) * count.expert_per_layer;
+    count.mlp = dense_mlps + count.moe_layers *
+                                 (model->experts * count.expert_per_layer + count.shared_per_layer);
+    count.router = count.moe_layers * count.router_per_layer;
+    count.norms = layers * count.norms_per_layer + d;
+    count.embedding =
+        model->vocab_size * d * (model->tied_embeddings ? 1 : 2) + model->learned_positions * d;
 
+    const double used_mlp =
+        dense_mlps + count.moe_layers *
+                         (routed_experts(model) * count.expert_per_layer + count.shared_per_layer);
     const double always = count.attention + count.router + count.norms + count.embedding;
-    const double used_experts = routed_experts(model) + model->shared_experts;
+    count.matrices_active = count.attention + count.router + used_mlp;
     count.total = always + count.mlp;
-    count.active = always + used_experts * count.mlp_per_expert;
+    count.active = always + used_mlp;
     return count;
 }
+
+/* ---- FLOPs ---- */
 
 ModelFlops model_flops_per_token(const ModelSpec *model, double context)
 {
     const ModelParameters count = model_parameters(model);
-    const double used_experts = routed_experts(model) + model->shared_experts;
     const double head = model->vocab_size * model->d_model;
     ModelFlops flops;
 
     /* 2 FLOPs a token for each weight of a matrix that the token is multiplied with. */
-    flops.matmul =
-        2 * (count.attention + count.router + used_experts * count.mlp_per_expert + head);
+    flops.matmul = 2 * (count.matrices_active + head);
 
-    /* QK^T and PV: 2 products of 2 FLOPs for each query channel and each token of context. */
-    flops.attention_full = 4 * model->layers * model->heads * model->head_dim * context;
+    /* QK^T and PV: 2 products of 2 FLOPs for each channel and each token of context. */
+    const double channels =
+        model->heads * (model_query_head_dim(model) + model_value_head_dim(model));
+    flops.attention_full =
+        2 * model->layers * channels * context * model_window_share(model, context);
     flops.attention_causal = flops.attention_full / 2;
     flops.forward = flops.matmul + flops.attention_causal;
     flops.training = 3 * flops.forward;
@@ -66,7 +167,8 @@ double model_flops_6nd(const ModelSpec *model)
 double model_flops_palm(const ModelSpec *model, double context)
 {
     /* PaLM, appendix B: 6 N + 12 L H Q T. */
-    return model_flops_6nd(model) + 12 * model->layers * model->heads * model->head_dim * context;
+    const double channels = (model_query_head_dim(model) + model_value_head_dim(model)) / 2;
+    return model_flops_6nd(model) + 12 * model->layers * model->heads * channels * context;
 }
 
 double model_flops_megatron(const ModelSpec *model, double context)
@@ -84,6 +186,8 @@ double model_kv_heads_on_rank(const ModelSpec *model, double tensor)
 
 double model_kv_bytes_per_token(const ModelSpec *model, double bytes_per_element)
 {
+    if (model_has_latent_attention(model))
+        return model->layers * (model->kv_lora_rank + model->rope_head_dim) * bytes_per_element;
     return 2 * model->layers * model->kv_heads * model->head_dim * bytes_per_element;
 }
 
@@ -95,6 +199,13 @@ double model_experts_touched(const ModelSpec *model, double tokens)
         return 1;
     const double missed = 1 - routed_experts(model) / model->experts;
     return model->experts * (1 - pow(missed, tokens));
+}
+
+double model_nodes_of_a_token(const ModelSpec *model, double nodes)
+{
+    const double groups =
+        model->routed_groups > 0 ? fmin(nodes, model->routed_groups) : fmax(1, nodes);
+    return groups * (1 - pow(1 - 1 / groups, routed_experts(model)));
 }
 
 double precision_bytes(Precision precision)

@@ -4,25 +4,52 @@
 
 #include "configs/reader/scenario.h"
 
-/* Parameters by part. Norms and biases are counted (2 d_model a layer + 1 final norm, no biases).
+/* Parameters by part. Norms are counted (2 d_model a layer, those of attention latents, 1 final
+ * norm), biases are not.
  */
 typedef struct ModelParameters {
     double attention;      /* all layers */
-    double mlp_per_expert; /* one expert, all layers */
-    double mlp;            /* all experts, all layers */
+    double mlp_per_expert; /* one routed expert, all layers that have it; dense: the MLP */
+    double mlp;            /* all experts and dense MLPs, all layers */
     double router;
     double norms;
-    double embedding; /* input and, unless tied, output */
+    double embedding; /* input and, unless tied, output; positions that are learned */
     double total;
     double active; /* used by one token: top-k and shared experts */
     double attention_per_layer, expert_per_layer, other_per_layer; /* other: router and norms */
+    double moe_layers;                                             /* 0: dense */
+    double dense_mlp_per_layer;                                    /* of a layer without experts */
+    double shared_per_layer; /* all shared experts of a layer with experts */
+    double router_per_layer; /* of a layer with experts */
+    double norms_per_layer;
+    double matrices_active; /* of all layers: matrices that one token is multiplied with */
 } ModelParameters;
+
+/* Whether layer `index` (from 0) has experts: not among the first `dense_layers`, and every n-th of
+ * the others. */
+int model_layer_has_experts(const ModelSpec *model, double index);
+double model_expert_layers(const ModelSpec *model); /* how many have */
+
+/* Widths that zero in the model leaves to another width. */
+double model_expert_width(const ModelSpec *model);
+double model_shared_width(const ModelSpec *model); /* of all shared experts together */
+
+/* Query and value channels of one head in the attention core. Latent attention without absorption
+ * (training): a query of nope + rope channels, a value of v channels. */
+int model_has_latent_attention(const ModelSpec *model);
+double model_query_head_dim(const ModelSpec *model);
+double model_value_head_dim(const ModelSpec *model);
+
+/* Pairs of query and key, over those of a causal square of `length` tokens: below 1 when a window
+ * limits how far back a token looks. */
+double model_window_share(const ModelSpec *model, double length);
 
 ModelParameters model_parameters(const ModelSpec *model);
 
 /* Forward FLOPs of one token, averaged over a causal sequence of `context` tokens.
  * matmul: 2 FLOPs per active matrix parameter (embedding look-up costs none, the output projection
- * does). attention: QK^T and PV over all `context` tokens (full); causal halves the square. */
+ * does). attention: QK^T and PV over all `context` tokens (full) or as many as a window's share of
+ * them; causal halves the square. */
 typedef struct ModelFlops {
     double matmul;
     double attention_causal;
@@ -45,12 +72,17 @@ double model_flops_megatron(const ModelSpec *model, double context);
  */
 double model_kv_heads_on_rank(const ModelSpec *model, double tensor);
 
-/* Bytes of keys and values that one token leaves behind, whole model. */
+/* Bytes of keys and values that one token leaves behind, whole model; latent attention leaves the
+ * latent and the rotary key. */
 double model_kv_bytes_per_token(const ModelSpec *model, double bytes_per_element);
 
 /* Expected number of distinct experts that `tokens` tokens touch, each choosing k of E uniformly:
  * E (1 - (1 - k/E)^tokens). */
 double model_experts_touched(const ModelSpec *model, double tokens);
+
+/* Expected number of distinct nodes, of `nodes` that share out the experts, that the copies of one
+ * token go to: g (1 - (1 - 1/g)^k) with g the nodes or the groups that routing is limited to. */
+double model_nodes_of_a_token(const ModelSpec *model, double nodes);
 
 double precision_bytes(Precision precision); /* of one element */
 

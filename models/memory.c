@@ -6,10 +6,13 @@
 #include <math.h>
 #include <stddef.h>
 
-/* Activations are kept in 16 bits, dropout masks in 8, the loss in 32 (Korthikanti et al. 2022). */
+/* Activations are kept in 16 bits, dropout masks in 8, the loss in 32 (Korthikanti et al. 2022);
+ * inputs of matrix products in 8 where the products are in fp8 and the stack keeps that copy only.
+ */
 static const double activation_bytes = 2;
 static const double mask_bytes = 1;
 static const double loss_bytes = 4;
+static const double fp8_bytes = 1;
 
 /* ---- layers and parameters of a stage ---- */
 
@@ -37,59 +40,128 @@ void stage_layout(const ModelSpec *model, size_t stages, StageLayout *layout)
         layout->layers[0]++;
 }
 
-/* Parameters on one GPU by how ZeRO may divide them: those copied over all data-parallel ranks, and
- * those of experts, copied over data / expert ranks only. */
+/* Parameters on one GPU by how ZeRO may divide them: those copied over all ranks that share a
+ * gradient, and those of experts that are spread and so have fewer copies. */
 typedef struct ParameterSplit {
-    double common, expert;
-    double largest_layer; /* common and expert parameters of one layer */
+    double common, spread;
+    double largest_layer; /* common and spread parameters of one layer */
+    double tables;        /* common: embedding and head */
 } ParameterSplit;
 
-static ParameterSplit stage_split(const Scenario *scenario, const StageLayout *layout, size_t stage)
+double stage_expert_layers(const ModelSpec *model, const StageLayout *layout, size_t stage)
+{
+    double first = 0, count = 0;
+    for (size_t i = 0; i < stage; i++)
+        first += layout->layers[i];
+    for (unsigned i = 0; i < layout->layers[stage]; i++)
+        count += model_layer_has_experts(model, first + i);
+    return count;
+}
+
+/* Attention of one layer on one of the tensor ranks: projections to and from heads are cut, key and
+ * value heads while there are enough of them, products down to latents not. */
+static double attention_parameters(const ModelSpec *model, double attention_per_layer,
+                                   double tensor)
+{
+    if (model_has_latent_attention(model)) {
+        const double whole =
+            model->d_model * (model->kv_lora_rank + model->rope_head_dim + model->q_lora_rank);
+        return whole + (attention_per_layer - whole) / tensor;
+    }
+    const double query = 2 * model->d_model * model->heads * model->head_dim / tensor;
+    return query + 2 * model->d_model * model_kv_heads_on_rank(model, tensor) * model->head_dim;
+}
+
+PartParameters layer_parameters(const Scenario *scenario, int experts)
 {
     const ModelSpec *model = &scenario->model;
     const ParallelSpec *parallel = &scenario->training.parallel;
     const ModelParameters count = model_parameters(model);
     const double tensor = parallel->tensor;
+    const double attention = attention_parameters(model, count.attention_per_layer, tensor);
+    if (!experts)
+        return (PartParameters){.common = attention + count.dense_mlp_per_layer / tensor +
+                                          count.norms_per_layer};
+
+    const double routed = model->experts / fmax(1, parallel->expert) * count.expert_per_layer /
+                          plan_expert_tensor_ways(parallel);
+    PartParameters part = {.common =
+                               attention + count.shared_per_layer / tensor + count.other_per_layer};
+    if (plan_experts_are_spread(parallel))
+        part.spread = routed;
+    else
+        part.common += routed;
+    return part;
+}
+
+double table_parameters(const Scenario *scenario)
+{
+    return ceil(scenario->model.vocab_size / scenario->training.parallel.tensor) *
+           scenario->model.d_model;
+}
+
+static ParameterSplit stage_split(const Scenario *scenario, const StageLayout *layout, size_t stage)
+{
+    const ModelSpec *model = &scenario->model;
     const double layers = layout->layers[stage];
+    const double with_experts = stage_expert_layers(model, layout, stage);
     const int first = stage == 0;
     const int last = stage + 1 == layout->stages;
+    const PartParameters dense = layer_parameters(scenario, 0);
+    const PartParameters moe = layer_parameters(scenario, 1);
 
-    /* Query and output projections are cut; key and value heads while there are enough of them. */
-    const double query = 2 * model->d_model * model->heads * model->head_dim / tensor;
-    const double kv = 2 * model->d_model * model_kv_heads_on_rank(model, tensor) * model->head_dim;
-    const double shared = model->shared_experts * count.expert_per_layer / tensor;
-    const double common_layer = query + kv + shared + count.other_per_layer;
-    const double spread = model->experts > 1 ? parallel->expert : 1;
-    const double expert_layer = model->experts / spread * count.expert_per_layer / tensor;
-
-    const double table = ceil(model->vocab_size / tensor) * model->d_model;
+    const double table = table_parameters(scenario);
     const int one_copy = model->tied_embeddings && first && last;
-    const double tables = (first ? table : 0) + (last && !one_copy ? table : 0);
-
-    ParameterSplit split = {.common = layers * common_layer + tables + (last ? model->d_model : 0),
-                            .expert = layers * expert_layer,
-                            .largest_layer = common_layer + expert_layer};
-    /* A dense MLP is copied over all data-parallel ranks like everything else. */
-    if (model->experts <= 1) {
-        split.common += split.expert;
-        split.expert = 0;
-    }
+    ParameterSplit split = {.tables = (first ? table : 0) + (last && !one_copy ? table : 0)};
+    split.common = (layers - with_experts) * dense.common + with_experts * moe.common +
+                   split.tables + (last ? model->d_model : 0) +
+                   (first ? model->learned_positions * model->d_model : 0);
+    split.spread = with_experts * moe.spread;
+    split.largest_layer = fmax(with_experts < layers ? dense.common : 0,
+                               with_experts > 0 ? moe.common + moe.spread : 0);
     return split;
 }
 
 double stage_parameters(const Scenario *scenario, const StageLayout *layout, size_t stage)
 {
     const ParameterSplit split = stage_split(scenario, layout, stage);
-    return split.common + split.expert;
+    return split.common + split.spread;
+}
+
+double stage_spread_parameters(const Scenario *scenario, const StageLayout *layout, size_t stage)
+{
+    return stage_split(scenario, layout, stage).spread;
 }
 
 /* ---- activations ---- */
 
 double stage_in_flight(const Scenario *scenario, size_t stages, size_t stage, double microbatches)
 {
-    if (scenario->training.parallel.schedule == SCHEDULE_GPIPE)
-        return microbatches;
-    return fmin(microbatches, (double)(stages - stage));
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    const double p = (double)stages, chunks = fmax(1, parallel->virtual_stages);
+    const double behind = p - 1 - (double)stage;
+    double in_flight = behind + 1;
+    switch (parallel->schedule) {
+    case SCHEDULE_GPIPE:
+        in_flight = microbatches;
+        break;
+    case SCHEDULE_INTERLEAVED:
+        if (chunks > 1)
+            in_flight = (2 * behind + (chunks - 1) * p + 1) / chunks;
+        break;
+    case SCHEDULE_ZB_H1: /* what has gone backward waits for its weight gradients */
+        in_flight = p;
+        break;
+    case SCHEDULE_ZB_2P:
+        in_flight = 2 * p - 1;
+        break;
+    case SCHEDULE_DUALPIPE:
+        in_flight = p + 1;
+        break;
+    case SCHEDULE_1F1B:
+        break;
+    }
+    return fmin(microbatches, in_flight);
 }
 
 /* Bytes that one layer keeps for the backward pass of one microbatch, on one GPU. */
@@ -97,20 +169,58 @@ typedef struct LayerActivations {
     double input;  /* of the layer: all that full recomputation keeps */
     double linear; /* everything but the scores */
     double scores; /* softmax, its mask and its dropped-out copy; fused kernels keep none */
+    double by_operators, by_modules; /* what is kept of it all with these scopes of recomputation */
 } LayerActivations;
 
-static LayerActivations layer_activations(const Scenario *scenario)
+/* Vectors of one token that tensor parallelism cuts in attention: Q, K, V and the output. Latent
+ * attention keeps the latents besides, whole on each rank unless sequence parallelism cuts them. */
+static double attention_channels(const ModelSpec *model, double tensor)
+{
+    if (!model_has_latent_attention(model))
+        return 2 * model->heads * model->head_dim / tensor +
+               2 * model_kv_heads_on_rank(model, tensor) * model->head_dim;
+    return 2 * model->heads * (model_query_head_dim(model) + model->v_head_dim) / tensor;
+}
+
+static double latent_channels(const ModelSpec *model)
+{
+    if (!model_has_latent_attention(model))
+        return 0;
+    return 2 * (model->q_lora_rank + model->kv_lora_rank) + model->rope_head_dim;
+}
+
+/* Channels of attention's output, which the projection back takes in. */
+static double attention_output(const ModelSpec *model, double tensor)
+{
+    const double head_dim = model_has_latent_attention(model) ? model->v_head_dim : model->head_dim;
+    return model->heads * head_dim / tensor;
+}
+
+static LayerActivations layer_activations(const Scenario *scenario, int experts)
 {
     const ModelSpec *model = &scenario->model;
     const TrainingSpec *training = &scenario->training;
-    const double tensor = training->parallel.tensor;
-    const double tokens = training->sequence_length * training->parallel.micro_batch;
+    const ParallelSpec *parallel = &training->parallel;
+    const double tensor = parallel->tensor;
+    const double context = plan_context_ways(parallel);
+    const double tokens = training->sequence_length * parallel->micro_batch / context;
     const double d = model->d_model;
-    const double query = model->heads * model->head_dim / tensor;
-    const double kv = model_kv_heads_on_rank(model, tensor) * model->head_dim;
-    const double hidden = (model->gated_mlp ? 3 : 2) * model->d_ff / tensor;
-    const double routed = model->experts > 1 ? model->experts_per_token : 0;
-    const double paths = model->experts > 1 ? routed + model->shared_experts : 1;
+    const double matrices = model->gated_mlp ? 3 : 2;
+    const double factor = training->capacity_factor > 0 ? training->capacity_factor : 1;
+    const double routed = experts ? model->experts_per_token * factor : 0;
+    const double whole_share = parallel->sequence_parallel ? 1 / tensor : 1;
+
+    /* Rows of experts on a rank for each of its tokens: routed / tensor copies of those that it
+     * dispatches, times the expert-tensor ranks that gather each other's. */
+    const double expert_rows = routed * plan_expert_tensor_ways(parallel) / tensor;
+    const double expert_hidden =
+        expert_rows * matrices * model_expert_width(model) / plan_expert_tensor_ways(parallel);
+    const double common_width = experts              ? model_shared_width(model)
+                                : model->experts > 1 ? model->d_ff
+                                                     : model->d_ff + model_shared_width(model);
+    const double hidden = expert_hidden + matrices * common_width / tensor;
+    const double attention = attention_channels(model, tensor);
+    const double mixed = attention_output(model, tensor);
 
     /* Korthikanti et al. 2022, eq. 2 and 4, for one token of a dense layer of width h: tensor
      * parallelism cuts Q, K, V and the attention output (8 h) and the MLP's two hidden vectors (16
@@ -118,13 +228,34 @@ static LayerActivations layer_activations(const Scenario *scenario)
      * by sequence parallelism only. In all 34 h / t. A token of an MoE layer keeps the hidden
      * vectors of each expert that it visits, its permuted copies and the outputs that the router
      * weights. */
-    const double cut = activation_bytes * (2 * query + 2 * kv + paths * hidden);
-    const double whole =
-        d * (4 * activation_bytes + 2 * mask_bytes) + 2 * routed * d * activation_bytes;
-    const double whole_share = training->parallel.sequence_parallel ? 1 / tensor : 1;
+    double cut = activation_bytes * (attention + hidden);
+    double whole = d * 4 * activation_bytes + 2 * routed * d * activation_bytes +
+                   latent_channels(model) * activation_bytes;
+    if (training->dropout == DROPOUT_MASKED)
+        whole += d * 2 * mask_bytes;
+    /* Products keep their input for the weight gradient: attention's output, the last hidden vector
+     * of each MLP, the normed inputs of QKV and MLP, the experts' copies. Transformer Engine keeps
+     * it quantised (module/layernorm_linear.py, linear.py, grouped_linear.py). */
+    const int quantised = training->precision == PRECISION_FP8 && training->fp8_inputs;
+    const double input_bytes = quantised ? fp8_bytes : activation_bytes;
+    cut -= (activation_bytes - input_bytes) * (mixed + hidden / matrices);
+    whole -= (activation_bytes - input_bytes) * d * (experts ? 1 + routed : 2);
 
     LayerActivations layer = {.input = tokens * d * activation_bytes * whole_share,
                               .linear = tokens * (cut + whole * whole_share)};
+    /* The layer's input, attention's output and every second of the products' outputs: Q, K and V,
+     * the projection back, the MLP's first (both, where gated) and its last (torchtitan,
+     * activation_checkpoint.py, selective by operators). */
+    const double product_outputs = (attention - mixed) + hidden * (matrices - 1) / matrices;
+    const double narrow_outputs = d * (experts ? 1 + routed : 2);
+    layer.by_operators = tokens * activation_bytes *
+                         (mixed + product_outputs / 2 + (d + narrow_outputs / 2) * whole_share);
+    /* Outputs of norms and of activation functions are products' inputs, computed again from what
+     * went into them (Megatron-Core, recompute_modules layernorm and moe_act). */
+    const double light_cut = hidden / matrices;
+    const double light_whole = 2 * d;
+    layer.by_modules =
+        layer.linear - tokens * input_bytes * (light_cut + light_whole * whole_share);
     /* 5 a s^2 b / t: softmax output and its dropped-out copy (2 bytes each), mask (1 byte). */
     if (training->attention == ATTENTION_UNFUSED)
         layer.scores = (2 * activation_bytes + mask_bytes) * model->heads / tensor * tokens *
@@ -132,65 +263,149 @@ static LayerActivations layer_activations(const Scenario *scenario)
     return layer;
 }
 
+/* What a layer keeps for each microbatch in flight, and what exists once while one layer works. */
+typedef struct KeptActivations {
+    double kept, working;
+} KeptActivations;
+
+static KeptActivations kept_activations(const Scenario *scenario, int experts)
+{
+    const LayerActivations layer = layer_activations(scenario, experts);
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    const double everything = layer.linear + layer.scores;
+    const KeptActivations by_scope[] = {
+        [SELECTIVE_SCORES] = {layer.linear, layer.scores},
+        [SELECTIVE_OPERATORS] = {layer.by_operators, everything},
+        [SELECTIVE_MODULES] = {layer.by_modules + layer.scores, layer.linear - layer.by_modules},
+    };
+    const KeptActivations by_mode[] = {
+        [RECOMPUTE_NONE] = {everything, 0},
+        [RECOMPUTE_SELECTIVE] = by_scope[parallel->selective_scope],
+        [RECOMPUTE_FULL] = {layer.input, everything},
+    };
+    return by_mode[parallel->recompute];
+}
+
 static double stage_activations(const Scenario *scenario, const StageLayout *layout, size_t stage)
 {
     const TrainingSpec *training = &scenario->training;
-    const LayerActivations layer = layer_activations(scenario);
-    const double everything = layer.linear + layer.scores;
-    /* What a layer keeps for each microbatch in flight, and what exists once while one layer works.
-     */
-    const struct {
-        double kept, working;
-    } by_mode[] = {
-        [RECOMPUTE_NONE] = {everything, 0},
-        [RECOMPUTE_SELECTIVE] = {layer.linear, layer.scores},
-        [RECOMPUTE_FULL] = {layer.input, everything},
-    };
+    const double layers = layout->layers[stage];
+    const double with_experts = stage_expert_layers(&scenario->model, layout, stage);
+    const KeptActivations dense = kept_activations(scenario, 0);
+    const KeptActivations moe = kept_activations(scenario, 1);
     const double in_flight =
         stage_in_flight(scenario, layout->stages, stage, plan_microbatches(training));
-    double bytes = in_flight * layout->layers[stage] * by_mode[training->parallel.recompute].kept +
-                   by_mode[training->parallel.recompute].working;
+    double bytes =
+        in_flight * ((layers - with_experts) * dense.kept + with_experts * moe.kept) +
+        fmax(with_experts < layers ? dense.working : 0, with_experts > 0 ? moe.working : 0);
 
-    /* The last stage holds one microbatch's logits in 16 bits and, for the loss, in 32. */
+    /* The last stage holds one microbatch's logits in 16 bits and, for the loss, in 32, unless its
+     * loss needs less. */
     if (stage + 1 == layout->stages) {
-        const double tokens = training->sequence_length * training->parallel.micro_batch;
+        const double tokens = training->sequence_length * training->parallel.micro_batch /
+                              plan_context_ways(&training->parallel);
         const double vocabulary = ceil(scenario->model.vocab_size / training->parallel.tensor);
-        bytes += tokens * vocabulary * (loss_bytes + activation_bytes);
+        bytes +=
+            tokens * vocabulary *
+            (training->logit_bytes > 0 ? training->logit_bytes : loss_bytes + activation_bytes);
     }
     return bytes;
 }
 
 /* ---- a stage ---- */
 
-/* fp8 weights are kept twice, by rows for the forward and by columns for the backward product, since
- * Hopper's fp8 products take one layout only; the exact weights are the optimizer's fp32 masters
- * (Transformer Engine, fp8_model_init; Megatron-LM, --fp8-param-gather). */
+/* fp8 weights are kept twice, by rows for the forward and by columns for the backward product,
+ * since Hopper's fp8 products take one layout only; the exact weights are the optimizer's fp32
+ * masters (Transformer Engine, fp8_model_init; Megatron-LM, --fp8-param-gather). */
 static double weight_bytes(Precision precision)
 {
     return precision == PRECISION_FP8 ? 2 * precision_bytes(precision) : precision_bytes(precision);
 }
 
-StageMemory stage_memory(const Scenario *scenario, const StageLayout *layout, size_t stage)
+/* Parameters that ZeRO-3 holds whole: of one layer at work and of the next one coming (or of a
+ * table, where that is larger), and the gradient of the one at work until it is reduced. With a
+ * limit it gathers matrix by matrix: those at work and what was fetched ahead (DeepSpeed,
+ * stage3_max_live_parameters). */
+typedef struct GatheredParameters {
+    double weights, gradients;
+} GatheredParameters;
+
+static GatheredParameters gathered_parameters(const Scenario *scenario, const ParameterSplit *split)
+{
+    const ModelSpec *model = &scenario->model;
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    const double table = fmin(split->tables, table_parameters(scenario));
+    const double unit = fmax(split->largest_layer, table);
+    GatheredParameters gathered = {.weights = unit + split->largest_layer, .gradients = unit};
+    if (parallel->gather_limit > 0) {
+        const double matrix =
+            model->d_model * fmax(model->d_ff, model_expert_width(model)) / parallel->tensor;
+        const double one = fmin(unit, fmax(matrix, table));
+        gathered.weights = fmin(gathered.weights, one + parallel->gather_limit);
+        gathered.gradients = one;
+    }
+    return gathered;
+}
+
+static StageMemory one_stage_memory(const Scenario *scenario, const StageLayout *layout,
+                                    size_t stage)
 {
     const TrainingSpec *training = &scenario->training;
     const ParallelSpec *parallel = &training->parallel;
     const ParameterSplit split = stage_split(scenario, layout, stage);
-    const double spread = scenario->model.experts > 1 ? parallel->expert : 1;
-    StageMemory memory = {.parameters = split.common + split.expert,
+    StageMemory memory = {.parameters = split.common + split.spread,
                           .overhead_bytes = training->reserved_bytes};
 
-    /* What is left of a state on one GPU when ZeRO divides it over its copies. */
-    const double divided = split.common / parallel->data + split.expert / (parallel->data / spread);
+    /* What is left of a state on one GPU when ZeRO divides it over its copies, or over the copies
+     * inside a sharding group. */
+    const double shards = plan_shard_ranks(parallel);
+    const double divided =
+        split.common / shards + split.spread / fmin(shards, plan_expert_copies(parallel));
     const double weight = weight_bytes(training->precision);
+    const double gradient = training->gradient_bytes_per_param > 0
+                                ? training->gradient_bytes_per_param
+                                : precision_bytes(training->gradient_precision);
     memory.weights_bytes = weight * (parallel->zero_stage >= 3 ? divided : memory.parameters);
-    if (parallel->zero_stage >= 3) /* one layer at work, gathered, and the next one coming */
-        memory.weights_bytes += 2 * weight * split.largest_layer;
-    memory.gradients_bytes = precision_bytes(training->gradient_precision) *
-                             (parallel->zero_stage >= 2 ? divided : memory.parameters);
+    memory.gradients_bytes = gradient * (parallel->zero_stage >= 2 ? divided : memory.parameters);
     memory.optimizer_bytes = training->optimizer_bytes_per_param *
                              (parallel->zero_stage >= 1 ? divided : memory.parameters);
+    if (parallel->zero_stage >= 3) {
+        const GatheredParameters gathered = gathered_parameters(scenario, &split);
+        memory.weights_bytes += weight * gathered.weights;
+        memory.gradients_bytes += precision_bytes(PRECISION_BF16) * gathered.gradients;
+    }
     memory.activations_bytes = stage_activations(scenario, layout, stage);
     memory.total_bytes = memory.weights_bytes + memory.gradients_bytes + memory.optimizer_bytes +
                          memory.activations_bytes + memory.overhead_bytes;
     return memory;
+}
+
+/* A DualPipe GPU holds a stage and the one opposite; their parameters are on twice as many GPUs,
+ * and the microbatches in flight are those of both together. */
+static StageMemory mirrored_memory(const Scenario *scenario, const StageLayout *layout,
+                                   size_t stage)
+{
+    const StageMemory here = one_stage_memory(scenario, layout, stage);
+    const StageMemory there = one_stage_memory(scenario, layout, layout->stages - 1 - stage);
+    const double zero_stage = scenario->training.parallel.zero_stage;
+    StageMemory memory = {
+        .parameters = here.parameters + there.parameters,
+        .weights_bytes = here.weights_bytes + there.weights_bytes,
+        .gradients_bytes =
+            (here.gradients_bytes + there.gradients_bytes) / (zero_stage >= 2 ? 2 : 1),
+        .optimizer_bytes =
+            (here.optimizer_bytes + there.optimizer_bytes) / (zero_stage >= 1 ? 2 : 1),
+        .activations_bytes = (here.activations_bytes + there.activations_bytes) / 2,
+        .overhead_bytes = here.overhead_bytes,
+    };
+    memory.total_bytes = memory.weights_bytes + memory.gradients_bytes + memory.optimizer_bytes +
+                         memory.activations_bytes + memory.overhead_bytes;
+    return memory;
+}
+
+StageMemory stage_memory(const Scenario *scenario, const StageLayout *layout, size_t stage)
+{
+    if (scenario->training.parallel.schedule == SCHEDULE_DUALPIPE)
+        return mirrored_memory(scenario, layout, stage);
+    return one_stage_memory(scenario, layout, stage);
 }

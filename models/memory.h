@@ -37,7 +37,25 @@ void stage_layout(const ModelSpec *model, size_t stages, StageLayout *layout);
  * first stage, output head on the last. */
 double stage_parameters(const Scenario *scenario, const StageLayout *layout, size_t stage);
 
-/* Microbatches whose activations stage i keeps at once: 1F1B min(m, p - i), GPipe m. */
+/* Those of `stage_parameters` that belong to experts laid out otherwise than the rest (see
+ * plan_experts_are_spread); 0 when none are. */
+double stage_spread_parameters(const Scenario *scenario, const StageLayout *layout, size_t stage);
+
+/* Parameters on one GPU of the parts of a stage: of one layer with and without experts (common:
+ * copied over all gradient ranks; spread: over fewer), and of the embedding and head tables. */
+typedef struct PartParameters {
+    double common, spread;
+} PartParameters;
+PartParameters layer_parameters(const Scenario *scenario, int experts);
+double table_parameters(const Scenario *scenario); /* input embedding or head */
+
+/* Layers with experts of a stage whose layers follow those of the stages before. */
+double stage_expert_layers(const ModelSpec *model, const StageLayout *layout, size_t stage);
+
+/* Microbatches whose activations stage i keeps at once, at most m: 1F1B p - i; GPipe m; interleaved
+ * (2 (p - 1 - i) + (V - 1) p + 1) / V, on the first stage p (1 + (p - 1)/(p V)) (Korthikanti et al.
+ * 2022, section 4.2.3); ZB-H1 p and ZB-2p 2p - 1 on every stage (Qi et al. 2023, table 2); DualPipe
+ * p + 1, of both of a GPU's stages together (DeepSeek-V3 technical report, table 2). */
 double stage_in_flight(const Scenario *scenario, size_t stages, size_t stage, double microbatches);
 
 StageMemory stage_memory(const Scenario *scenario, const StageLayout *layout, size_t stage);
@@ -47,6 +65,9 @@ StageMemory stage_memory(const Scenario *scenario, const StageLayout *layout, si
  * (data ways shrink so that the GPUs stay the same), then pairs of them. Never fails on a checked
  * scenario. */
 void memory_plan(const Scenario *scenario, MemoryPlan *plan);
+
+/* Does the worst stage fit? Without looking for remedies. */
+int memory_fits(const Scenario *scenario);
 
 /* One line with stage, bytes needed and had, and the remedy, for the error message. */
 void memory_explain(const MemoryPlan *plan, char *text, size_t text_bytes);

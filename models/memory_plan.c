@@ -189,6 +189,12 @@ void memory_plan(const Scenario *scenario, MemoryPlan *plan)
         find_remedy(scenario, plan);
 }
 
+int memory_fits(const Scenario *scenario)
+{
+    MemoryPlan plan;
+    return fits_after(scenario, &plan);
+}
+
 void memory_explain(const MemoryPlan *plan, char *text, size_t text_bytes)
 {
     const StageMemory *worst = &plan->worst;

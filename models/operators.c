@@ -1,6 +1,7 @@
 #include "models/operators.h"
 
 #include "models/architecture.h"
+#include "models/plan_check.h"
 
 #include <math.h>
 
@@ -11,10 +12,10 @@ static const double accumulator_bytes = 4; /* router and logits are reduced in f
 /* What every operator of a layer needs to know about the plan. */
 typedef struct Cut {
     double d;
-    double tokens;       /* of one microbatch */
+    double tokens;       /* of one microbatch, on one context-parallel rank */
     double local_tokens; /* that norms and residuals of one rank touch: sequence parallelism cuts
                             them */
-    double tensor;
+    double tensor, context, expert_tensor;
     int sequence_parallel;
 } Cut;
 
@@ -22,9 +23,11 @@ static Cut cut_of(const Scenario *scenario)
 {
     const TrainingSpec *training = &scenario->training;
     Cut cut = {.d = scenario->model.d_model,
-               .tokens = training->sequence_length * training->parallel.micro_batch,
                .tensor = training->parallel.tensor,
+               .context = plan_context_ways(&training->parallel),
+               .expert_tensor = plan_expert_tensor_ways(&training->parallel),
                .sequence_parallel = training->parallel.sequence_parallel != 0};
+    cut.tokens = training->sequence_length * training->parallel.micro_batch / cut.context;
     cut.local_tokens = cut.sequence_parallel ? cut.tokens / cut.tensor : cut.tokens;
     return cut;
 }
@@ -107,27 +110,78 @@ static void add_activation(OperatorList *list, const ModelSpec *model, const cha
     add_memory(list, name, (model->gated_mlp ? 3 : 2) * rows * width * activation_bytes);
 }
 
-static void add_attention_block(OperatorList *list, const Scenario *scenario, const Cut *cut)
+/* Causal QK^T and PV: half of 2 products of 2 s^2 FLOPs for each channel, shared out evenly over
+ * the context-parallel ranks. `kv_width`: channels of keys and values together, on this rank. */
+static void add_attention_core(OperatorList *list, const Scenario *scenario, const Cut *cut,
+                               double kv_width)
 {
     const ModelSpec *model = &scenario->model;
-    const TrainingSpec *training = &scenario->training;
+    const double sequences = scenario->training.parallel.micro_batch;
+    const double length = scenario->training.sequence_length;
     const double heads = model->heads / cut->tensor;
-    const double query_width = heads * model->head_dim;
-    const double kv_width = model_kv_heads_on_rank(model, cut->tensor) * model->head_dim;
-    const double sequences = training->parallel.micro_batch;
-    const double length = training->sequence_length;
-
-    add_norm(list, cut, "attention norm");
-    add_gather(list, cut, "attention all-gather", cut->tokens);
-    add_gemm(list, "qkv", cut->tokens, query_width + 2 * kv_width, cut->d);
-    /* Causal QK^T and PV: half of 2 products of 2 s^2 FLOPs for each query channel. */
+    const double head_dim = (model_query_head_dim(model) + model_value_head_dim(model)) / 2;
+    const double share = model_window_share(model, length);
     add(list, (Operator){.name = "attention",
                          .kind = OPERATOR_ATTENTION,
                          .m = sequences,
-                         .n = length,
+                         .n = length / cut->context,
                          .k = heads,
-                         .flops = 2 * sequences * length * length * query_width});
+                         .head_dim = head_dim,
+                         .rounds = cut->context,
+                         .share = share,
+                         .bytes = cut->context > 1 ? cut->tokens * kv_width * activation_bytes : 0,
+                         .flops = 2 * sequences * length * length * heads * head_dim * share /
+                                  cut->context});
+}
+
+static void add_plain_attention(OperatorList *list, const Scenario *scenario, const Cut *cut)
+{
+    const ModelSpec *model = &scenario->model;
+    const double query_width = model->heads / cut->tensor * model->head_dim;
+    const double kv_width = 2 * model_kv_heads_on_rank(model, cut->tensor) * model->head_dim;
+    add_gather(list, cut, "attention all-gather", cut->tokens);
+    add_gemm(list, "qkv", cut->tokens, query_width + kv_width, cut->d);
+    add_attention_core(list, scenario, cut, kv_width);
     add_gemm(list, "attention output", cut->tokens, cut->d, query_width);
+}
+
+/* Multi-head latent attention (DeepSeek-V2, section 2.1) as trained, without absorbing matrices:
+ * the products down to the latents are not cut by tensor parallelism and work on the tokens of this
+ * rank; what is gathered is the latents, not the stream (Megatron-Core,
+ * multi_latent_attention.py). */
+static void add_latent_attention(OperatorList *list, const Scenario *scenario, const Cut *cut)
+{
+    const ModelSpec *model = &scenario->model;
+    const double heads = model->heads / cut->tensor;
+    const double query_width = heads * model_query_head_dim(model);
+    const double value_width = heads * model->v_head_dim;
+    const double kv_latent = model->kv_lora_rank + model->rope_head_dim;
+    const double latents = kv_latent + model->q_lora_rank;
+
+    if (model->q_lora_rank > 0)
+        add_gemm(list, "query down", cut->local_tokens, model->q_lora_rank, cut->d);
+    else
+        add_gather(list, cut, "attention all-gather", cut->tokens);
+    add_gemm(list, "key-value down", cut->local_tokens, kv_latent, cut->d);
+    add_memory(list, "latent norm", 2 * cut->local_tokens * latents * activation_bytes);
+    if (cut->tensor > 1 && cut->sequence_parallel)
+        add_collective(list, "latent all-gather", OPERATOR_ALL_GATHER,
+                       cut->tokens * latents * activation_bytes);
+    add_gemm(list, "query up", cut->tokens, query_width,
+             model->q_lora_rank > 0 ? model->q_lora_rank : cut->d);
+    add_gemm(list, "key-value up", cut->tokens, heads * (model->nope_head_dim + model->v_head_dim),
+             model->kv_lora_rank);
+    add_attention_core(list, scenario, cut, query_width + value_width);
+    add_gemm(list, "attention output", cut->tokens, cut->d, value_width);
+}
+
+static void add_attention_block(OperatorList *list, const Scenario *scenario, const Cut *cut)
+{
+    add_norm(list, cut, "attention norm");
+    if (model_has_latent_attention(&scenario->model))
+        add_latent_attention(list, scenario, cut);
+    else
+        add_plain_attention(list, scenario, cut);
     add_reduce(list, cut, "attention reduce", cut->tokens);
     add_residual(list, cut, "attention residual");
 }
@@ -145,45 +199,63 @@ static void add_dense_mlp(OperatorList *list, const ModelSpec *model, const Cut 
 static void add_expert_products(OperatorList *list, const ModelSpec *model, const Cut *cut,
                                 double groups, double rows)
 {
-    const double local = model->d_ff / cut->tensor;
+    const double local = model_expert_width(model) / cut->expert_tensor;
     add_grouped(list, "expert up", groups, rows, (model->gated_mlp ? 2 : 1) * local, cut->d);
     add_activation(list, model, "expert activation", rows, local);
     add_grouped(list, "expert down", groups, rows, cut->d, local);
+}
+
+/* Rows of the experts for one token: its copies, or with a capacity factor as many places as the
+ * experts have, used or not. */
+static double copies_of_a_token(const Scenario *scenario)
+{
+    const double factor = scenario->training.capacity_factor;
+    return scenario->model.experts_per_token * (factor > 0 ? factor : 1);
 }
 
 /* Copies of the chosen tokens in expert order, and back, weighted: k rows and one row a token. */
 static void add_permute(OperatorList *list, const Cut *cut, const char *name, double tokens,
                         double copies)
 {
-    add_memory(list, name, (1 + copies) * tokens * cut->d * activation_bytes);
+    add(list, (Operator){.name = name,
+                         .kind = OPERATOR_MEMORY,
+                         .bytes = (1 + copies) * tokens * cut->d * activation_bytes,
+                         .moves = 1});
 }
 
 /* Every rank holds a slice of all experts; tokens are gathered, permuted locally, reduced. */
-static void add_sliced_experts(OperatorList *list, const ModelSpec *model, const Cut *cut)
+static void add_sliced_experts(OperatorList *list, const Scenario *scenario, const Cut *cut)
 {
-    const double copies = model->experts_per_token;
+    const ModelSpec *model = &scenario->model;
+    const double copies = copies_of_a_token(scenario);
     add_gather(list, cut, "expert all-gather", cut->tokens);
     add_permute(list, cut, "expert permute", cut->tokens, copies);
     add_expert_products(list, model, cut, model->experts, cut->tokens * copies);
     add_permute(list, cut, "expert combine", cut->tokens, copies);
 }
 
-/* Experts spread over the expert-parallel group (a slice of each over the tensor ranks): every rank
- * sends its own tokens' copies to the ranks of their experts, and balanced loads bring as many
- * back. */
+/* Experts spread over the expert-parallel group, a slice of each over expert-tensor ranks: every
+ * rank sends its own tokens' copies to the ranks of their experts, and balanced loads bring as many
+ * back; the slices of an expert then gather each other's rows (Megatron-Core, the all-to-all token
+ * dispatcher; parallel folding: arXiv 2504.14960). */
 static void add_spread_experts(OperatorList *list, const Scenario *scenario, const Cut *cut)
 {
     const ModelSpec *model = &scenario->model;
-    const double copies = model->experts_per_token;
-    const double rows = cut->tokens * copies;
+    const double ways = fmax(1, scenario->training.parallel.expert);
+    const double copies = copies_of_a_token(scenario);
+    const double rows = cut->local_tokens * cut->expert_tensor * copies;
     const double sent_bytes = cut->local_tokens * copies * cut->d * activation_bytes;
+    const double gathered_bytes = rows * cut->d * activation_bytes;
     add_permute(list, cut, "expert permute", cut->local_tokens, copies);
-    add_collective(list, "expert dispatch", OPERATOR_ALL_TO_ALL, sent_bytes);
-    add_gather(list, cut, "expert all-gather", rows);
-    add_expert_products(list, model, cut, model->experts / scenario->training.parallel.expert,
-                        rows);
-    add_reduce(list, cut, "expert reduce", rows);
-    add_collective(list, "expert return", OPERATOR_ALL_TO_ALL, sent_bytes);
+    if (ways > 1)
+        add_collective(list, "expert dispatch", OPERATOR_ALL_TO_ALL, sent_bytes);
+    if (cut->expert_tensor > 1)
+        add_collective(list, "expert all-gather", OPERATOR_EXPERT_ALL_GATHER, gathered_bytes);
+    add_expert_products(list, model, cut, model->experts / ways, rows);
+    if (cut->expert_tensor > 1)
+        add_collective(list, "expert reduce", OPERATOR_EXPERT_REDUCE_SCATTER, gathered_bytes);
+    if (ways > 1)
+        add_collective(list, "expert return", OPERATOR_ALL_TO_ALL, sent_bytes);
     add_permute(list, cut, "expert combine", cut->local_tokens, copies);
 }
 
@@ -192,8 +264,8 @@ static void add_moe_block(OperatorList *list, const Scenario *scenario, const Cu
     static const char *const shared_names[3] = {"shared expert up", "shared expert activation",
                                                 "shared expert down"};
     const ModelSpec *model = &scenario->model;
-    const double shared_width = model->shared_experts * model->d_ff;
-    const int sliced = scenario->training.parallel.expert <= 1;
+    const double shared_width = model_shared_width(model);
+    const int sliced = !plan_experts_are_spread(&scenario->training.parallel);
 
     /* The router reads every token and writes one score an expert; its product is too thin to
      * matter. */
@@ -201,7 +273,7 @@ static void add_moe_block(OperatorList *list, const Scenario *scenario, const Cu
                cut->local_tokens *
                    (cut->d * activation_bytes + model->experts * accumulator_bytes));
     if (sliced)
-        add_sliced_experts(list, model, cut);
+        add_sliced_experts(list, scenario, cut);
     else
         add_spread_experts(list, scenario, cut);
 
@@ -214,12 +286,12 @@ static void add_moe_block(OperatorList *list, const Scenario *scenario, const Cu
         add_reduce(list, cut, "mlp reduce", cut->tokens);
 }
 
-static void add_mlp_block(OperatorList *list, const Scenario *scenario, const Cut *cut)
+static void add_mlp_block(OperatorList *list, const Scenario *scenario, const Cut *cut, int experts)
 {
     static const char *const names[3] = {"mlp up", "mlp activation", "mlp down"};
     const ModelSpec *model = &scenario->model;
     add_norm(list, cut, "mlp norm");
-    if (model->experts > 1) {
+    if (experts) {
         add_moe_block(list, scenario, cut);
     } else {
         add_gather(list, cut, "mlp all-gather", cut->tokens);
@@ -234,7 +306,35 @@ void operators_layer_forward(const Scenario *scenario, OperatorList *list)
     const Cut cut = cut_of(scenario);
     list->count = 0;
     add_attention_block(list, scenario, &cut);
-    add_mlp_block(list, scenario, &cut);
+    add_mlp_block(list, scenario, &cut, scenario->model.experts > 1);
+}
+
+void operators_dense_layer_forward(const Scenario *scenario, OperatorList *list)
+{
+    const Cut cut = cut_of(scenario);
+    list->count = 0;
+    add_attention_block(list, scenario, &cut);
+    add_mlp_block(list, scenario, &cut, 0);
+}
+
+double operator_left_by_fusion(const Scenario *scenario, const Operator *op)
+{
+    return op->moves != 0 ? 1 : 1 - scenario->training.fused;
+}
+
+double operator_kernels(const Scenario *scenario, const Operator *op)
+{
+    /* Unfused: scale, mask and softmax in one, dropout, and two batched products (Megatron-LM,
+     * core attention). Rings launch each round. A grouped product is one launch an expert
+     * (Transformer Engine, nvte_multi_stream_cublas_gemm). A fused stack launches fewer small
+     * kernels in the proportion in which it saves their bytes. */
+    static const double unfused_attention = 4;
+    if (op->kind == OPERATOR_ATTENTION)
+        return fmax(1, op->rounds) *
+               (scenario->training.attention == ATTENTION_UNFUSED ? unfused_attention : 1);
+    if (op->kind == OPERATOR_GROUPED_GEMM)
+        return fmax(1, op->groups);
+    return op->kind == OPERATOR_MEMORY ? operator_left_by_fusion(scenario, op) : 1;
 }
 
 void operators_embedding(const Scenario *scenario, OperatorList *list)

@@ -1,8 +1,10 @@
 #include "models/plan_check.h"
 
+#include "models/architecture.h"
 #include "models/memory.h"
 
 #include <math.h>
+#include <stdio.h>
 
 double plan_microbatches(const TrainingSpec *training)
 {
@@ -15,6 +17,43 @@ double plan_step_tokens(const TrainingSpec *training)
 {
     return plan_microbatches(training) * training->sequence_length * training->parallel.data *
            training->parallel.micro_batch;
+}
+
+double plan_context_ways(const ParallelSpec *parallel)
+{
+    return fmax(1, parallel->context);
+}
+
+double plan_expert_tensor_ways(const ParallelSpec *parallel)
+{
+    return parallel->expert_tensor >= 1 ? parallel->expert_tensor : parallel->tensor;
+}
+
+double plan_gradient_ranks(const ParallelSpec *parallel)
+{
+    return parallel->data * plan_context_ways(parallel);
+}
+
+double plan_shard_ranks(const ParallelSpec *parallel)
+{
+    const double all = plan_gradient_ranks(parallel);
+    return parallel->shard_group >= 1 ? fmin(parallel->shard_group, all) : all;
+}
+
+double plan_gpus(const ParallelSpec *parallel)
+{
+    return parallel->tensor * parallel->pipeline * parallel->data * plan_context_ways(parallel);
+}
+
+int plan_experts_are_spread(const ParallelSpec *parallel)
+{
+    return parallel->expert > 1 || plan_expert_tensor_ways(parallel) != parallel->tensor;
+}
+
+double plan_expert_copies(const ParallelSpec *parallel)
+{
+    return fmax(1, parallel->tensor * plan_gradient_ranks(parallel) /
+                       (plan_expert_tensor_ways(parallel) * fmax(1, parallel->expert)));
 }
 
 static int divides(double divisor, double number)
@@ -64,12 +103,27 @@ static Status check_whole_numbers(const Scenario *scenario, Error *error)
         {"model.experts", model->experts, 1, 1},
         {"model.experts_per_token", model->experts_per_token, model->experts > 1, 1},
         {"model.shared_experts", model->shared_experts, 1, 0},
+        {"model.expert_d_ff", model->expert_d_ff, 1, 0},
+        {"model.shared_d_ff", model->shared_d_ff, 1, 0},
+        {"model.dense_layers", model->dense_layers, 1, 0},
+        {"model.moe_every", model->moe_every, 1, 0},
+        {"model.kv_lora_rank", model->kv_lora_rank, 1, 0},
+        {"model.q_lora_rank", model->q_lora_rank, 1, 0},
+        {"model.rope_head_dim", model->rope_head_dim, 1, 0},
+        {"model.nope_head_dim", model->nope_head_dim, model->kv_lora_rank > 0, 1},
+        {"model.v_head_dim", model->v_head_dim, model->kv_lora_rank > 0, 1},
+        {"model.attention_window", model->attention_window, 1, 0},
+        {"model.routed_groups", model->routed_groups, 1, 0},
+        {"model.learned_positions", model->learned_positions, 1, 0},
         {"hardware.node.gpus", scenario->hardware.node.gpus, 1, 1},
         {"training.sequence_length", scenario->training.sequence_length, training, 1},
         {"training.parallel.tensor", parallel->tensor, training, 1},
         {"training.parallel.pipeline", parallel->pipeline, training, 1},
         {"training.parallel.data", parallel->data, training, 1},
         {"training.parallel.expert", parallel->expert, training, 1},
+        {"training.parallel.context", parallel->context, training, 0},
+        {"training.parallel.expert_tensor", parallel->expert_tensor, training, 0},
+        {"training.parallel.shard_group", parallel->shard_group, training, 0},
         {"training.parallel.zero_stage", parallel->zero_stage, training, 0},
         {"training.parallel.micro_batch", parallel->micro_batch, training, 1},
         {"serving.tensor", serving->tensor, !training, 1},
@@ -98,6 +152,15 @@ static Status check_model(const ModelSpec *model, Error *error)
         return error_set(error, STATUS_INVALID,
                          "model.experts_per_token = %g is more than model.experts = %g",
                          model->experts_per_token, model->experts);
+    if (model->experts > 1 && model_expert_layers(model) < 1)
+        return error_set(error, STATUS_INVALID,
+                         "model.dense_layers = %g and model.moe_every = %g leave none of %g layers "
+                         "with experts",
+                         model->dense_layers, model->moe_every, model->layers);
+    if (model_has_latent_attention(model) && model->kv_heads != model->heads)
+        return error_set(error, STATUS_INVALID,
+                         "model.kv_heads = %g: latent attention has keys for each of %g heads",
+                         model->kv_heads, model->heads);
     return STATUS_OK;
 }
 
@@ -135,11 +198,15 @@ static Status check_expert_ways(const Scenario *scenario, Error *error)
 {
     const ModelSpec *model = &scenario->model;
     const ParallelSpec *parallel = &scenario->training.parallel;
-    if (parallel->expert <= 1)
+    if (!plan_experts_are_spread(parallel) || (model->experts <= 1 && parallel->expert <= 1))
         return STATUS_OK;
+    const double sliced = plan_expert_tensor_ways(parallel);
+    const double ranks = parallel->tensor * plan_gradient_ranks(parallel);
     const Divisibility rules[] = {
         {"training.parallel.expert", "model.experts", parallel->expert, model->experts},
-        {"training.parallel.expert", "training.parallel.data", parallel->expert, parallel->data},
+        {"training.parallel.expert_tensor", "the expert width", sliced, model_expert_width(model)},
+        {"training.parallel.expert x expert_tensor", "tensor x context x data",
+         parallel->expert * sliced, ranks},
     };
     const Status status = check_divisible(rules, sizeof rules / sizeof rules[0], error);
     if (status != STATUS_OK)
@@ -156,17 +223,38 @@ static Status check_expert_ways(const Scenario *scenario, Error *error)
     return STATUS_OK;
 }
 
+/* Context ways leave each rank two chunks of a sequence; sharding groups are all alike. */
+static Status check_context_and_shards(const TrainingSpec *training, Error *error)
+{
+    const ParallelSpec *parallel = &training->parallel;
+    const double context = plan_context_ways(parallel);
+    if (context > 1 && !divides(2 * context, training->sequence_length))
+        return error_set(error, STATUS_INVALID,
+                         "training.parallel.context = %g cuts training.sequence_length = %g into "
+                         "%g chunks of unequal length",
+                         context, training->sequence_length, 2 * context);
+    if (parallel->shard_group < 1)
+        return STATUS_OK;
+    const Divisibility rule = {"training.parallel.shard_group", "data x context",
+                               parallel->shard_group, plan_gradient_ranks(parallel)};
+    return check_divisible(&rule, 1, error);
+}
+
 static Status check_gpus_and_batch(const Scenario *scenario, Error *error)
 {
     const TrainingSpec *training = &scenario->training;
     const ParallelSpec *parallel = &training->parallel;
-    const double product = parallel->tensor * parallel->pipeline * parallel->data;
+    const double context = plan_context_ways(parallel);
+    const double product = plan_gpus(parallel);
     if (scenario->hardware.gpus != product) {
+        char ways_of_context[48] = "";
+        if (context > 1)
+            snprintf(ways_of_context, sizeof ways_of_context, "context %g x ", context);
         error_set(error, STATUS_INVALID,
-                  "hardware.gpus = %.10g is not tensor %g x pipeline %g x data %g = %.10g",
-                  scenario->hardware.gpus, parallel->tensor, parallel->pipeline, parallel->data,
-                  product);
-        const double group = parallel->tensor * parallel->pipeline;
+                  "hardware.gpus = %.10g is not tensor %g x %spipeline %g x data %g = %.10g",
+                  scenario->hardware.gpus, parallel->tensor, ways_of_context, parallel->pipeline,
+                  parallel->data, product);
+        const double group = parallel->tensor * parallel->pipeline * context;
         const double ways = floor(scenario->hardware.gpus / group);
         if (ways >= 1)
             error_hint(error, "training.parallel.data: %.10g uses %.10g GPUs", ways, ways * group);
@@ -183,12 +271,63 @@ static Status check_gpus_and_batch(const Scenario *scenario, Error *error)
         error_hint(error, "fewer data-parallel ways, a smaller micro_batch or a larger batch");
         return STATUS_INVALID;
     }
-    if (parallel->sequence_parallel && !divides(parallel->tensor, training->sequence_length))
+    if (parallel->sequence_parallel &&
+        !divides(parallel->tensor * context, training->sequence_length))
         return error_set(error, STATUS_INVALID,
                          "training.parallel.tensor = %g does not divide "
                          "training.sequence_length = %g, which sequence parallelism cuts",
                          parallel->tensor, training->sequence_length);
     return STATUS_OK;
+}
+
+/* Which counts a pipeline schedule can work with. */
+static Status check_schedule(const TrainingSpec *training, Error *error)
+{
+    const ParallelSpec *parallel = &training->parallel;
+    const double stages = parallel->pipeline, chunks = parallel->virtual_stages;
+    const double microbatches = plan_microbatches(training);
+    if (chunks > 1 && parallel->schedule != SCHEDULE_INTERLEAVED) {
+        error_set(
+            error, STATUS_INVALID,
+            "training.parallel.virtual_stages = %g: only the interleaved schedule has several "
+            "chunks a stage",
+            chunks);
+        error_hint(error, "set training.parallel.schedule: interleaved");
+        return STATUS_INVALID;
+    }
+    if (chunks > 1 && !divides(stages, microbatches)) {
+        error_set(error, STATUS_INVALID,
+                  "training.parallel.schedule: interleaved works in groups of pipeline = %g "
+                  "microbatches, which does not divide the %g microbatches of a replica",
+                  stages, microbatches);
+        error_hint(error, "training.batch_tokens: %.10g makes %g microbatches",
+                   fmax(1, round(microbatches / stages)) * stages * training->sequence_length *
+                       parallel->data * parallel->micro_batch,
+                   fmax(1, round(microbatches / stages)) * stages);
+        return STATUS_INVALID;
+    }
+    if (parallel->schedule == SCHEDULE_DUALPIPE &&
+        (!divides(2, stages) || !divides(2, microbatches) || microbatches < 2 * stages)) {
+        error_set(error, STATUS_INVALID,
+                  "training.parallel.schedule: dualpipe needs an even pipeline and an even number "
+                  "of microbatches, at least two a stage; pipeline = %g with %g microbatches",
+                  stages, microbatches);
+        error_hint(error, "choose another pipeline, batch_tokens or micro_batch");
+        return STATUS_INVALID;
+    }
+    return STATUS_OK;
+}
+
+static Status check_layers_of_chunks(const Scenario *scenario, Error *error)
+{
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    const double chunks = parallel->pipeline * fmax(1, parallel->virtual_stages);
+    if (chunks <= scenario->model.layers && chunks <= MAX_STAGES)
+        return STATUS_OK;
+    return error_set(error, STATUS_INVALID,
+                     "training.parallel.pipeline x virtual_stages = %g chunks are more than "
+                     "model.layers = %g or than %d",
+                     chunks, scenario->model.layers, MAX_STAGES);
 }
 
 static Status check_training(const Scenario *scenario, Error *error)
@@ -200,12 +339,43 @@ static Status check_training(const Scenario *scenario, Error *error)
         status = check_expert_ways(scenario, error);
     if (status == STATUS_OK)
         status = check_gpus_and_batch(scenario, error);
+    if (status == STATUS_OK)
+        status = check_context_and_shards(&scenario->training, error);
+    if (status == STATUS_OK)
+        status = check_schedule(&scenario->training, error);
+    if (status == STATUS_OK)
+        status = check_layers_of_chunks(scenario, error);
     return status;
+}
+
+/* Serving reads a model whose layers are all alike and whose keys and values are kept by heads. */
+static Status check_served_model(const ModelSpec *model, Error *error)
+{
+    const struct {
+        const char *key;
+        double value;
+    } features[] = {
+        {"model.kv_lora_rank", model->kv_lora_rank},
+        {"model.dense_layers", model->dense_layers},
+        {"model.moe_every", model->moe_every > 1 ? model->moe_every : 0},
+        {"model.expert_d_ff", model->expert_d_ff},
+        {"model.shared_d_ff", model->shared_d_ff},
+        {"model.attention_window", model->attention_window},
+    };
+    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++)
+        if (features[i].value > 0)
+            return error_set(error, STATUS_INVALID,
+                             "%s = %g: serving of such a model is not simulated", features[i].key,
+                             features[i].value);
+    return STATUS_OK;
 }
 
 static Status check_serving(const Scenario *scenario, Error *error)
 {
     const ServingSpec *serving = &scenario->serving;
+    const Status served = check_served_model(&scenario->model, error);
+    if (served != STATUS_OK)
+        return served;
     const Status status = check_split(scenario, "serving.tensor", serving->tensor,
                                       "serving.pipeline", serving->pipeline, error);
     if (status != STATUS_OK)

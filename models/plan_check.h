@@ -12,6 +12,19 @@ double plan_microbatches(const TrainingSpec *training);
 double
 plan_step_tokens(const TrainingSpec *training); /* tokens that such a step really trains on */
 
+/* Ways that zero leaves to the other ways. */
+double plan_context_ways(const ParallelSpec *parallel);
+double plan_expert_tensor_ways(const ParallelSpec *parallel);
+double plan_gradient_ranks(const ParallelSpec *parallel); /* data * context */
+double plan_shard_ranks(const ParallelSpec *parallel);    /* among which ZeRO divides */
+double plan_gpus(const ParallelSpec *parallel);           /* tensor * context * pipeline * data */
+
+/* Experts are laid out on the GPUs otherwise than the rest of a layer (over expert-parallel ranks,
+ * or with fewer tensor ways), and how many copies of one are there then: Megatron-Core folds expert
+ * tensor, expert and expert-data ways into tensor * context * data ranks. */
+int plan_experts_are_spread(const ParallelSpec *parallel);
+double plan_expert_copies(const ParallelSpec *parallel);
+
 /* STATUS_INVALID with the offending keys and the rule when they contradict each other. */
 Status plan_check(const Scenario *scenario, Error *error);
 

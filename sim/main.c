@@ -23,6 +23,11 @@ const Verb VERBS[] = {
      "untestable, with a reason computed from the numbers.",
      "flopcast audit gpt4-leak --out out/gpt4-leak",
      OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_SIMULATE | OPTIONS_OUTPUT, verb_audit},
+    {"validate", "FILE.csv", 1, 1, "predict published measurements and show the error of each",
+     "Predicts every row of a table of measured training steps from its configuration alone and compares: the worst "
+     "rows, then the errors by GPU, source, software stack and kind of model, and which rows were skipped and why.",
+     "flopcast validate training_validation.csv --fail-above 0.05",
+     OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_VALIDATE, verb_validate},
     {"check", "FILE...", 1, MAX_OPERANDS, "check configuration files",
      "Reads scenario, claim, model and hardware files and reports every problem with its place. Simulates nothing.",
      "flopcast check configs/scenarios/gpt4-a100.yaml", OPTIONS_COMMON | OPTIONS_INPUT, verb_check},

@@ -18,6 +18,11 @@ static Status open_error(const char *path, Error *error)
 
 Status file_read(const char *path, FileText *text, Error *error)
 {
+    return file_read_bounded(path, TREE_MAX_BYTES, text, error);
+}
+
+Status file_read_bounded(const char *path, size_t max_bytes, FileText *text, Error *error)
+{
     *text = (FileText){0};
     Status status = STATUS_OK;
     struct stat facts;
@@ -34,10 +39,10 @@ Status file_read(const char *path, FileText *text, Error *error)
                            S_ISDIR(facts.st_mode) ? "a directory" : "a device or pipe");
         goto cleanup;
     }
-    if (facts.st_size > TREE_MAX_BYTES) {
+    if (facts.st_size > (off_t)max_bytes) {
         status = error_set(error, STATUS_INVALID,
-                           "'%s' has %lld bytes, more than a configuration may have (%d)", path,
-                           (long long)facts.st_size, TREE_MAX_BYTES);
+                           "'%s' has %lld bytes, more than a configuration may have (%zu)", path,
+                           (long long)facts.st_size, max_bytes);
         goto cleanup;
     }
     size_t capacity = (size_t)facts.st_size;

@@ -18,4 +18,7 @@ typedef struct FileText {
  * STATUS_ENVIRONMENT: the machine refuses. */
 Status file_read(const char *path, FileText *text, Error *error);
 
+/* The same for files that may be larger: tables. */
+Status file_read_bounded(const char *path, size_t max_bytes, FileText *text, Error *error);
+
 #endif

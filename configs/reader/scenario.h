@@ -24,7 +24,24 @@ enum {
 
 typedef enum Precision { PRECISION_BF16, PRECISION_FP8, PRECISION_FP16, PRECISION_FP32 } Precision;
 typedef enum Recompute { RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL } Recompute;
-typedef enum PipelineSchedule { SCHEDULE_1F1B, SCHEDULE_GPIPE } PipelineSchedule;
+typedef enum SelectiveScope {
+    SELECTIVE_SCORES,   /* attention scores: Megatron-LM (Korthikanti et al. 2022, section 5) */
+    SELECTIVE_OPERATORS, /* all but attention and every second matrix product: torchtitan */
+    SELECTIVE_MODULES /* norms and activation functions: Megatron-Core, recompute_modules */
+} SelectiveScope;
+typedef enum Dropout { DROPOUT_MASKED, DROPOUT_NONE } Dropout;
+typedef enum PipelineSchedule {
+    SCHEDULE_1F1B,
+    SCHEDULE_GPIPE,
+    SCHEDULE_INTERLEAVED, /* 1F1B over virtual_stages model chunks a stage */
+    SCHEDULE_ZB_H1,       /* zero bubble: weight gradients fill the gaps; memory of 1F1B */
+    SCHEDULE_ZB_2P,       /* zero bubble, twice the activations, optimizer without a barrier */
+    SCHEDULE_DUALPIPE     /* from both ends; every GPU holds two stages */
+} PipelineSchedule;
+typedef enum ExpertDispatch {
+    DISPATCH_COPIES, /* every copy of a token: an all-to-all */
+    DISPATCH_NODES   /* once to each node that has experts of it, on by NVLink (DeepEP) */
+} ExpertDispatch;
 typedef enum AttentionKernel {
     ATTENTION_UNFUSED, /* scores written to memory: PyTorch, Megatron before 2023 */
     ATTENTION_FLASH1,
@@ -52,6 +69,19 @@ typedef struct ModelSpec {
     double shared_experts;
     int gated_mlp;       /* 0: two matrices a MLP; 1: three (SwiGLU) */
     int tied_embeddings; /* 1: input and output embedding share one matrix */
+    /* Zero in each of these is the plain transformer. */
+    double expert_d_ff;       /* width of a routed expert where it is not d_ff */
+    double shared_d_ff;       /* width of a shared expert; 0: as a routed one */
+    double dense_layers;      /* the first so many layers of an MoE model have one MLP of d_ff */
+    double moe_every;         /* of the layers behind them every n-th has experts; 0 and 1: all */
+    double kv_lora_rank;      /* multi-head latent attention (DeepSeek-V2, section 2.1); 0: none */
+    double q_lora_rank;       /* latent attention: 0: queries come straight from the stream */
+    double rope_head_dim;     /* latent attention: rotary channels of a head, one key for all */
+    double nope_head_dim;     /* latent attention: the other query and key channels of a head */
+    double v_head_dim;        /* latent attention: value channels of a head */
+    double attention_window;  /* tokens that a token looks back at most; 0: all */
+    double routed_groups;     /* of experts that one token's copies go to at most; 0: any */
+    double learned_positions; /* rows of a table of positions; 0: none (rotary or none) */
 } ModelSpec;
 
 /* t = launch + (t_compute^p + t_memory^p)^(1/p) with tile and wave quantisation; see hw/gemm.h. */
@@ -132,7 +162,7 @@ typedef struct HardwareSpec {
     FabricSpec fabric;
 } HardwareSpec;
 
-/* How one optimizer step is laid out. gpus = tensor * pipeline * data. */
+/* How one optimizer step is laid out. gpus = tensor * context * pipeline * data. */
 typedef struct ParallelSpec {
     double tensor;
     double pipeline;
@@ -142,13 +172,22 @@ typedef struct ParallelSpec {
     double zero_stage;  /* 0..3 */
     double micro_batch; /* sequences */
     PipelineSchedule schedule;
+    double virtual_stages; /* model chunks of a stage, interleaved schedule only */
     Recompute recompute;
     int overlap_grad_reduce;  /* reduce gradients beside the last backward */
     int overlap_param_gather; /* gather parameters beside the next forward */
     double tensor_overlap; /* share of tensor-parallel communication hidden under compute, 0..1 */
+    double context;        /* ways that cut each sequence (ring attention); 0 counts as 1 */
+    double expert_tensor;  /* tensor ways of the experts; 0: as tensor */
+    double shard_group;    /* ranks among which ZeRO divides; the group is copied; 0: all */
+    ExpertDispatch dispatch; /* what of a token crosses the network to its experts */
+    double expert_overlap;   /* share of expert-parallel communication hidden under compute */
+    SelectiveScope selective_scope; /* what recompute: selective computes again */
+    double gather_limit;            /* parameters that ZeRO-3 holds gathered; 0: two layers */
 } ParallelSpec;
 
 typedef struct TrainingSpec {
+    char name[NAME_BYTES]; /* of the software stack, when one is named (configs/calibration) */
     double tokens;       /* to be trained on in all */
     double batch_tokens; /* of one optimizer step; rounded to whole microbatches */
     double sequence_length;
@@ -159,6 +198,13 @@ typedef struct TrainingSpec {
     double kernel_overhead;   /* share of added time for everything a kernel table does not see */
     double expert_load_sigma; /* lognormal sigma of expert popularity; 0: balanced */
     double reserved_bytes;    /* framework, communication buffers, fragmentation; per GPU */
+    double capacity_factor;   /* rows of an expert over the mean, padded and cut; 0: dropless */
+    double launch_s;          /* host time of one kernel launch that nothing hides */
+    double fused;             /* share of element-wise operators that a fused stack saves, 0..1 */
+    Dropout dropout;          /* masks of dropout behind attention and MLP are kept */
+    int fp8_inputs;           /* inputs of fp8 matrix products are kept in fp8 only */
+    double gradient_bytes_per_param; /* stored; 0: one gradient in gradient_precision */
+    double logit_bytes;       /* of one logit with all that its loss keeps; 0: 16 and 32 bits */
     ParallelSpec parallel;
 } TrainingSpec;
 

@@ -14,6 +14,7 @@ const Part PARTS[] = {
     {"gpu", "hw", "hardware.gpu", &GPU_SCHEMA, offsetof(Scenario, hardware.gpu)},
     {"node", "hw", "hardware.node", &NODE_SCHEMA, offsetof(Scenario, hardware.node)},
     {"fabric", "hw", "hardware.fabric", &FABRIC_SCHEMA, offsetof(Scenario, hardware.fabric)},
+    {"stack", "calibration", "training", &TRAINING_SCHEMA, offsetof(Scenario, training)},
     {"scenario", "scenarios", "", &SCENARIO_SCHEMA, 0},
 };
 const size_t PART_COUNT = sizeof PARTS / sizeof PARTS[0];

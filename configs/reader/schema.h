@@ -81,6 +81,7 @@ extern const Schema HARDWARE_SCHEMA;
 extern const Schema GPU_SCHEMA;
 extern const Schema NODE_SCHEMA;
 extern const Schema FABRIC_SCHEMA;
+extern const Schema TRAINING_SCHEMA;
 extern const Schema CLAIM_FILE_SCHEMA;
 
 extern const Part PARTS[];

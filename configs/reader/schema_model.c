@@ -4,6 +4,9 @@
 
 #define COUNT(KEY, MEMBER, MAXIMUM, HELP)                                                          \
     NUMBER_FIELD(KEY, ModelSpec, MEMBER, DIMENSION_COUNT, 1, MAXIMUM, NULL, FIELD_WHOLE, HELP)
+/* A feature that the plain transformer lacks: zero. */
+#define EXTRA(KEY, MEMBER, MAXIMUM, HELP)                                                          \
+    NUMBER_FIELD(KEY, ModelSpec, MEMBER, DIMENSION_COUNT, 0, MAXIMUM, "0", FIELD_WHOLE, HELP)
 
 static const Field MODEL_FIELDS[] = {
     TEXT_FIELD("name", ModelSpec, name, "custom", FIELD_LABEL, "label in reports"),
@@ -24,6 +27,20 @@ static const Field MODEL_FIELDS[] = {
                "three matrices a MLP (SwiGLU) instead of two"),
     WORD_FIELD("tied_embeddings", ModelSpec, tied_embeddings, BOOL_WORDS, NULL,
                "input and output embedding share one matrix"),
+    EXTRA("expert_d_ff", expert_d_ff, 1e7, "hidden width of a routed expert; 0: d_ff"),
+    EXTRA("shared_d_ff", shared_d_ff, 1e7, "hidden width of a shared expert; 0: as a routed one"),
+    EXTRA("dense_layers", dense_layers, 10000, "first layers without experts"),
+    EXTRA("moe_every", moe_every, 10000, "every n-th layer has experts; 0 and 1: all"),
+    EXTRA("kv_lora_rank", kv_lora_rank, 1e6, "latent attention: width of the latent; 0: none"),
+    EXTRA("q_lora_rank", q_lora_rank, 1e6, "latent attention: width of the query's latent"),
+    EXTRA("rope_head_dim", rope_head_dim, 65536, "latent attention: rotary channels of a head"),
+    EXTRA("nope_head_dim", nope_head_dim, 65536, "latent attention: other channels of a head"),
+    EXTRA("v_head_dim", v_head_dim, 65536, "latent attention: value channels of a head"),
+    NUMBER_FIELD("attention_window", ModelSpec, attention_window, DIMENSION_TOKENS, 0, 1e8, "0",
+                 FIELD_WHOLE, "tokens that a token looks back; 0: all"),
+    EXTRA("routed_groups", routed_groups, 10000,
+          "groups of experts (nodes) that a token's copies go to at most; 0: any"),
+    EXTRA("learned_positions", learned_positions, 1e8, "rows of a position table; 0: none"),
 };
 
 const Schema MODEL_SCHEMA = {.name = "model", GROUP_FIELDS(MODEL_FIELDS)};

@@ -12,7 +12,11 @@ static_assert(sizeof(PipelineSchedule) == sizeof(int), "enums are read as int");
 static const char *const KIND_WORDS[] = {"training", "serving", NULL};
 static const char *const PRECISION_WORDS[] = {"bf16", "fp8", "fp16", "fp32", NULL};
 static const char *const RECOMPUTE_WORDS[] = {"none", "selective", "full", NULL};
-static const char *const SCHEDULE_WORDS[] = {"1f1b", "gpipe", NULL};
+static const char *const SCOPE_WORDS[] = {"scores", "operators", "modules", NULL};
+static const char *const DROPOUT_WORDS[] = {"masked", "none", NULL};
+static const char *const SCHEDULE_WORDS[] = {"1f1b",   "gpipe",    "interleaved", "zb_h1",
+                                             "zb_2p", "dualpipe", NULL};
+static const char *const DISPATCH_WORDS[] = {"copies", "nodes", NULL};
 static const char *const ATTENTION_WORDS[] = {"unfused", "flash1", "flash2", "flash3", NULL};
 static const char *const CLOCK_WORDS[] = {"exposed", "safe", NULL};
 static const char *const UNIT_WORDS[] = {"gpu", "node", "job", NULL};
@@ -41,6 +45,8 @@ static const Field PARALLEL_FIELDS[] = {
                  "what data-parallel ranks share: 0 nothing, 1 optimizer, 2 gradients, 3 weights"),
     WAYS("micro_batch", ParallelSpec, micro_batch, 1e5, "sequences of one microbatch"),
     WORD_FIELD("schedule", ParallelSpec, schedule, SCHEDULE_WORDS, "1f1b", "of the pipeline"),
+    WAYS("virtual_stages", ParallelSpec, virtual_stages, MAX_WAYS,
+         "model chunks of a pipeline stage; above 1 only with schedule: interleaved"),
     WORD_FIELD("recompute", ParallelSpec, recompute, RECOMPUTE_WORDS, "none",
                "activations computed again backward"),
     WORD_FIELD("overlap_grad_reduce", ParallelSpec, overlap_grad_reduce, BOOL_WORDS, "false",
@@ -49,10 +55,27 @@ static const Field PARALLEL_FIELDS[] = {
                "gather parameters beside the next forward"),
     NUMBER_FIELD("tensor_overlap", ParallelSpec, tensor_overlap, DIMENSION_FRACTION, 0, 1, "0", 0,
                  "share of tensor-parallel communication hidden under compute"),
+    WAYS("context", ParallelSpec, context, MAX_WAYS,
+         "context-parallel ways: sequences cut, keys and values passed in a ring"),
+    NUMBER_FIELD("expert_tensor", ParallelSpec, expert_tensor, DIMENSION_COUNT, 0, MAX_WAYS, "0",
+                 FIELD_WHOLE | FIELD_STEPPED, "tensor ways of the experts; 0: as tensor"),
+    NUMBER_FIELD("shard_group", ParallelSpec, shard_group, DIMENSION_COUNT, 0, 1e7, "0",
+                 FIELD_WHOLE | FIELD_STEPPED,
+                 "ranks among which ZeRO divides, copied over the others; 0: all"),
+    WORD_FIELD("dispatch", ParallelSpec, dispatch, DISPATCH_WORDS, "copies",
+               "what crosses the network to experts: every copy of a token, or one for each node"),
+    NUMBER_FIELD("expert_overlap", ParallelSpec, expert_overlap, DIMENSION_FRACTION, 0, 1, "0", 0,
+                 "share of expert-parallel communication hidden under compute"),
+    WORD_FIELD("selective_scope", ParallelSpec, selective_scope, SCOPE_WORDS, "scores",
+               "of recompute: selective: attention scores; all operators but attention and every second "
+               "matrix product; or the modules norm and activation"),
+    NUMBER_FIELD("gather_limit", ParallelSpec, gather_limit, DIMENSION_COUNT, 0, 1e13, "0", 0,
+                 "parameters that ZeRO-3 holds gathered at once; 0: two layers"),
 };
 static const Schema PARALLEL_SCHEMA = {.name = "parallel", GROUP_FIELDS(PARALLEL_FIELDS)};
 
 static const Field TRAINING_FIELDS[] = {
+    TEXT_FIELD("name", TrainingSpec, name, "custom", FIELD_LABEL, "software stack, for reports"),
     NUMBER_FIELD("tokens", TrainingSpec, tokens, DIMENSION_TOKENS, 1, 1e18, NULL, 0,
                  "to be trained on in all"),
     NUMBER_FIELD("batch_tokens", TrainingSpec, batch_tokens, DIMENSION_TOKENS, 1, 1e12, NULL, 0,
@@ -72,10 +95,25 @@ static const Field TRAINING_FIELDS[] = {
                  0, "lognormal sigma of expert popularity; 0: balanced"),
     NUMBER_FIELD("reserved", TrainingSpec, reserved_bytes, DIMENSION_BYTES, 0, MAX_RESERVED_BYTES,
                  NULL, 0, "framework, buffers and fragmentation of a GPU"),
+    NUMBER_FIELD("capacity_factor", TrainingSpec, capacity_factor, DIMENSION_NUMBER, 0, 1000, "0",
+                 0, "rows of each expert over the mean, padded and cut; 0: dropless"),
+    NUMBER_FIELD("launch", TrainingSpec, launch_s, DIMENSION_SECONDS, 0, 1, "0s", 0,
+                 "host time of one kernel launch that nothing hides"),
+    NUMBER_FIELD("fused", TrainingSpec, fused, DIMENSION_FRACTION, 0, 1, "0", 0,
+                 "share of element-wise operators that a fused stack saves"),
+    WORD_FIELD("dropout", TrainingSpec, dropout, DROPOUT_WORDS, "masked",
+               "masked: masks of dropout behind attention and MLP are kept"),
+    WORD_FIELD("fp8_inputs", TrainingSpec, fp8_inputs, BOOL_WORDS, "false",
+               "inputs of fp8 matrix products are kept in fp8 only"),
+    NUMBER_FIELD("gradient_bytes_per_param", TrainingSpec, gradient_bytes_per_param,
+                 DIMENSION_NUMBER, 0, 64, "0", 0,
+                 "stored gradients with their copies; 0: one of gradient_precision"),
+    NUMBER_FIELD("logit_bytes", TrainingSpec, logit_bytes, DIMENSION_NUMBER, 0, 64, "0", 0,
+                 "kept of one logit until its loss has gone backward; 0: in 16 and in 32 bits"),
     GROUP_FIELD("parallel", TrainingSpec, parallel, &PARALLEL_SCHEMA, NULL, 0,
                 "how one step is laid out"),
 };
-static const Schema TRAINING_SCHEMA = {.name = "training", GROUP_FIELDS(TRAINING_FIELDS)};
+const Schema TRAINING_SCHEMA = {.name = "training", GROUP_FIELDS(TRAINING_FIELDS)};
 
 static const Field CLASS_FIELDS[] = {
     TEXT_FIELD("name", FailureClass, name, NULL, FIELD_UNIQUE, "of this cause"),
@@ -183,8 +221,8 @@ static const Field SCENARIO_FIELDS[] = {
                 "a name in configs/models or its keys"),
     GROUP_FIELD("hardware", Scenario, hardware, &HARDWARE_SCHEMA, "hardware", FIELD_MAY_MISS,
                 "a name in configs/hw or its keys"),
-    GROUP_FIELD("training", Scenario, training, &TRAINING_SCHEMA, NULL, FIELD_MAY_MISS,
-                "the training job"),
+    GROUP_FIELD("training", Scenario, training, &TRAINING_SCHEMA, "stack", FIELD_MAY_MISS,
+                "the training job; its `base:` may name a software stack in configs/calibration"),
     GROUP_FIELD("reliability", Scenario, reliability, &RELIABILITY_SCHEMA, NULL, FIELD_MAY_MISS,
                 "failures and checkpoints"),
     GROUP_FIELD("prices", Scenario, prices, &PRICE_SCHEMA, NULL, FIELD_MAY_MISS,

@@ -14,15 +14,21 @@
 const OptionSpec OPTION_SPECS[] = {
     {"set", 0, OPTION_SET, "KEY=VALUE", 0, 0, NULL, OPTIONS_INPUT,
      "override one input (repeatable): training.parallel.pipeline=12, prices.gpu_hour=$2/h"},
-    {"seed", 0, OPTION_SEED, "N", FIELD(seed), UINT64_MAX, NULL, OPTIONS_SIMULATE, "seed of all random streams (default 1)"},
+    {"seed", 0, OPTION_SEED, "N", FIELD(seed), UINT64_MAX, NULL, OPTIONS_SIMULATE | OPTIONS_VALIDATE, "seed of all random streams (default 1)"},
     {"reps", 'n', OPTION_COUNT, "N", FIELD(reps), 1000000, NULL, OPTIONS_SIMULATE, "Monte Carlo replications (default 1000)"},
-    {"jobs", 'j', OPTION_COUNT, "N", FIELD(jobs), 1024, NULL, OPTIONS_SIMULATE, "threads (default: all processors; results do not depend on it)"},
+    {"jobs", 'j', OPTION_COUNT, "N", FIELD(jobs), 1024, NULL, OPTIONS_SIMULATE | OPTIONS_VALIDATE, "threads (default: all processors; results do not depend on it)"},
     {"detail", 0, OPTION_CHOICE, "LEVEL", FIELD(detail), 0, "folded replicas gpus", OPTIONS_SIMULATE,
      "step simulated as one replica, all replicas (default) or every GPU"},
     {"quick", 0, OPTION_FLAG, NULL, FIELD(quick), 0, NULL, OPTIONS_SIMULATE, "100 replications instead of 1000"},
-    {"out", 'o', OPTION_TEXT, "DIR", FIELD(out_directory), 0, NULL, OPTIONS_OUTPUT, "write report, JSON, CSV, workbook and plots to DIR"},
+    {"out", 'o', OPTION_TEXT, "DIR", FIELD(out_directory), 0, NULL, OPTIONS_OUTPUT | OPTIONS_VALIDATE, "write report, JSON, CSV, workbook and plots to DIR"},
     {"report", 0, OPTION_FLAG, NULL, FIELD(report), 0, NULL, OPTIONS_OUTPUT, "the same, to out/NAME"},
     {"db", 0, OPTION_TEXT, "FILE", FIELD(database), 0, NULL, OPTIONS_OUTPUT, "store the run in an SQLite file"},
+    {"split", 0, OPTION_TEXT, "NAME", FIELD(split), 0, NULL, OPTIONS_VALIDATE, "only rows whose column 'split' says NAME"},
+    {"fit", 0, OPTION_FIT, "STACK", 0, 0, NULL, OPTIONS_VALIDATE,
+     "fit a software stack (or all) to the rows of split pool (repeatable); with --out: its file"},
+    {"fail-above", 0, OPTION_FRACTION, "ERROR", FIELD(fail_above), 0, NULL, OPTIONS_VALIDATE,
+     "exit 1 when the median absolute error is larger, e.g. 0.05"},
+    {"plot", 0, OPTION_FLAG, NULL, FIELD(plot), 0, NULL, OPTIONS_VALIDATE, "with --out: predicted against measured as a figure"},
     {"canonical", 0, OPTION_FLAG, NULL, FIELD(canonical), 0, NULL, OPTIONS_CANONICAL, "print the canonical form that the hash is taken of"},
     {"json", 0, OPTION_FLAG, NULL, FIELD(json), 0, NULL, OPTIONS_COMMON, "one JSON document on standard output, nothing else"},
     {"quiet", 'q', OPTION_FLAG, NULL, FIELD(quiet), 0, NULL, OPTIONS_COMMON, "no progress, no notes"},
@@ -105,6 +111,22 @@ static Status parse_whole(const OptionSpec *spec, const char *text, unsigned lon
     return STATUS_OK;
 }
 
+/* A plain number of at least 0, or a percentage. */
+static Status parse_fraction(const OptionSpec *spec, const char *text, double *value, Error *error)
+{
+    char *end = NULL;
+    int plain = text[0] != '\0' && strspn(text, "0123456789.eE+-%") == strlen(text);
+    double number = plain ? strtod(text, &end) : 0;
+    int is_percent = plain && strcmp(end, "%") == 0;
+    if (!plain || end == text || (*end != '\0' && !is_percent) || !(number >= 0 && number < 1e6)) {
+        error_set(error, STATUS_USAGE, "--%s: '%.60s' is not a share", spec->name, text);
+        error_hint(error, "for example 0.05, or 5%%");
+        return STATUS_USAGE;
+    }
+    *value = is_percent ? number / 100 : number;
+    return STATUS_OK;
+}
+
 static Status parse_choice(const OptionSpec *spec, const char *text, int *value, Error *error)
 {
     int index = 0;
@@ -146,6 +168,9 @@ static Status apply_option(const OptionSpec *spec, const char *value, CommandLin
         status = parse_whole(spec, value, &whole, error);
         *(unsigned long long *)field = whole;
         break;
+    case OPTION_FRACTION:
+        status = parse_fraction(spec, value, (double *)field, error);
+        break;
     case OPTION_SET:
         if (strchr(value, '=') == NULL || value[0] == '=') {
             error_set(error, STATUS_USAGE, "--set: '%.80s' is not KEY=VALUE", value);
@@ -155,6 +180,11 @@ static Status apply_option(const OptionSpec *spec, const char *value, CommandLin
         if (line->set_count == MAX_SETS)
             return error_set(error, STATUS_USAGE, "--set can be given %d times at most", MAX_SETS);
         line->sets[line->set_count++] = value;
+        break;
+    case OPTION_FIT:
+        if (line->fit_count == MAX_FITS)
+            return error_set(error, STATUS_USAGE, "--fit can be given %d times at most", MAX_FITS);
+        line->fits[line->fit_count++] = value;
         break;
     case OPTION_CHOICE: {
         int choice = 0;
@@ -172,6 +202,7 @@ Status command_line_parse(int argc, char *const *argv, CommandLine *line, Error 
     memset(line, 0, sizeof *line);
     line->seed = 1;
     line->detail = DETAIL_REPLICAS;
+    line->fail_above = -1;
     if (argc < 2)
         return error_set(error, STATUS_USAGE, "no command given");
     line->verb = verb_find(argv[1]);

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-enum { MAX_SETS = 64, MAX_OPERANDS = 64 };
+enum { MAX_SETS = 64, MAX_OPERANDS = 64, MAX_FITS = 64 };
 
 typedef struct CommandLine {
     const struct Verb *verb;
@@ -16,7 +16,11 @@ typedef struct CommandLine {
     const char *operands[MAX_OPERANDS];
     size_t set_count;
     const char *sets[MAX_SETS];
-    int json, quiet, report, quick, help, canonical;
+    size_t fit_count;
+    const char *fits[MAX_FITS]; /* stacks */
+    int json, quiet, report, quick, help, canonical, plot;
+    double fail_above; /* relative error; negative: not asked for */
+    const char *split;
     unsigned long long seed;
     size_t reps; /* 0: the verb's default */
     size_t jobs; /* 0: all processors */
@@ -40,11 +44,12 @@ typedef struct Verb {
 
 /* Groups of options. */
 enum {
-    OPTIONS_COMMON = 1u,    /* --json --quiet --help */
-    OPTIONS_INPUT = 2u,     /* --set */
-    OPTIONS_SIMULATE = 4u,  /* --seed --reps --jobs --detail --quick */
-    OPTIONS_OUTPUT = 8u,    /* --out --report --db */
-    OPTIONS_CANONICAL = 16u /* --canonical */
+    OPTIONS_COMMON = 1u,     /* --json --quiet --help */
+    OPTIONS_INPUT = 2u,      /* --set */
+    OPTIONS_SIMULATE = 4u,   /* --seed --reps --jobs --detail --quick */
+    OPTIONS_OUTPUT = 8u,     /* --out --report --db */
+    OPTIONS_CANONICAL = 16u, /* --canonical */
+    OPTIONS_VALIDATE = 32u   /* --split --fit --fail-above --plot --out --seed --jobs */
 };
 
 typedef enum OptionKind {
@@ -53,6 +58,8 @@ typedef enum OptionKind {
     OPTION_COUNT,
     OPTION_SEED,
     OPTION_SET,
+    OPTION_FIT,
+    OPTION_FRACTION, /* a double of at least 0 */
     OPTION_CHOICE
 } OptionKind;
 

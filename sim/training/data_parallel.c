@@ -3,16 +3,38 @@
 #include "hw/collective.h"
 #include "hw/gemm.h"
 #include "models/architecture.h"
+#include "models/plan_check.h"
 
 #include <math.h>
 
+/* Ranks that hold copies of the same parameters: sharding groups of neighbours, and one rank of
+ * each group for the sum over groups. */
+typedef struct CopyGroup {
+    double shards, replicas; /* ranks of a sharding group; sharding groups */
+    double shards_per_node, replicas_per_node;
+} CopyGroup;
+
+/* `stride` GPUs side by side hold one copy. */
+static CopyGroup copy_group(const Scenario *scenario, double copies, double stride)
+{
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    const double node_gpus = scenario->hardware.node.gpus;
+    const double shards = fmin(plan_shard_ranks(parallel), copies);
+    const double replicas = copies / shards;
+    return (CopyGroup){
+        .shards = shards,
+        .replicas = replicas,
+        .shards_per_node = fmin(shards, fmax(1.0, floor(node_gpus / stride))),
+        .replicas_per_node = fmin(replicas, fmax(1.0, floor(node_gpus / (stride * shards)))),
+    };
+}
+
 /* Data-parallel frameworks communicate in buckets, one collective each: whole ones and a rest. */
 static double bucketed_seconds(const HardwareSpec *hardware, Collective collective, double bytes,
-                               double ranks, double ranks_per_node)
+                               double bucket_bytes, double ranks, double ranks_per_node)
 {
     if (ranks <= 1.0 || bytes <= 0.0)
         return 0.0;
-    double bucket_bytes = hardware->fabric.bucket_bytes;
     if (!(bucket_bytes > 0.0) || bucket_bytes >= bytes)
         return collective_seconds(hardware, collective, bytes, ranks, ranks_per_node);
 
@@ -25,46 +47,74 @@ static double bucketed_seconds(const HardwareSpec *hardware, Collective collecti
     return seconds;
 }
 
-/* Parameters with the same `ranks` copies; `stride` GPUs of a node belong to one copy. */
-static DataParallelTime group_time(const Scenario *scenario, double parameters, double ranks,
-                                   double stride)
+static double reduce_seconds(const Scenario *scenario, const CopyGroup *group, double bytes,
+                             double bucket_bytes)
+{
+    const HardwareSpec *hardware = &scenario->hardware;
+    if (scenario->training.parallel.zero_stage < 1.0) {
+        /* Without ZeRO there are no shards: one group of all copies. */
+        const double per_node = group->shards_per_node * group->replicas_per_node;
+        return bucketed_seconds(hardware, COLLECTIVE_ALL_REDUCE, bytes, bucket_bytes,
+                                group->shards * group->replicas, per_node);
+    }
+    return bucketed_seconds(hardware, COLLECTIVE_REDUCE_SCATTER, bytes, bucket_bytes, group->shards,
+                            group->shards_per_node) +
+           bucketed_seconds(hardware, COLLECTIVE_ALL_REDUCE, bytes / group->shards, bucket_bytes,
+                            group->replicas, group->replicas_per_node);
+}
+
+static DataParallelTime group_time(const Scenario *scenario, double parameters, double copies,
+                                   double stride, double bucket_bytes)
 {
     const TrainingSpec *training = &scenario->training;
     const HardwareSpec *hardware = &scenario->hardware;
-    double zero_stage = training->parallel.zero_stage;
-    double ranks_per_node = fmin(ranks, fmax(1.0, floor(hardware->node.gpus / stride)));
-    double weight_bytes = precision_bytes(PRECISION_BF16); /* the copy that the products read */
-    double gradient_bytes = precision_bytes(training->gradient_precision);
+    const int sharded = training->parallel.zero_stage >= 1.0;
+    const CopyGroup group = copy_group(scenario, copies, stride);
+    const double weight_bytes = precision_bytes(PRECISION_BF16); /* what the products read */
+    const double gradient_bytes = precision_bytes(training->gradient_precision);
 
-    DataParallelTime time = {0};
-    Collective reduction = zero_stage >= 1.0 ? COLLECTIVE_REDUCE_SCATTER : COLLECTIVE_ALL_REDUCE;
-    time.reduce_s =
-        bucketed_seconds(hardware, reduction, parameters * gradient_bytes, ranks, ranks_per_node);
-    if (zero_stage >= 1.0)
+    DataParallelTime time = {
+        .reduce_s = reduce_seconds(scenario, &group, parameters * gradient_bytes, bucket_bytes)};
+    if (sharded)
         time.gather_s = bucketed_seconds(hardware, COLLECTIVE_ALL_GATHER, parameters * weight_bytes,
-                                         ranks, ranks_per_node);
+                                         bucket_bytes, group.shards, group.shards_per_node);
 
     /* Adam reads and writes its state, reads the gradient, writes the weight. */
-    double own_parameters = zero_stage >= 1.0 ? parameters / ranks : parameters;
+    double own_parameters = sharded ? parameters / group.shards : parameters;
     double moved_bytes = 2.0 * training->optimizer_bytes_per_param + gradient_bytes + weight_bytes;
     if (own_parameters > 0.0)
         time.optimizer_s = gpu_memory_bound_seconds(&hardware->gpu, own_parameters * moved_bytes);
     return time;
 }
 
-DataParallelTime data_parallel_time(const Scenario *scenario, double parameters,
-                                    double expert_parameters)
+static DataParallelTime both_groups_time(const Scenario *scenario, double parameters,
+                                         double expert_parameters, double bucket_bytes)
 {
     const ParallelSpec *parallel = &scenario->training.parallel;
     DataParallelTime time =
-        group_time(scenario, parameters - expert_parameters, parallel->data, parallel->tensor);
+        group_time(scenario, parameters - expert_parameters, plan_gradient_ranks(parallel),
+                   parallel->tensor, bucket_bytes);
     if (expert_parameters > 0.0) {
+        /* The ways of an expert lie side by side, its copies apart by as many GPUs. */
         DataParallelTime experts =
-            group_time(scenario, expert_parameters, fmax(1.0, parallel->data / parallel->expert),
-                       parallel->tensor * parallel->expert);
+            group_time(scenario, expert_parameters, plan_expert_copies(parallel),
+                       plan_expert_tensor_ways(parallel) * parallel->expert, bucket_bytes);
         time.reduce_s += experts.reduce_s;
         time.gather_s += experts.gather_s;
         time.optimizer_s += experts.optimizer_s;
     }
     return time;
+}
+
+DataParallelTime data_parallel_time(const Scenario *scenario, double parameters,
+                                    double expert_parameters)
+{
+    return both_groups_time(scenario, parameters, expert_parameters,
+                            scenario->hardware.fabric.bucket_bytes);
+}
+
+DataParallelTime data_parallel_layer_time(const Scenario *scenario, double parameters,
+                                          double expert_parameters)
+{
+    return both_groups_time(scenario, parameters, expert_parameters, 0.0);
 }

@@ -13,8 +13,15 @@ typedef struct DataParallelTime {
 } DataParallelTime;
 
 /* `parameters` on one GPU of the stage, of which `expert_parameters` belong to experts that are
- * spread over the expert-parallel group and so have data / expert copies only. */
+ * spread and so have plan_expert_copies() copies, not data * context. Gradients of a stage travel
+ * in buckets. With sharding groups smaller than all ranks (hybrid sharding, Zhao et al. 2023,
+ * section 3.2.2) a group reduces and gathers as if it were alone, and what each of its ranks has
+ * left is summed over the groups. */
 DataParallelTime data_parallel_time(const Scenario *scenario, double parameters,
                                     double expert_parameters);
+
+/* The same for one layer that ZeRO-3 gathers and reduces at once, in one collective of its own. */
+DataParallelTime data_parallel_layer_time(const Scenario *scenario, double parameters,
+                                          double expert_parameters);
 
 #endif

@@ -1,5 +1,6 @@
 #include "sim/training/expert_load.h"
 
+#include "models/architecture.h"
 #include "sim/engine/random.h"
 
 #include <math.h>
@@ -36,6 +37,27 @@ static void limit_shares(double *share, size_t count, double cap)
     }
 }
 
+/* Copies above `factor` times the mean, as a share of all. */
+static double dropped_share(const double *share, size_t count, double factor)
+{
+    const double place = factor / (double)count;
+    double dropped = 0.0;
+    for (size_t i = 0; i < count; i++)
+        dropped += fmax(0.0, share[i] - place);
+    return dropped;
+}
+
+/* Every expert works on its capacity; draws are all alike then. */
+static void fill_capacity(ExpertLoad *load, double factor)
+{
+    for (size_t draw = 0; draw < load->draws; draw++)
+        load->dropped += dropped_share(expert_load_share(load, draw), load->experts, factor) /
+                         (double)load->draws;
+    for (size_t i = 0; i < load->experts; i++)
+        load->share[i] = 1.0 / (double)load->experts;
+    load->draws = 1;
+}
+
 static size_t count_of(double number)
 {
     size_t count = number >= 1.0 ? (size_t)number : 1;
@@ -58,7 +80,7 @@ Status expert_load_draw(const Scenario *scenario, unsigned long long seed,
         load->ranks = load->experts;
     load->draws = 1;
     if (sigma > 0.0 && load->experts > 1)
-        load->draws = model->layers < MAX_LOAD_DRAWS ? count_of(model->layers) : MAX_LOAD_DRAWS;
+        load->draws = (size_t)fmin(MAX_LOAD_DRAWS, fmax(1.0, model_expert_layers(model)));
     load->share = calloc(load->draws * load->experts, sizeof *load->share);
     if (load->share == NULL)
         return error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu experts", load->experts);
@@ -72,6 +94,8 @@ Status expert_load_draw(const Scenario *scenario, unsigned long long seed,
         limit_shares(share, load->experts,
                      1.0 / fmax(1.0, fmin(model->experts_per_token, model->experts)));
     }
+    if (scenario->training.capacity_factor > 0.0)
+        fill_capacity(load, scenario->training.capacity_factor);
     return STATUS_OK;
 }
 

@@ -1,44 +1,53 @@
 #include "sim/training/pipeline.h"
 
+#include "sim/training/step_end.h"
+
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const double NOT_READY = -1.0;
 
-/* One stage of one replica. Its tasks are known in advance (the order); a task starts when the
- * stage is free and what it needs has arrived, so one event a task is enough: its end. */
+static const unsigned NO_TARGET = 0xffffffffU;
+
+/* An entry of an order with what follows from it worked out. */
+typedef struct Entry {
+    unsigned task;       /* with TASK_JOINED */
+    unsigned target;     /* the task that waits for it, or NO_TARGET */
+    int receiver;        /* stages from here to the one that runs the target */
+    unsigned short slot; /* of its TaskTime: chunk and kind */
+    bool hop, last_of_chunk;
+} Entry;
+
+/* One stage of one replica. Its tasks are known in advance (the order); a block of them starts when
+ * the stage is free and what it needs has arrived, so one event a block is enough: its end. */
 typedef struct Worker {
-    double forward_s, backward_s;
-    double started_s; /* the task under way */
-    double *ready_s;  /* by task: when its input is here, NOT_READY before that is known */
-    const unsigned *order;
+    const TaskTime *times; /* [chunk][kind] */
+    double started_s;      /* the block under way */
+    double *ready_s;       /* by task: when its input is here, NOT_READY before that is known */
+    const Entry *order;
     unsigned position; /* in the order */
     unsigned stage;
     bool busy;
 } Worker;
 
-/* One stage over all replicas: the members of its data-parallel collectives. */
-typedef struct StageGroup {
-    size_t finished;         /* replicas whose last backward is done */
-    double first_forward_s;  /* earliest start of the step's work here */
-    double first_gradient_s; /* all replicas have the gradient of the layer that comes first */
-} StageGroup;
-
 struct Pipeline {
     Engine *engine;
     const StepInput *input;
     const PipelineCase *run;
+    ScheduleShape shape;
     Worker *workers; /* [replica][stage] */
+    TaskTime *times; /* [replica][stage][chunk][kind] */
     double *ready_s;
-    unsigned *orders; /* [stage][2 * microbatches] */
-    StageGroup *groups;
-    size_t workers_capacity, ready_capacity, orders_capacity, groups_capacity;
-    size_t stages, tasks; /* tasks of one stage: 2 * microbatches */
-    PipelineSchedule ordered_schedule;
-    size_t ordered_stages, ordered_tasks; /* what `orders` holds */
-    size_t reduced;                       /* stages whose gradients are reduced */
-    size_t spans;
-    double makespan_s;
+    Entry *orders;         /* [stage][task] */
+    unsigned *order;       /* of one stage, while `orders` is filled */
+    double *first_ready_s; /* [stage][task]: 0 where nothing is waited for, else NOT_READY */
+    double *first_start_s;
+    ChunkEnd *chunk_ends;
+    size_t workers_capacity, times_capacity, ready_capacity, orders_capacity, order_capacity,
+        first_ready_capacity, start_capacity, ends_capacity;
+    bool ordered; /* `orders` and `first_ready_s` are those of `shape` */
+    size_t finished, spans;
 };
 
 Pipeline *pipeline_create(Error *error)
@@ -62,15 +71,18 @@ void pipeline_destroy(Pipeline *pipeline)
         return;
     engine_destroy(pipeline->engine);
     free(pipeline->workers);
+    free(pipeline->times);
     free(pipeline->ready_s);
     free(pipeline->orders);
-    free(pipeline->groups);
+    free(pipeline->order);
+    free(pipeline->first_ready_s);
+    free(pipeline->first_start_s);
+    free(pipeline->chunk_ends);
     free(pipeline);
 }
 
-/* Room for `count` elements; contents are not kept. */
-static Status reserve(void **memory, size_t *capacity, size_t count, size_t element_bytes,
-                      Error *error)
+Status pipeline_reserve(void **memory, size_t *capacity, size_t count, size_t element_bytes,
+                        Error *error)
 {
     if (count <= *capacity)
         return STATUS_OK;
@@ -84,154 +96,20 @@ static Status reserve(void **memory, size_t *capacity, size_t count, size_t elem
     return STATUS_OK;
 }
 
-/* An invalid time makes engine_schedule stop the engine, and engine_run then reports it. */
+/* ---- size and times ---- */
 
-static void task_end(Engine *engine, void *context, uint64_t index);
-static void gradients_reduced(Engine *engine, void *context, uint64_t stage);
-static void parameters_updated(Engine *engine, void *context, uint64_t stage);
-static void parameters_gathered(Engine *engine, void *context, uint64_t stage);
-
-static void start_next(Pipeline *pipeline, size_t index)
+Status step_shape(const StepInput *input, size_t replicas, ScheduleShape *shape, Error *error)
 {
-    Worker *worker = &pipeline->workers[index];
-    if (worker->busy || worker->position == pipeline->tasks)
-        return;
-    unsigned task = worker->order[worker->position];
-    double ready_s = worker->ready_s[task];
-    if (ready_s < 0.0)
-        return;
-    double now_s = engine_now(pipeline->engine);
-    worker->started_s = ready_s > now_s ? ready_s : now_s;
-    worker->busy = true;
-    double duration_s = (task & 1U) != 0 ? worker->backward_s : worker->forward_s;
-    engine_schedule(pipeline->engine, worker->started_s + duration_s, task_end, pipeline, index);
-}
-
-static void record_span(Pipeline *pipeline, const Worker *worker, unsigned task, double end_s)
-{
-    pipeline->run->spans[pipeline->spans++] = (StepSpan){
-        .stage = worker->stage,
-        .microbatch = task / 2,
-        .backward = (int)(task & 1U),
-        .start_s = worker->started_s,
-        .end_s = end_s,
-    };
-}
-
-static double stage_layers(const StageTime *stage)
-{
-    return fmax(stage->layers, 1.0);
-}
-
-/* The reduction of a stage's gradients begins when every replica has reached that point. With
- * overlap it goes layer by layer behind the last backward: two servers in tandem with L equal jobs
- * each (backward b/L, collective G/L), whose end is the later of "first gradient + G" and "last
- * gradient + G/L". */
-static void last_backward_done(Pipeline *pipeline, const Worker *worker, double end_s)
-{
-    const StageTime *time = &pipeline->input->stage[worker->stage];
-    StageGroup *group = &pipeline->groups[worker->stage];
-    double layers = stage_layers(time);
-
-    double first_gradient_s = worker->started_s + (end_s - worker->started_s) / layers;
-    group->first_gradient_s = fmax(group->first_gradient_s, first_gradient_s);
-    if (++group->finished < pipeline->run->replicas)
-        return;
-
-    pipeline->makespan_s = fmax(pipeline->makespan_s, end_s);
-    double reduced_s = end_s;
-    if (pipeline->run->data_parallel && pipeline->input->overlap_grad_reduce != 0)
-        reduced_s = fmax(group->first_gradient_s + time->grad_reduce_s,
-                         end_s + time->grad_reduce_s / layers);
-    else if (pipeline->run->data_parallel)
-        reduced_s = end_s + time->grad_reduce_s;
-    engine_schedule(pipeline->engine, reduced_s, gradients_reduced, pipeline, worker->stage);
-}
-
-static void task_end(Engine *engine, void *context, uint64_t index)
-{
-    Pipeline *pipeline = context;
-    Worker *worker = &pipeline->workers[index];
-    double now_s = engine_now(engine);
-    unsigned task = worker->order[worker->position++];
-    worker->busy = false;
-
-    if (pipeline->run->spans != NULL && index < pipeline->stages)
-        record_span(pipeline, worker, task, now_s);
-    if (worker->position == 1 &&
-        worker->started_s < pipeline->groups[worker->stage].first_forward_s)
-        pipeline->groups[worker->stage].first_forward_s = worker->started_s;
-
-    bool is_backward = (task & 1U) != 0;
-    if (!is_backward && worker->stage + 1 == pipeline->stages) {
-        worker->ready_s[task + 1] = now_s; /* the loss: this microbatch turns round */
-    } else if (!is_backward) {
-        worker[1].ready_s[task] = now_s + pipeline->run->send_s;
-        start_next(pipeline, index + 1);
-    } else if (worker->stage > 0) {
-        worker[-1].ready_s[task] = now_s + pipeline->run->send_s;
-        start_next(pipeline, index - 1);
-    }
-
-    if (worker->position < pipeline->tasks)
-        start_next(pipeline, index);
-    else
-        last_backward_done(pipeline, worker, now_s);
-}
-
-/* The gradient is clipped by its norm over all stages, so no optimizer starts before the last
- * reduction. */
-static void gradients_reduced(Engine *engine, void *context, uint64_t stage)
-{
-    (void)stage;
-    Pipeline *pipeline = context;
-    if (++pipeline->reduced < pipeline->stages)
-        return;
-    for (size_t i = 0; i < pipeline->stages; i++) {
-        double optimizer_s = pipeline->run->optimizer ? pipeline->input->stage[i].optimizer_s : 0.0;
-        engine_schedule(engine, engine_now(engine) + optimizer_s, parameters_updated, pipeline, i);
-    }
-}
-
-/* What the gather of a stage's parameters adds to the step. With overlap it runs layer by layer
- * beside the next step's first forward here, which begins `first_forward_s` after that step does;
- * the same tandem as above with the collective in front: the first layer waits for G/L, the last
- * for G less the L - 1 layers before it. */
-static double exposed_gather_s(const Pipeline *pipeline, size_t stage)
-{
-    const StageTime *time = &pipeline->input->stage[stage];
-    if (!pipeline->run->data_parallel)
-        return 0.0;
-    if (pipeline->input->overlap_param_gather == 0)
-        return time->param_gather_s;
-    double layers = stage_layers(time);
-    double first_wait_s = time->param_gather_s / layers;
-    double last_wait_s = time->param_gather_s - time->forward.total_s * (layers - 1.0) / layers;
-    return fmax(0.0, fmax(first_wait_s, last_wait_s) - pipeline->groups[stage].first_forward_s);
-}
-
-static void parameters_updated(Engine *engine, void *context, uint64_t stage)
-{
-    Pipeline *pipeline = context;
-    double ready_s = engine_now(engine) + exposed_gather_s(pipeline, stage);
-    engine_schedule(engine, ready_s, parameters_gathered, pipeline, stage);
-}
-
-/* The step ends with the last of these: the clock is all that is needed. */
-static void parameters_gathered(Engine *engine, void *context, uint64_t stage)
-{
-    (void)engine;
-    (void)context;
-    (void)stage;
-}
-
-static Status check_size(const StepInput *input, size_t replicas, Error *error)
-{
-    if (input->stages == 0 || input->stages > MAX_STAGES || input->microbatches == 0 ||
-        replicas == 0)
-        return error_set(error, STATUS_INVALID,
-                         "a step needs 1 to %d stages, microbatches and replicas", MAX_STAGES);
-    if (input->microbatches > STEP_MAX_TASKS / input->stages / replicas) {
+    Status status = schedule_shape(input->schedule, input->stages, input->virtual_stages,
+                                   input->microbatches, shape, error);
+    if (status != STATUS_OK)
+        return status;
+    size_t virtual_stages = shape->schedule == SCHEDULE_INTERLEAVED ? shape->chunks : 1;
+    if (input->stages * virtual_stages > MAX_STAGES)
+        return error_set(error, STATUS_INVALID, "%zu stages of %zu chunks are more than %d",
+                         input->stages, virtual_stages, MAX_STAGES);
+    if (replicas > STEP_MAX_TASKS / input->stages / virtual_stages ||
+        input->microbatches > STEP_MAX_TASKS / (input->stages * virtual_stages * replicas)) {
         error_set(error, STATUS_INVALID,
                   "a step of %zu replicas x %zu stages x %zu microbatches is too large to simulate",
                   replicas, input->stages, input->microbatches);
@@ -241,113 +119,307 @@ static Status check_size(const StepInput *input, size_t replicas, Error *error)
     return STATUS_OK;
 }
 
-static Status prepare_orders(Pipeline *pipeline, const StepInput *input, Error *error)
+static TaskTime phase_time(const StagePhase *phase, double compute_s, double factor)
 {
-    size_t tasks = 2 * input->microbatches;
-    if (pipeline->ordered_schedule == input->schedule &&
-        pipeline->ordered_stages == input->stages && pipeline->ordered_tasks == tasks)
-        return STATUS_OK;
-    pipeline->ordered_stages = 0;
-    Status status = reserve((void **)&pipeline->orders, &pipeline->orders_capacity,
-                            input->stages * tasks, sizeof *pipeline->orders, error);
-    for (size_t i = 0; status == STATUS_OK && i < input->stages; i++)
-        status = step_schedule(input->schedule, input->stages, i, input->microbatches,
-                               pipeline->orders + i * tasks, error);
-    if (status == STATUS_OK) {
-        pipeline->ordered_schedule = input->schedule;
-        pipeline->ordered_stages = input->stages;
-        pipeline->ordered_tasks = tasks;
+    double more_s = (factor - 1.0) * compute_s;
+    /* Waiting for the busiest expert rank is that rank's computing. */
+    return (TaskTime){.total_s = phase->total_s + more_s,
+                      .busy_s = phase->compute_s + phase->recompute_s + phase->expert_imbalance_s +
+                                more_s};
+}
+
+void task_times_of_stage(const ScheduleShape *shape, const StepInput *input, size_t stage,
+                         double factor, TaskTime *times)
+{
+    for (size_t chunk = 0; chunk < shape->chunks; chunk++, times += shape->kinds) {
+        const StageTime *time = &input->stage[stage];
+        if (shape->schedule == SCHEDULE_DUALPIPE && chunk == 1)
+            time = &input->stage[shape->stages - 1 - stage];
+        const StagePhase *forward = &time->forward, *backward = &time->backward;
+        if (shape->schedule == SCHEDULE_INTERLEAVED) {
+            forward = &input->chunk[chunk * shape->stages + stage].forward;
+            backward = &input->chunk[chunk * shape->stages + stage].backward;
+        }
+        times[TASK_FORWARD] =
+            phase_time(forward, forward->compute_s + forward->recompute_s, factor);
+        TaskTime whole = phase_time(backward, backward->compute_s + backward->recompute_s, factor);
+        times[TASK_BACKWARD] = whole;
+        if (shape->kinds <= TASK_WEIGHT)
+            continue;
+        double weight_s = backward->weight_s * factor;
+        times[TASK_WEIGHT] = (TaskTime){.total_s = weight_s, .busy_s = weight_s};
+        times[TASK_BACKWARD] =
+            (TaskTime){.total_s = whole.total_s - weight_s, .busy_s = whole.busy_s - weight_s};
     }
+}
+
+double block_seconds(const ScheduleShape *shape, const TaskTime *times, const unsigned *block,
+                     size_t length)
+{
+    double forward_s = 0.0, backward_s = 0.0, busy_s = 0.0;
+    for (size_t i = 0; i < length; i++) {
+        unsigned task = block[i] & ~TASK_JOINED;
+        const TaskTime *time = &times[task % (shape->kinds * shape->chunks)];
+        if (task_kind(shape, task) == TASK_FORWARD)
+            forward_s += time->total_s;
+        else
+            backward_s += time->total_s;
+        busy_s += time->busy_s;
+    }
+    if (!(forward_s > 0.0) || !(backward_s > 0.0))
+        return forward_s + backward_s;
+    double idle_s = forward_s + backward_s - busy_s;
+    return fmax(fmax(busy_s, idle_s), fmax(forward_s, backward_s));
+}
+
+/* ---- events ---- */
+
+/* An invalid time makes engine_schedule stop the engine, and engine_run then reports it. */
+
+static void block_end(Engine *engine, void *context, uint64_t index);
+
+static double joined_seconds(const Pipeline *pipeline, const Worker *worker, const Entry *block)
+{
+    unsigned tasks[LONGEST_BLOCK] = {0};
+    size_t length = 0;
+    do
+        tasks[length] = block[length].task;
+    while ((block[length++].task & TASK_JOINED) != 0 && length < LONGEST_BLOCK);
+    return block_seconds(&pipeline->shape, worker->times, tasks, length);
+}
+
+static void start_next(Pipeline *pipeline, size_t index)
+{
+    Worker *worker = &pipeline->workers[index];
+    const ScheduleShape *shape = &pipeline->shape;
+    if (worker->busy || worker->position == shape->tasks)
+        return;
+    const Entry *block = worker->order + worker->position;
+    double start_s = engine_now(pipeline->engine);
+    for (const Entry *entry = block;; entry++) {
+        double ready_s = worker->ready_s[entry->task & ~TASK_JOINED];
+        if (ready_s < 0.0)
+            return;
+        start_s = ready_s > start_s ? ready_s : start_s;
+        if ((entry->task & TASK_JOINED) == 0)
+            break;
+    }
+    worker->started_s = start_s;
+    worker->busy = true;
+    double duration_s = (block->task & TASK_JOINED) == 0 ? worker->times[block->slot].total_s
+                                                         : joined_seconds(pipeline, worker, block);
+    engine_schedule(pipeline->engine, start_s + duration_s, block_end, pipeline, index);
+}
+
+static void record_span(Pipeline *pipeline, const Worker *worker, unsigned task, double end_s)
+{
+    const ScheduleShape *shape = &pipeline->shape;
+    pipeline->run->spans[pipeline->spans++] = (StepSpan){
+        .stage = worker->stage,
+        .microbatch = (unsigned)task_microbatch(shape, task),
+        .backward = (int)task_kind(shape, task),
+        .start_s = worker->started_s,
+        .end_s = end_s,
+        .chunk = (unsigned)task_chunk(shape, task),
+    };
+}
+
+/* With L layers the first gradient of the last task comes after 1/L of it. */
+static double first_gradient_s(const Pipeline *pipeline, const Worker *worker, size_t chunk,
+                               double end_s)
+{
+    return worker->started_s + (end_s - worker->started_s) / step_end_layers(&pipeline->shape,
+                                                                             pipeline->input,
+                                                                             worker->stage, chunk);
+}
+
+static void chunk_done(Pipeline *pipeline, const Worker *worker, unsigned task, double now_s)
+{
+    const ScheduleShape *shape = &pipeline->shape;
+    size_t chunk = task_chunk(shape, task);
+    ChunkEnd *end = &pipeline->chunk_ends[worker->stage * shape->chunks + chunk];
+    end->end_s = fmax(end->end_s, now_s);
+    end->first_gradient_s =
+        fmax(end->first_gradient_s, first_gradient_s(pipeline, worker, chunk, now_s));
+}
+
+static void task_done(Pipeline *pipeline, size_t index, const Entry *entry, double now_s)
+{
+    const Worker *worker = &pipeline->workers[index];
+    if (entry->last_of_chunk)
+        chunk_done(pipeline, worker, entry->task & ~TASK_JOINED, now_s);
+    if (pipeline->run->spans != NULL && index < pipeline->shape.stages)
+        record_span(pipeline, worker, entry->task & ~TASK_JOINED, now_s);
+    if (entry->target == NO_TARGET)
+        return;
+    size_t receiver =
+        entry->receiver < 0 ? index - (size_t)-entry->receiver : index + (size_t)entry->receiver;
+    pipeline->workers[receiver].ready_s[entry->target] =
+        entry->hop ? now_s + pipeline->run->send_s : now_s;
+    if (receiver != index)
+        start_next(pipeline, receiver);
+}
+
+static void block_end(Engine *engine, void *context, uint64_t index)
+{
+    Pipeline *pipeline = context;
+    Worker *worker = &pipeline->workers[index];
+    double now_s = engine_now(engine);
+    const Entry *entry = worker->order + worker->position;
+    worker->busy = false;
+    if (worker->position == 0)
+        pipeline->first_start_s[worker->stage] =
+            fmin(pipeline->first_start_s[worker->stage], worker->started_s);
+
+    bool joined;
+    do {
+        joined = (entry->task & TASK_JOINED) != 0;
+        worker->position++;
+        task_done(pipeline, index, entry++, now_s);
+    } while (joined);
+    if (worker->position < pipeline->shape.tasks)
+        start_next(pipeline, index);
+    else
+        pipeline->finished++;
+}
+
+/* ---- one run ---- */
+
+static Entry make_entry(const ScheduleShape *shape, size_t stage, unsigned ordered)
+{
+    unsigned task = ordered & ~TASK_JOINED;
+    TaskTarget target = schedule_target(shape, stage, task);
+    return (Entry){
+        .task = ordered,
+        .target = target.exists ? target.task : NO_TARGET,
+        .receiver = target.exists ? (int)target.stage - (int)stage : 0,
+        .slot = (unsigned short)(task % (shape->chunks * shape->kinds)),
+        .hop = target.hop,
+    };
+}
+
+static void fill_entries(Pipeline *pipeline, const ScheduleShape *shape, size_t stage)
+{
+    Entry *entries = pipeline->orders + stage * shape->tasks;
+    double *first_ready_s = pipeline->first_ready_s + stage * shape->tasks;
+    bool seen[MAX_STAGES] = {false}; /* chunks, from the end */
+    for (size_t i = shape->tasks; i-- > 0;) {
+        entries[i] = make_entry(shape, stage, pipeline->order[i]);
+        size_t chunk = task_chunk(shape, entries[i].task & ~TASK_JOINED);
+        entries[i].last_of_chunk = !seen[chunk];
+        seen[chunk] = true;
+    }
+    for (unsigned task = 0; task < shape->tasks; task++)
+        first_ready_s[task] = schedule_has_source(shape, stage, task) ? NOT_READY : 0.0;
+}
+
+static Status prepare_orders(Pipeline *pipeline, const ScheduleShape *shape, Error *error)
+{
+    if (pipeline->ordered && schedule_shapes_equal(&pipeline->shape, shape))
+        return STATUS_OK;
+    pipeline->ordered = false;
+    pipeline->shape = *shape;
+    size_t tasks = shape->stages * shape->tasks;
+    Status status = pipeline_reserve((void **)&pipeline->orders, &pipeline->orders_capacity, tasks,
+                                     sizeof *pipeline->orders, error);
+    if (status == STATUS_OK)
+        status =
+            pipeline_reserve((void **)&pipeline->first_ready_s, &pipeline->first_ready_capacity,
+                             tasks, sizeof *pipeline->first_ready_s, error);
+    if (status == STATUS_OK)
+        status = pipeline_reserve((void **)&pipeline->order, &pipeline->order_capacity,
+                                  shape->tasks, sizeof *pipeline->order, error);
+    for (size_t i = 0; status == STATUS_OK && i < shape->stages; i++) {
+        status = step_schedule(shape, i, pipeline->order, error);
+        if (status == STATUS_OK)
+            fill_entries(pipeline, shape, i);
+    }
+    pipeline->ordered = status == STATUS_OK;
     return status;
 }
 
-static Status prepare_memory(Pipeline *pipeline, const StepInput *input, size_t replicas,
+static Status prepare_memory(Pipeline *pipeline, const ScheduleShape *shape, size_t replicas,
                              Error *error)
 {
-    size_t workers = input->stages * replicas;
-    Status status = prepare_orders(pipeline, input, error);
+    size_t workers = shape->stages * replicas, chunks = shape->stages * shape->chunks;
+    Status status = prepare_orders(pipeline, shape, error);
     if (status == STATUS_OK)
-        status = reserve((void **)&pipeline->workers, &pipeline->workers_capacity, workers,
-                         sizeof *pipeline->workers, error);
+        status = pipeline_reserve((void **)&pipeline->workers, &pipeline->workers_capacity, workers,
+                                  sizeof *pipeline->workers, error);
     if (status == STATUS_OK)
-        status = reserve((void **)&pipeline->ready_s, &pipeline->ready_capacity,
-                         workers * 2 * input->microbatches, sizeof *pipeline->ready_s, error);
+        status = pipeline_reserve((void **)&pipeline->times, &pipeline->times_capacity,
+                                  replicas * chunks * shape->kinds, sizeof *pipeline->times, error);
     if (status == STATUS_OK)
-        status = reserve((void **)&pipeline->groups, &pipeline->groups_capacity, input->stages,
-                         sizeof *pipeline->groups, error);
+        status = pipeline_reserve((void **)&pipeline->ready_s, &pipeline->ready_capacity,
+                                  workers * shape->tasks, sizeof *pipeline->ready_s, error);
+    if (status == STATUS_OK)
+        status = pipeline_reserve((void **)&pipeline->first_start_s, &pipeline->start_capacity,
+                                  shape->stages, sizeof *pipeline->first_start_s, error);
+    if (status == STATUS_OK)
+        status = pipeline_reserve((void **)&pipeline->chunk_ends, &pipeline->ends_capacity, chunks,
+                                  sizeof *pipeline->chunk_ends, error);
     return status;
-}
-
-/* Noise multiplies what the GPU computes; what it waits for has its own causes. */
-static double with_factor(const StagePhase *phase, double factor)
-{
-    return phase->total_s + (factor - 1.0) * (phase->compute_s + phase->recompute_s);
 }
 
 static void place_workers(Pipeline *pipeline, const StepInput *input,
                           const PipelineCase *pipeline_case)
 {
-    size_t workers = pipeline->stages * pipeline_case->replicas;
+    const ScheduleShape *shape = &pipeline->shape;
+    size_t workers = shape->stages * pipeline_case->replicas;
     for (size_t i = 0; i < workers; i++) {
-        size_t stage = i % pipeline->stages;
+        size_t stage = i % shape->stages;
         double factor = pipeline_case->factors != NULL ? pipeline_case->factors[i] : 1.0;
+        TaskTime *times = pipeline->times + i * shape->chunks * shape->kinds;
+        task_times_of_stage(shape, input, stage, factor, times);
         pipeline->workers[i] = (Worker){
-            .forward_s = with_factor(&input->stage[stage].forward, factor),
-            .backward_s = with_factor(&input->stage[stage].backward, factor),
-            .ready_s = pipeline->ready_s + i * pipeline->tasks,
-            .order = pipeline->orders + stage * pipeline->tasks,
+            .times = times,
+            .ready_s = pipeline->ready_s + i * shape->tasks,
+            .order = pipeline->orders + stage * shape->tasks,
             .stage = (unsigned)stage,
         };
     }
-    for (size_t i = 0; i < workers * pipeline->tasks; i++)
-        pipeline->ready_s[i] = NOT_READY;
-    for (size_t i = 0; i < pipeline->stages; i++)
-        pipeline->groups[i] = (StageGroup){.first_forward_s = HUGE_VAL};
-}
-
-/* Every microbatch waits in front of the first stage when the step begins. */
-static void feed_first_stages(Pipeline *pipeline)
-{
-    for (size_t r = 0; r < pipeline->run->replicas; r++) {
-        size_t first = r * pipeline->stages;
-        for (size_t task = 0; task < pipeline->tasks; task += 2)
-            pipeline->workers[first].ready_s[task] = 0.0;
-        start_next(pipeline, first);
-    }
+    size_t per_replica = shape->stages * shape->tasks;
+    for (size_t i = 0; i < pipeline_case->replicas; i++)
+        memcpy(pipeline->ready_s + i * per_replica, pipeline->first_ready_s,
+               per_replica * sizeof *pipeline->ready_s);
+    for (size_t i = 0; i < shape->stages; i++)
+        pipeline->first_start_s[i] = HUGE_VAL;
+    for (size_t i = 0; i < shape->stages * shape->chunks; i++)
+        pipeline->chunk_ends[i] = (ChunkEnd){0};
 }
 
 Status pipeline_simulate(Pipeline *pipeline, const StepInput *input,
                          const PipelineCase *pipeline_case, PipelineOutcome *outcome, Error *error)
 {
-    Status status = check_size(input, pipeline_case->replicas, error);
+    ScheduleShape shape;
+    Status status = step_shape(input, pipeline_case->replicas, &shape, error);
     if (status == STATUS_OK)
-        status = prepare_memory(pipeline, input, pipeline_case->replicas, error);
+        status = prepare_memory(pipeline, &shape, pipeline_case->replicas, error);
     if (status != STATUS_OK)
         return status;
 
     engine_reset(pipeline->engine);
     pipeline->input = input;
     pipeline->run = pipeline_case;
-    pipeline->stages = input->stages;
-    pipeline->tasks = 2 * input->microbatches;
-    pipeline->reduced = 0;
+    pipeline->finished = 0;
     pipeline->spans = 0;
-    pipeline->makespan_s = 0.0;
     uint64_t events_before = engine_events_run(pipeline->engine);
     place_workers(pipeline, input, pipeline_case);
 
-    feed_first_stages(pipeline);
+    for (size_t i = 0; i < shape.stages * pipeline_case->replicas; i++)
+        start_next(pipeline, i);
     status = engine_run(pipeline->engine, HUGE_VAL, error);
     if (status != STATUS_OK)
         return status;
-    if (pipeline->reduced < pipeline->stages)
+    if (pipeline->finished < shape.stages * pipeline_case->replicas)
         return error_set(error, STATUS_INVALID, "the pipeline schedule waits for itself");
 
     *outcome = (PipelineOutcome){
-        .seconds = engine_now(pipeline->engine),
-        .makespan_s = pipeline->makespan_s,
+        .shape = shape,
         .events = engine_events_run(pipeline->engine) - events_before,
         .spans = pipeline->spans,
+        .ends = {.first_start_s = pipeline->first_start_s, .chunk = pipeline->chunk_ends},
     };
+    outcome->makespan_s = pipeline_makespan(&shape, &outcome->ends);
     return STATUS_OK;
 }

@@ -1,5 +1,6 @@
 /* From a scenario to the numbers of a run. */
 #include "models/architecture.h"
+#include "models/plan_check.h"
 #include "sim/training/run.h"
 
 #include <math.h>
@@ -7,7 +8,7 @@
 static double job_gpus(const Scenario *scenario)
 {
     const ParallelSpec *parallel = &scenario->training.parallel;
-    double used = parallel->tensor * parallel->pipeline * parallel->data;
+    double used = plan_gpus(parallel);
     return fmax(scenario->hardware.gpus, used);
 }
 

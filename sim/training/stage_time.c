@@ -1,216 +1,20 @@
 #include "sim/training/stage_time.h"
 
-#include "hw/attention.h"
 #include "hw/collective.h"
 #include "hw/gemm.h"
 #include "models/architecture.h"
 #include "models/operators.h"
 #include "models/plan_check.h"
+#include "sim/training/block_time.h"
+#include "sim/training/chunk_time.h"
 #include "sim/training/data_parallel.h"
 #include "sim/training/expert_load.h"
+#include "sim/training/sharding.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
-
-/* Forward and backward of one microbatch in one block: a layer, the embedding or the head. */
-typedef struct BlockTime {
-    StagePhase forward, backward;
-    double attention_s; /* attention cores of the forward, for selective recomputation */
-} BlockTime;
-
-/* What the seconds of an operator depend on besides its shape. */
-typedef struct Clock {
-    const Scenario *scenario;
-    Precision precision; /* of this block's matrix products */
-    const ExpertLoad *load;
-    size_t draw;
-    double *rows; /* scratch for one rank's experts */
-    double tensor_ranks_per_node, expert_ranks_per_node;
-} Clock;
-
-typedef struct Seconds {
-    double forward, backward;
-} Seconds;
-
-static Seconds dense_gemm(const Clock *clock, const Operator *op)
-{
-    const GpuSpec *gpu = &clock->scenario->hardware.gpu;
-    Seconds seconds = {.forward = gpu_gemm_seconds(gpu, clock->precision, op->m, op->n, op->k)};
-    /* C[m,n] = A[m,k] B[k,n]: dA[m,k] = dC B^T, and dB[k,n] = A^T dC for weights. */
-    seconds.backward = gpu_gemm_seconds(gpu, clock->precision, op->m, op->k, op->n);
-    if (op->backward_twice != 0)
-        seconds.backward += gpu_gemm_seconds(gpu, clock->precision, op->k, op->n, op->m);
-    return seconds;
-}
-
-/* One rank's experts: `rows` of them, products per expert in one launch. The weight gradient of
- * expert e is dB_e[k,n] = A_e^T[k,rows_e] dC_e: equal m = k for all, depth rows_e, of which the
- * mean is taken. */
-static Seconds rank_grouped_gemm(const Clock *clock, const Operator *op, size_t experts)
-{
-    const GpuSpec *gpu = &clock->scenario->hardware.gpu;
-    Seconds seconds = {
-        .forward =
-            gpu_grouped_gemm_seconds(gpu, clock->precision, clock->rows, experts, op->n, op->k),
-        .backward =
-            gpu_grouped_gemm_seconds(gpu, clock->precision, clock->rows, experts, op->k, op->n),
-    };
-    if (op->backward_twice == 0)
-        return seconds;
-    size_t used = 0;
-    double total = 0.0;
-    for (size_t i = 0; i < experts; i++) {
-        if (clock->rows[i] <= 0.0)
-            continue;
-        total += clock->rows[i];
-        clock->rows[used++] = op->k;
-    }
-    if (used > 0)
-        seconds.backward += gpu_grouped_gemm_seconds(gpu, clock->precision, clock->rows, used,
-                                                     op->n, total / (double)used);
-    return seconds;
-}
-
-/* Every rank's time from its own experts' loads; all wait for the slowest. */
-static void grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, Seconds *worst)
-{
-    const double *share = expert_load_share(clock->load, clock->draw);
-    size_t ranks = clock->load->ranks;
-    size_t experts = clock->load->experts / ranks;
-    double all_rows = op->m * (double)ranks;
-    size_t distinct = clock->load->draws > 1 ? ranks : 1; /* balanced ranks are all alike */
-
-    *mean = *worst = (Seconds){0};
-    for (size_t rank = 0; rank < distinct; rank++) {
-        for (size_t i = 0; i < experts; i++)
-            clock->rows[i] = share[rank * experts + i] * all_rows;
-        Seconds seconds = rank_grouped_gemm(clock, op, experts);
-        mean->forward += seconds.forward / (double)distinct;
-        mean->backward += seconds.backward / (double)distinct;
-        worst->forward = fmax(worst->forward, seconds.forward);
-        worst->backward = fmax(worst->backward, seconds.backward);
-    }
-}
-
-static Seconds attention_core(const Clock *clock, const Operator *op)
-{
-    const GpuSpec *gpu = &clock->scenario->hardware.gpu;
-    AttentionKernel kernel = clock->scenario->training.attention;
-    double head_dim = clock->scenario->model.head_dim;
-    return (Seconds){
-        .forward = gpu_attention_forward_seconds(gpu, kernel, op->m, op->n, op->k, head_dim),
-        .backward = gpu_attention_backward_seconds(gpu, kernel, op->m, op->n, op->k, head_dim),
-    };
-}
-
-/* The backward of an operator that only moves bytes reads what it wrote and the gradient: twice the
- * bytes. */
-static Seconds memory_bound(const Clock *clock, const Operator *op)
-{
-    const GpuSpec *gpu = &clock->scenario->hardware.gpu;
-    return (Seconds){.forward = gpu_memory_bound_seconds(gpu, op->bytes),
-                     .backward = gpu_memory_bound_seconds(gpu, 2.0 * op->bytes)};
-}
-
-static double tensor_collective(const Clock *clock, const Operator *op, Collective collective)
-{
-    const ParallelSpec *parallel = &clock->scenario->training.parallel;
-    if (parallel->tensor <= 1.0)
-        return 0.0;
-    double seconds = collective_seconds(&clock->scenario->hardware, collective, op->bytes,
-                                        parallel->tensor, clock->tensor_ranks_per_node);
-    return seconds * (1.0 - parallel->tensor_overlap);
-}
-
-static double expert_collective(const Clock *clock, double bytes)
-{
-    double ranks = clock->scenario->training.parallel.expert;
-    if (ranks <= 1.0)
-        return 0.0;
-    return collective_seconds(&clock->scenario->hardware, COLLECTIVE_ALL_TO_ALL, bytes, ranks,
-                              clock->expert_ranks_per_node);
-}
-
-static void add_compute(BlockTime *block, Seconds seconds)
-{
-    block->forward.compute_s += seconds.forward;
-    block->backward.compute_s += seconds.backward;
-}
-
-/* Communication is done again in the backward: the gradient takes the opposite way. */
-static void add_operator(const Clock *clock, const Operator *op, BlockTime *block)
-{
-    Seconds mean, worst;
-    double seconds;
-    switch (op->kind) {
-    case OPERATOR_GEMM:
-        add_compute(block, dense_gemm(clock, op));
-        break;
-    case OPERATOR_GROUPED_GEMM:
-        grouped_gemm(clock, op, &mean, &worst);
-        add_compute(block, mean);
-        block->forward.expert_imbalance_s += worst.forward - mean.forward;
-        block->backward.expert_imbalance_s += worst.backward - mean.backward;
-        break;
-    case OPERATOR_ATTENTION:
-        mean = attention_core(clock, op);
-        add_compute(block, mean);
-        block->attention_s += mean.forward;
-        break;
-    case OPERATOR_MEMORY:
-        add_compute(block, memory_bound(clock, op));
-        break;
-    case OPERATOR_ALL_REDUCE:
-    case OPERATOR_ALL_GATHER:
-    case OPERATOR_REDUCE_SCATTER:
-        seconds = tensor_collective(clock, op,
-                                    op->kind == OPERATOR_ALL_REDUCE   ? COLLECTIVE_ALL_REDUCE
-                                    : op->kind == OPERATOR_ALL_GATHER ? COLLECTIVE_ALL_GATHER
-                                                                      : COLLECTIVE_REDUCE_SCATTER);
-        block->forward.tensor_s += seconds;
-        block->backward.tensor_s += seconds;
-        break;
-    case OPERATOR_ALL_TO_ALL:
-        seconds = expert_collective(clock, op->bytes);
-        block->forward.expert_s += seconds;
-        block->backward.expert_s += seconds;
-        /* the busiest rank receives as many times more bytes as it has rows */
-        seconds =
-            expert_collective(clock, op->bytes * expert_load_worst(clock->load, clock->draw)) -
-            seconds;
-        block->forward.expert_imbalance_s += seconds;
-        block->backward.expert_imbalance_s += seconds;
-        break;
-    }
-}
-
-static BlockTime block_time(const Clock *clock, const OperatorList *list)
-{
-    BlockTime block = {0};
-    for (size_t i = 0; i < list->count; i++)
-        add_operator(clock, &list->operators[i], &block);
-
-    /* What no kernel table sees slows kernels, not wires. */
-    double slower = 1.0 + clock->scenario->training.kernel_overhead;
-    block.forward.compute_s *= slower;
-    block.backward.compute_s *= slower;
-    block.attention_s *= slower;
-    return block;
-}
-
-/* Recomputation runs before a layer's backward (Korthikanti et al. 2022, section 5): the whole
- * forward, its communication included, or the attention core alone. */
-static void add_recomputation(Recompute recompute, BlockTime *block)
-{
-    if (recompute == RECOMPUTE_SELECTIVE)
-        block->backward.recompute_s += block->attention_s;
-    if (recompute != RECOMPUTE_FULL)
-        return;
-    block->backward.recompute_s += block->forward.compute_s;
-    block->backward.tensor_s += block->forward.tensor_s;
-    block->backward.expert_s += block->forward.expert_s;
-    block->backward.expert_imbalance_s += block->forward.expert_imbalance_s;
-}
+#include <string.h>
 
 static void add_phase(StagePhase *sum, const StagePhase *part)
 {
@@ -220,6 +24,7 @@ static void add_phase(StagePhase *sum, const StagePhase *part)
     sum->expert_s += part->expert_s;
     sum->expert_imbalance_s += part->expert_imbalance_s;
     sum->sharding_s += part->sharding_s;
+    sum->weight_s += part->weight_s;
 }
 
 static void add_block(StageTime *stage, const BlockTime *block)
@@ -234,110 +39,184 @@ static void total_phase(StagePhase *phase)
                      phase->expert_imbalance_s + phase->sharding_s;
 }
 
-/* Communication layer by layer beside computation that needs it: two servers in tandem with L equal
- * jobs each. What does not hide is the first job, or what is left after L - 1 layers of computing.
- */
-static double exposed_s(int overlap, double communication_s, double compute_s, double layers)
+/* Blocks of a stage as ZeRO-3 sees them: it keeps neither weights nor gradients whole, so every
+ * microbatch gathers the weights of a block in the forward and again in the backward, and reduces
+ * its gradients at once; none of it is left for the end of the step. */
+typedef struct StageSum {
+    StageTime *stage;
+    int sharded;
+    ShardingSum sharding;
+} StageSum;
+
+static ShardedUnit sharded_unit(const Scenario *scenario, const BlockTime *block,
+                                PartParameters part)
 {
-    if (overlap == 0)
-        return communication_s;
-    return fmax(communication_s / layers, communication_s - compute_s * (layers - 1.0) / layers);
+    const DataParallelTime time =
+        data_parallel_layer_time(scenario, part.common + part.spread, part.spread);
+    StagePhase forward = block->forward, backward = block->backward;
+    total_phase(&forward);
+    total_phase(&backward);
+    return (ShardedUnit){.forward_s = forward.total_s,
+                         .backward_s = backward.total_s,
+                         .gather_s = time.gather_s,
+                         .reduce_s = time.reduce_s};
 }
 
-/* ZeRO-3 keeps neither weights nor gradients whole: every microbatch gathers weights in the forward
- * and again in the backward, and reduces its gradients at once, so none of it is left for the end
- * of the step. */
-static void add_sharding(const ParallelSpec *parallel, const DataParallelTime *time,
-                         StageTime *stage)
+static void add_unit(StageSum *sum, const BlockTime *block, const ShardedUnit *unit)
 {
-    double layers = fmax(1.0, stage->layers);
-    total_phase(&stage->forward);
-    total_phase(&stage->backward);
-    stage->forward.sharding_s =
-        exposed_s(parallel->overlap_param_gather, time->gather_s, stage->forward.total_s, layers);
-    stage->backward.sharding_s =
-        exposed_s(parallel->overlap_param_gather, time->gather_s, stage->backward.total_s, layers) +
-        exposed_s(parallel->overlap_grad_reduce, time->reduce_s, stage->backward.total_s, layers);
+    add_block(sum->stage, block);
+    if (sum->sharded)
+        sharding_add(&sum->sharding, unit);
 }
 
-/* Parameters of experts that the expert-parallel group shares out, on one GPU of a stage. */
-static double spread_expert_parameters(const Scenario *scenario, double layers)
-{
-    const ParallelSpec *parallel = &scenario->training.parallel;
-    if (parallel->expert <= 1.0 || scenario->model.experts <= 1.0)
-        return 0.0;
-    double one_expert = model_parameters(&scenario->model).expert_per_layer;
-    return layers * one_expert * scenario->model.experts / (parallel->expert * parallel->tensor);
-}
-
+/* `alike`: a finished stage with the same layers, embedding and head, or NULL. */
 static void finish_stage(const Scenario *scenario, const StageLayout *layout, size_t index,
-                         StageTime *stage)
+                         const ShardingSum *sharding, const StageTime *alike, StageTime *stage)
 {
     const ParallelSpec *parallel = &scenario->training.parallel;
-    stage->parameters = stage_parameters(scenario, layout, index);
-    stage->memory_bytes = stage_memory(scenario, layout, index).total_bytes;
-
-    double expert_parameters =
-        fmin(stage->parameters, spread_expert_parameters(scenario, stage->layers));
-    DataParallelTime time = data_parallel_time(scenario, stage->parameters, expert_parameters);
-    stage->optimizer_s = time.optimizer_s;
-    if (parallel->zero_stage >= 3.0) {
-        add_sharding(parallel, &time, stage);
+    const int sharded = parallel->zero_stage >= 3.0;
+    if (alike != NULL) {
+        stage->parameters = alike->parameters;
+        stage->optimizer_s = alike->optimizer_s;
+        stage->grad_reduce_s = alike->grad_reduce_s;
+        stage->param_gather_s = alike->param_gather_s;
     } else {
-        stage->grad_reduce_s = time.reduce_s;
-        stage->param_gather_s = time.gather_s;
+        stage->parameters = stage_parameters(scenario, layout, index);
+        const DataParallelTime time = data_parallel_time(
+            scenario, stage->parameters, stage_spread_parameters(scenario, layout, index));
+        stage->optimizer_s = time.optimizer_s;
+        stage->grad_reduce_s = sharded ? 0.0 : time.reduce_s;
+        stage->param_gather_s = sharded ? 0.0 : time.gather_s;
+    }
+    if (sharded) {
+        stage->forward.sharding_s = sharding_forward_s(sharding);
+        stage->backward.sharding_s = sharding_backward_s(sharding);
     }
     total_phase(&stage->forward);
     total_phase(&stage->backward);
 }
 
-static void fill_stages(const Scenario *scenario, const ExpertLoad *load, double *rows,
-                        StepInput *input)
+/* The kinds of blocks that stages are made of. */
+typedef struct Blocks {
+    size_t draws; /* of expert loads: so many kinds of layers with experts */
+    double dropped_share;
+    BlockTime layer[MAX_LOAD_DRAWS];
+    BlockTime dense, embedding, head;
+    ShardedUnit layer_unit[MAX_LOAD_DRAWS], dense_unit, embedding_unit, head_unit;
+} Blocks;
+
+static void fill_blocks(const Scenario *scenario, const ExpertLoad *load, double *rows,
+                        Blocks *blocks)
 {
     const TrainingSpec *training = &scenario->training;
     const ParallelSpec *parallel = &training->parallel;
     const double node_gpus = scenario->hardware.node.gpus;
+    const double slices = plan_expert_tensor_ways(parallel);
     Clock clock = {
         .scenario = scenario,
         .precision = training->precision,
         .load = load,
         .rows = rows,
         .tensor_ranks_per_node = fmin(parallel->tensor, node_gpus),
-        .expert_ranks_per_node =
-            fmin(parallel->expert, fmax(1.0, floor(node_gpus / parallel->tensor))),
+        .expert_ranks_per_node = fmin(parallel->expert, fmax(1.0, floor(node_gpus / slices))),
+        .expert_tensor_ranks_per_node = fmin(slices, node_gpus),
+        .ring_in_node = parallel->tensor * plan_context_ways(parallel) <= node_gpus,
     };
     OperatorList list;
 
-    const size_t draws = load->draws > 0 ? load->draws : 1;
-    BlockTime layer[MAX_LOAD_DRAWS] = {0};
+    *blocks = (Blocks){.draws = load->draws > 0 ? load->draws : 1, .dropped_share = load->dropped};
     operators_layer_forward(scenario, &list);
-    for (size_t draw = 0; draw < draws; draw++) {
+    for (size_t draw = 0; draw < blocks->draws; draw++) {
         clock.draw = draw;
-        layer[draw] = block_time(&clock, &list);
-        add_recomputation(parallel->recompute, &layer[draw]);
+        blocks->layer[draw] = block_time(&clock, &list);
+        block_add_recomputation(parallel->recompute, &blocks->layer[draw]);
+    }
+    if (model_expert_layers(&scenario->model) < scenario->model.layers &&
+        scenario->model.experts > 1.0) {
+        operators_dense_layer_forward(scenario, &list);
+        blocks->dense = block_time(&clock, &list);
+        block_add_recomputation(parallel->recompute, &blocks->dense);
     }
 
     /* Embedding and logits stay in 16 bits where the layers run in fp8. */
     if (clock.precision == PRECISION_FP8)
         clock.precision = PRECISION_BF16;
     operators_embedding(scenario, &list);
-    BlockTime embedding = block_time(&clock, &list);
+    blocks->embedding = block_time(&clock, &list);
     operators_head(scenario, &list);
-    BlockTime head = block_time(&clock, &list);
+    blocks->head = block_time(&clock, &list);
+}
 
+static void fill_sharded_units(const Scenario *scenario, Blocks *blocks)
+{
+    const PartParameters layer = layer_parameters(scenario, scenario->model.experts > 1.0);
+    const PartParameters dense = layer_parameters(scenario, 0);
+    const PartParameters table = {.common = table_parameters(scenario)};
+    for (size_t draw = 0; draw < blocks->draws; draw++)
+        blocks->layer_unit[draw] = sharded_unit(scenario, &blocks->layer[draw], layer);
+    blocks->dense_unit = sharded_unit(scenario, &blocks->dense, dense);
+    blocks->embedding_unit = sharded_unit(scenario, &blocks->embedding, table);
+    blocks->head_unit = sharded_unit(scenario, &blocks->head, table);
+}
+
+static void fill_stages(const Scenario *scenario, Blocks *blocks, int with_memory, StepInput *input)
+{
+    const ModelSpec *model = &scenario->model;
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    const int sharded = parallel->zero_stage >= 3.0;
+    const int all_have_experts = model_expert_layers(model) >= model->layers;
+    if (sharded)
+        fill_sharded_units(scenario, blocks);
+
+    input->dropped_share = blocks->dropped_share;
     StageLayout layout;
-    stage_layout(&scenario->model, input->stages, &layout);
-    size_t layer_index = 0;
+    stage_layout(model, input->stages, &layout);
+    size_t layer_index = 0, draw_index = 0, dense_before = 0;
+    size_t twin_of[MAX_LOAD_DRAWS] = {0}; /* by first draw: a finished inner stage, 0: none yet */
+    const int layers_alike = all_have_experts || model->experts <= 1.0;
     for (size_t i = 0; i < input->stages; i++) {
         StageTime *stage = &input->stage[i];
+        const int inner = i > 0 && i + 1 < input->stages && layers_alike;
+        size_t *twin = &twin_of[draw_index % blocks->draws];
+        if (inner && *twin > 0 && layout.layers[*twin] == layout.layers[i]) {
+            *stage = input->stage[*twin];
+            layer_index += layout.layers[i];
+            draw_index += layout.layers[i];
+            if (with_memory)
+                stage->memory_bytes = stage_memory(scenario, &layout, i).total_bytes;
+            chunk_times(input, i, NULL, NULL, NULL, NULL);
+            continue;
+        }
+        if (inner)
+            *twin = i;
         *stage = (StageTime){.layers = layout.layers[i]};
-        for (unsigned j = 0; j < layout.layers[i]; j++)
-            add_block(stage, &layer[layer_index++ % draws]);
+        StageSum sum = {.stage = stage,
+                        .sharded = sharded,
+                        .sharding = {.overlap_gather = parallel->overlap_param_gather,
+                                     .overlap_reduce = parallel->overlap_grad_reduce}};
+        size_t dense = 0;
         if (i == 0)
-            add_block(stage, &embedding);
+            add_unit(&sum, &blocks->embedding, &blocks->embedding_unit);
+        for (unsigned j = 0; j < layout.layers[i]; j++, layer_index++) {
+            if (!all_have_experts && model->experts > 1.0 &&
+                !model_layer_has_experts(model, (double)layer_index)) {
+                dense++;
+                add_unit(&sum, &blocks->dense, &blocks->dense_unit);
+                continue;
+            }
+            const size_t draw = draw_index++ % blocks->draws;
+            add_unit(&sum, &blocks->layer[draw], &blocks->layer_unit[draw]);
+        }
         if (i + 1 == input->stages)
-            add_block(stage, &head);
-        finish_stage(scenario, &layout, i, stage);
+            add_unit(&sum, &blocks->head, &blocks->head_unit);
+        const int alike = i > 1 && i + 1 < input->stages && dense == dense_before &&
+                          layout.layers[i] == layout.layers[i - 1];
+        finish_stage(scenario, &layout, i, &sum.sharding, alike ? stage - 1 : NULL, stage);
+        if (with_memory)
+            stage->memory_bytes = stage_memory(scenario, &layout, i).total_bytes;
+        dense_before = dense;
+        chunk_times(input, i, &blocks->embedding.forward, &blocks->embedding.backward,
+                    &blocks->head.forward, &blocks->head.backward);
     }
 }
 
@@ -351,7 +230,8 @@ static double send_seconds(const Scenario *scenario, double gpus)
     if (parallel->pipeline <= 1.0)
         return 0.0;
     double tokens = parallel->micro_batch * training->sequence_length;
-    double bytes = tokens * scenario->model.d_model * precision_bytes(PRECISION_BF16);
+    double bytes = tokens * scenario->model.d_model * precision_bytes(PRECISION_BF16) /
+                   plan_context_ways(parallel);
     if (parallel->sequence_parallel != 0)
         bytes /= parallel->tensor;
     return p2p_seconds(&scenario->hardware, bytes, gpus <= scenario->hardware.node.gpus);
@@ -381,6 +261,7 @@ static Status check_counts(const Scenario *scenario, Error *error)
         {"training.parallel.tensor", parallel->tensor, limit},
         {"training.parallel.pipeline", parallel->pipeline, MAX_STAGES},
         {"training.parallel.data", parallel->data, limit},
+        {"training.parallel.context", plan_context_ways(parallel), limit},
         {"training.parallel.micro_batch", parallel->micro_batch, limit},
         {"training.batch_tokens", plan_microbatches(&scenario->training), limit},
     };
@@ -391,13 +272,114 @@ static Status check_counts(const Scenario *scenario, Error *error)
     return STATUS_OK;
 }
 
+/* ---- blocks that many plans share ---- */
+
+enum { CACHE_ENTRIES = 64 };
+
+/* What blocks are worked out from: a scenario without the fields that only say how many stages,
+ * replicas and microbatches there are, and what happens at the end of a step. */
+typedef struct BlockKey {
+    ModelSpec model;
+    HardwareSpec hardware;
+    TrainingSpec training;
+    unsigned long long seed, replication; /* of the expert loads */
+} BlockKey;
+
+typedef struct CacheEntry {
+    int filled;
+    BlockKey key;
+    Blocks blocks;
+} CacheEntry;
+
+struct StepInputCache {
+    BlockKey wanted;
+    CacheEntry entries[CACHE_ENTRIES];
+};
+
+StepInputCache *step_input_cache_create(Error *error)
+{
+    StepInputCache *cache = calloc(1, sizeof *cache);
+    if (cache == NULL)
+        error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    return cache;
+}
+
+void step_input_cache_destroy(StepInputCache *cache)
+{
+    free(cache);
+}
+
+static void fill_key(const Scenario *scenario, unsigned long long seed,
+                     unsigned long long replication, BlockKey *key)
+{
+    key->model = scenario->model;
+    key->hardware = scenario->hardware;
+    key->training = scenario->training;
+    const int drawn = scenario->training.expert_load_sigma > 0.0;
+    key->seed = drawn ? seed : 0;
+    key->replication = drawn ? replication : 0;
+
+    ParallelSpec *parallel = &key->training.parallel;
+    key->hardware.gpus = 0.0;
+    key->training.tokens = key->training.batch_tokens = 0.0;
+    key->training.optimizer_bytes_per_param = key->training.reserved_bytes = 0.0;
+    key->training.gradient_precision = PRECISION_BF16;
+    parallel->pipeline = parallel->data = parallel->virtual_stages = 0.0;
+    parallel->zero_stage = parallel->shard_group = 0.0;
+    parallel->schedule = SCHEDULE_1F1B;
+    parallel->overlap_grad_reduce = parallel->overlap_param_gather = 0;
+}
+
+/* The place of the cache for these blocks: filled when they are there. */
+static CacheEntry *cache_entry(StepInputCache *cache, const Scenario *scenario,
+                               unsigned long long seed, unsigned long long replication)
+{
+    fill_key(scenario, seed, replication, &cache->wanted);
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    const double mix[] = {parallel->tensor, parallel->expert, parallel->micro_batch,
+                          plan_context_ways(parallel), (double)parallel->recompute};
+    uint64_t hash = 0;
+    for (size_t i = 0; i < sizeof mix / sizeof mix[0]; i++)
+        hash = hash * 31 + (uint64_t)mix[i];
+    CacheEntry *entry = &cache->entries[hash % CACHE_ENTRIES];
+    if (entry->filled && memcmp(&entry->key, &cache->wanted, sizeof entry->key) != 0)
+        entry->filled = 0;
+    return entry;
+}
+
+static Status draw_blocks(const Scenario *scenario, unsigned long long seed,
+                          unsigned long long replication, Blocks *blocks, Error *error)
+{
+    ExpertLoad load = {0};
+    double *rows = NULL;
+    Status status = expert_load_draw(scenario, seed, replication, &load, error);
+    if (status != STATUS_OK)
+        goto cleanup;
+    rows = calloc(load.experts, sizeof *rows);
+    if (rows == NULL) {
+        status =
+            error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu experts", load.experts);
+        goto cleanup;
+    }
+    fill_blocks(scenario, &load, rows, blocks);
+
+cleanup:
+    free(rows);
+    expert_load_free(&load);
+    return status;
+}
+
 Status step_input(const Scenario *scenario, unsigned long long seed, unsigned long long replication,
                   StepInput *input, Error *error)
 {
+    return step_input_cached(NULL, scenario, seed, replication, input, error);
+}
+
+Status step_input_cached(StepInputCache *cache, const Scenario *scenario, unsigned long long seed,
+                         unsigned long long replication, StepInput *input, Error *error)
+{
     const TrainingSpec *training = &scenario->training;
     const ParallelSpec *parallel = &training->parallel;
-    ExpertLoad load = {0};
-    double *rows = NULL;
     Status status = check_counts(scenario, error);
     if (status != STATUS_OK)
         return status;
@@ -406,7 +388,8 @@ Status step_input(const Scenario *scenario, unsigned long long seed, unsigned lo
     input->microbatches = (size_t)plan_microbatches(training);
     input->replicas = (size_t)parallel->data;
     input->schedule = parallel->schedule;
-    input->gpus = parallel->tensor * parallel->pipeline * parallel->data;
+    input->virtual_stages = (size_t)fmax(1.0, parallel->virtual_stages);
+    input->gpus = plan_gpus(parallel);
     input->send_s = send_seconds(scenario, input->gpus);
     input->jitter = scenario->hardware.gpu.jitter;
     input->overlap_grad_reduce = parallel->overlap_grad_reduce;
@@ -419,19 +402,20 @@ Status step_input(const Scenario *scenario, unsigned long long seed, unsigned lo
     input->peak_flops_per_s =
         input->gpus * gpu_peak_flops_per_s(&scenario->hardware.gpu, training->precision);
 
-    status = expert_load_draw(scenario, seed, replication, &load, error);
-    if (status != STATUS_OK)
-        goto cleanup;
-    rows = calloc(load.experts, sizeof *rows);
-    if (rows == NULL) {
-        status =
-            error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu experts", load.experts);
-        goto cleanup;
+    if (cache == NULL) {
+        Blocks blocks;
+        status = draw_blocks(scenario, seed, replication, &blocks, error);
+        if (status == STATUS_OK)
+            fill_stages(scenario, &blocks, 1, input);
+        return status;
     }
-    fill_stages(scenario, &load, rows, input);
-
-cleanup:
-    free(rows);
-    expert_load_free(&load);
-    return status;
+    CacheEntry *entry = cache_entry(cache, scenario, seed, replication);
+    if (!entry->filled)
+        status = draw_blocks(scenario, seed, replication, &entry->blocks, error);
+    if (status != STATUS_OK)
+        return status;
+    entry->key = cache->wanted;
+    entry->filled = 1;
+    fill_stages(scenario, &entry->blocks, 0, input);
+    return STATUS_OK;
 }

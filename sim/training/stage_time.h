@@ -9,11 +9,12 @@
 typedef struct StagePhase {
     double compute_s;          /* kernels */
     double recompute_s;        /* backward only: the forward done again */
-    double tensor_s;           /* exposed tensor-parallel communication */
+    double tensor_s;           /* exposed tensor- and context-parallel communication */
     double expert_s;           /* exposed expert-parallel communication */
     double expert_imbalance_s; /* waiting for the most loaded expert rank */
     double sharding_s;         /* ZeRO-3: exposed gathers of parameters, reductions of gradients */
     double total_s;            /* the sum */
+    double weight_s;           /* of compute_s: weight gradients, which no other stage waits for */
 } StagePhase;
 
 typedef struct StageTime {
@@ -25,6 +26,12 @@ typedef struct StageTime {
     double param_gather_s; /* ZeRO: parameters back after the optimizer */
     double optimizer_s;
 } StageTime;
+
+/* One of the model chunks that a stage holds under the interleaved schedule. */
+typedef struct ChunkTime {
+    double layers;
+    StagePhase forward, backward;
+} ChunkTime;
 
 typedef struct StepInput {
     size_t stages;
@@ -39,12 +46,24 @@ typedef struct StepInput {
     double hardware_flops;   /* with recomputation */
     double peak_flops_per_s; /* of all GPUs, at the precision of the matrix products */
     double gpus;
-    StageTime stage[MAX_STAGES];
+    double dropped_share;        /* of the tokens' copies to experts: above the capacity factor */
+    StageTime stage[MAX_STAGES]; /* a stage is the sum of its chunks */
+    size_t virtual_stages; /* chunks of a stage, above 1 only when interleaved; 0 counts as 1 */
+    ChunkTime chunk[MAX_STAGES]; /* [chunk][stage], when there are several */
 } StepInput;
 
 /* Everything that the step simulation needs, from a checked scenario. The expert loads are drawn
  * from the stream (seed, "expert load", replication). */
 Status step_input(const Scenario *scenario, unsigned long long seed, unsigned long long replication,
                   StepInput *input, Error *error);
+
+/* The same for a search over many plans of one model: what a layer takes is kept and used again by
+ * plans that differ in stages, replicas, batch, schedule or ZeRO only. memory_bytes stays 0: a
+ * search has asked memory_plan before. */
+typedef struct StepInputCache StepInputCache;
+StepInputCache *step_input_cache_create(Error *error);
+void step_input_cache_destroy(StepInputCache *cache);
+Status step_input_cached(StepInputCache *cache, const Scenario *scenario, unsigned long long seed,
+                         unsigned long long replication, StepInput *input, Error *error);
 
 #endif

@@ -1,7 +1,9 @@
 #include "sim/training/step.h"
 
 #include "sim/engine/random.h"
+#include "sim/training/fold.h"
 #include "sim/training/pipeline.h"
+#include "sim/training/step_end.h"
 
 #include <gsl/gsl_cdf.h>
 #include <math.h>
@@ -9,6 +11,7 @@
 
 struct StepSimulator {
     Pipeline *pipeline;
+    Fold *fold;
     double *factors; /* [replica][stage] */
     size_t factors_capacity;
 };
@@ -21,8 +24,9 @@ StepSimulator *step_simulator_create(Error *error)
         return NULL;
     }
     simulator->pipeline = pipeline_create(error);
-    if (simulator->pipeline == NULL) {
-        free(simulator);
+    simulator->fold = simulator->pipeline != NULL ? fold_create(error) : NULL;
+    if (simulator->fold == NULL) {
+        step_simulator_destroy(simulator);
         return NULL;
     }
     return simulator;
@@ -33,6 +37,7 @@ void step_simulator_destroy(StepSimulator *simulator)
     if (simulator == NULL)
         return;
     pipeline_destroy(simulator->pipeline);
+    fold_destroy(simulator->fold);
     free(simulator->factors);
     free(simulator);
 }
@@ -44,16 +49,14 @@ void step_result_free(StepResult *result)
     result->span_count = 0;
 }
 
-/* One microbatch on the mean stage, forward and backward, and the ideal pipeline of such stages:
- * (m + p - 1)(f + b), of which (p - 1)(f + b) is bubble. */
-static double ideal_breakdown(const StepInput *input, StepBreakdown *breakdown)
+/* What the mean stage works in one step, cause by cause. */
+static void work_breakdown(const StepInput *input, StepBreakdown *breakdown)
 {
-    double microbatches = (double)input->microbatches, stages = (double)input->stages;
     *breakdown = (StepBreakdown){0};
+    double share = (double)input->microbatches / (double)input->stages;
     for (size_t i = 0; i < input->stages; i++) {
         const StagePhase *phases[] = {&input->stage[i].forward, &input->stage[i].backward};
         for (size_t j = 0; j < 2; j++) {
-            double share = microbatches / stages;
             breakdown->compute_s += phases[j]->compute_s * share;
             breakdown->recompute_s += phases[j]->recompute_s * share;
             breakdown->tensor_s += phases[j]->tensor_s * share;
@@ -62,57 +65,54 @@ static double ideal_breakdown(const StepInput *input, StepBreakdown *breakdown)
             breakdown->data_parallel_s += phases[j]->sharding_s * share;
         }
     }
-    double work_s = breakdown->compute_s + breakdown->recompute_s + breakdown->tensor_s +
-                    breakdown->expert_s + breakdown->expert_imbalance_s +
-                    breakdown->data_parallel_s;
-    breakdown->bubble_s = work_s * (stages - 1.0) / microbatches;
-    return work_s + breakdown->bubble_s;
 }
 
-/* Causes are added one after the other and each simulated on one replica; differences of neighbours
- * sum to the whole exactly. The run with everything also has the makespan of the run that ends
- * before the collectives, since nothing that follows acts back on the pipeline. */
-static Status folded_step(StepSimulator *simulator, const StepInput *input, StepSpan *spans,
-                          StepResult *result, PipelineOutcome *everything, Error *error)
+static double work_seconds(const StepBreakdown *breakdown)
 {
-    Pipeline *pipeline = simulator->pipeline;
-    PipelineCase whole = {.replicas = 1,
-                          .send_s = input->send_s,
-                          .data_parallel = true,
-                          .optimizer = true,
-                          .spans = spans};
-    PipelineCase without_optimizer = {
-        .replicas = 1, .send_s = input->send_s, .data_parallel = true};
-    PipelineCase without_sends = {.replicas = 1};
-    PipelineOutcome communicating, instant;
+    return breakdown->compute_s + breakdown->recompute_s + breakdown->tensor_s +
+           breakdown->expert_s + breakdown->expert_imbalance_s + breakdown->data_parallel_s;
+}
 
-    Status status = pipeline_simulate(pipeline, input, &whole, everything, error);
-    if (status == STATUS_OK)
-        status = pipeline_simulate(pipeline, input, &without_optimizer, &communicating, error);
-    if (status == STATUS_OK)
-        status = pipeline_simulate(pipeline, input, &without_sends, &instant, error);
+/* Communication that an overlapped forward and backward hide in each other is not exposed: each
+ * kind loses its share. */
+static void hide_communication(double hidden_s, StepBreakdown *breakdown)
+{
+    double *parts[] = {&breakdown->tensor_s, &breakdown->expert_s, &breakdown->data_parallel_s};
+    double all_s = breakdown->tensor_s + breakdown->expert_s + breakdown->data_parallel_s;
+    if (!(hidden_s > 0.0) || !(all_s > 0.0))
+        return;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        *parts[i] *= 1.0 - fmin(1.0, hidden_s / all_s);
+}
+
+/* Causes are added one after the other, each to one replica; differences of neighbours sum to the
+ * whole exactly. Nothing that follows the pipeline acts back on it, so one run with sends and one
+ * without them are enough. */
+static Status folded_step(StepSimulator *simulator, const StepInput *input, StepSpan *spans,
+                          StepResult *result, Error *error)
+{
+    FoldOutcome fold;
+    Status status = fold_evaluate(simulator->fold, input, spans, &fold, error);
     if (status != STATUS_OK)
         return status;
 
     StepBreakdown *breakdown = &result->breakdown;
-    double ideal_s = ideal_breakdown(input, breakdown);
-    breakdown->stage_imbalance_s = instant.makespan_s - ideal_s;
-    breakdown->pipeline_send_s = everything->makespan_s - instant.makespan_s;
-    breakdown->data_parallel_s += communicating.seconds - everything->makespan_s;
-    breakdown->optimizer_s = everything->seconds - communicating.seconds;
-    result->events += everything->events + communicating.events + instant.events;
-    return STATUS_OK;
-}
+    work_breakdown(input, breakdown);
+    hide_communication(fold.hidden_s, breakdown);
+    double communicated_s;
+    double seconds = step_end_seconds(&fold.shape, input, &fold.ends, &communicated_s);
+    breakdown->bubble_s = fold.ideal_s - fold.ideal_work_s;
+    breakdown->stage_imbalance_s = fold.instant_s - work_seconds(breakdown) - breakdown->bubble_s;
+    breakdown->pipeline_send_s = fold.makespan_s - fold.instant_s;
+    breakdown->data_parallel_s += communicated_s - fold.makespan_s;
+    breakdown->optimizer_s = seconds - communicated_s;
 
-/* Idle share of the stages' time until the last backward ends. */
-static double bubble_fraction(const StepInput *input, double makespan_s)
-{
-    double work_s = 0.0;
-    for (size_t i = 0; i < input->stages; i++)
-        work_s += input->stage[i].forward.total_s + input->stage[i].backward.total_s;
-    double capacity_s = makespan_s * (double)input->stages;
-    return capacity_s > 0.0 ? fmax(0.0, 1.0 - work_s * (double)input->microbatches / capacity_s)
-                            : 0.0;
+    result->seconds = seconds;
+    result->makespan_s = fold.makespan_s;
+    result->span_count = fold.spans;
+    if (fold.makespan_s > 0.0)
+        result->bubble_fraction = fmax(0.0, 1.0 - fold.work_s / fold.makespan_s);
+    return STATUS_OK;
 }
 
 /* Lognormal with mean 1: exp(s z - s^2 / 2), s^2 = ln(1 + sd^2); positive whatever the noise. It
@@ -188,39 +188,34 @@ Status step_simulate(StepSimulator *simulator, const StepInput *input, Simulatio
     if (status != STATUS_OK)
         return status;
 
-    size_t span_count = 2 * input->stages * input->microbatches;
-    if (want_spans != 0 && span_count > 0 &&
-        input->microbatches <= STEP_MAX_TASKS / input->stages) {
-        result->spans = calloc(span_count, sizeof *result->spans);
+    if (want_spans != 0) {
+        ScheduleShape shape;
+        status = step_shape(input, 1, &shape, error);
+        if (status != STATUS_OK)
+            return status;
+        result->spans = calloc(shape.stages * shape.tasks, sizeof *result->spans);
         if (result->spans == NULL)
-            return error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu spans", span_count);
+            return error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu spans",
+                             shape.stages * shape.tasks);
     }
-
-    PipelineOutcome folded;
-    status = folded_step(simulator, input, result->spans, result, &folded, error);
+    status = folded_step(simulator, input, result->spans, result, error);
     if (status != STATUS_OK)
         goto cleanup;
-    result->span_count = folded.spans;
-    result->seconds = folded.seconds;
-    result->makespan_s = folded.makespan_s;
-    result->bubble_fraction = bubble_fraction(input, folded.makespan_s);
 
     if (detail != DETAIL_FOLDED) {
         PipelineOutcome full;
         status = draw_factors(simulator, input, detail, seed, replication, error);
         if (status != STATUS_OK)
             goto cleanup;
-        PipelineCase every_replica = {.replicas = input->replicas,
-                                      .send_s = input->send_s,
-                                      .data_parallel = true,
-                                      .optimizer = true,
-                                      .factors = simulator->factors};
+        PipelineCase every_replica = {
+            .replicas = input->replicas, .send_s = input->send_s, .factors = simulator->factors};
         status = pipeline_simulate(simulator->pipeline, input, &every_replica, &full, error);
         if (status != STATUS_OK)
             goto cleanup;
-        result->breakdown.jitter_s = full.seconds - folded.seconds;
-        result->seconds = full.seconds;
-        result->events += full.events;
+        double seconds = step_end_seconds(&full.shape, input, &full.ends, NULL);
+        result->breakdown.jitter_s = seconds - result->seconds;
+        result->seconds = seconds;
+        result->events = full.events;
     }
     derive_rates(input, result);
 

@@ -15,17 +15,12 @@
 /* Largest replicas * stages * microbatches of one simulation (its memory: 32 bytes each). */
 enum { STEP_MAX_TASKS = 1 << 23 };
 
-/* The order of work of one stage: entry = microbatch * 2 + (1 if backward). 2 * microbatches
- * entries. */
-Status step_schedule(PipelineSchedule schedule, size_t stages, size_t stage, size_t microbatches,
-                     unsigned *order, Error *error);
-
 /* Sums to the step time exactly; each cause is what the step loses by it when causes are added in
  * this order (ideal pipeline, uneven stages, sends, data-parallel communication, optimizer,
  * jitter). */
 typedef struct StepBreakdown {
     double compute_s, recompute_s, tensor_s, expert_s, expert_imbalance_s;
-    double bubble_s;          /* (p-1)(f+b) of the mean stage */
+    double bubble_s;          /* of the schedule with equal stages: 1F1B (p-1)(f+b) */
     double stage_imbalance_s; /* stages that differ */
     double pipeline_send_s;
     double data_parallel_s; /* exposed gradient reduction and parameter gather, ZeRO-3 traffic */
@@ -36,8 +31,9 @@ typedef struct StepBreakdown {
 /* One executed microbatch of one stage, for the timeline plot (replica 0 of the folded run). */
 typedef struct StepSpan {
     unsigned stage, microbatch;
-    int backward;
+    int backward; /* 0 forward, 1 backward, 2 the weight gradient where schedules split it off */
     double start_s, end_s;
+    unsigned chunk; /* of the stage; microbatches count within it */
 } StepSpan;
 
 typedef struct StepResult {

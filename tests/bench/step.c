@@ -4,6 +4,7 @@
 #include "sim/training/step.h"
 #include "configs/reader/reader.h"
 #include "configs/reader/sample.h"
+#include "sim/training/schedule.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -66,23 +67,66 @@ static double recurrence_replica(const StepInput *input, const Recurrence *memor
     return makespan_s;
 }
 
-static int bench_folded(const Scenario *scenario, StepSimulator *simulator, StepInput *input)
+/* One evaluation: operators to seconds, one replica's pipeline, the end of the step. A search keeps
+ * what layers take (`cache`) and varies stages, replicas, microbatches and ZeRO. */
+static int evaluate(const Scenario *scenario, int count, StepInputCache *cache,
+                    StepSimulator *simulator, StepInput *input)
 {
     Error error;
     StepResult result;
-    double start_s = seconds_now();
-    for (int i = 0; i < FOLDED_EVALUATIONS; i++) {
-        if (step_input(scenario, 1, (unsigned)i, input, &error) != STATUS_OK ||
-            step_simulate(simulator, input, DETAIL_FOLDED, 1, 0, 0, &result, &error) != STATUS_OK) {
+    for (int i = 0; i < count; i++) {
+        Status status = cache != NULL ? step_input_cached(cache, scenario, 1, 0, input, &error)
+                                      : step_input(scenario, 1, (unsigned)i, input, &error);
+        if (status == STATUS_OK)
+            status = step_simulate(simulator, input, DETAIL_FOLDED, 1, 0, 0, &result, &error);
+        if (status != STATUS_OK) {
             fprintf(stderr, "%s\n", error.message);
             return 1;
         }
     }
-    double taken_s = seconds_now() - start_s;
-    printf("folded: %.0f evaluations/s (%.3f ms each: operators to seconds, three simulations of "
-           "one replica)\n",
-           FOLDED_EVALUATIONS / taken_s, 1e3 * taken_s / FOLDED_EVALUATIONS);
     return 0;
+}
+
+static int bench_folded(const Scenario *scenario, StepSimulator *simulator, StepInput *input)
+{
+    enum { SEARCH_FACTOR = 100 };
+    Error error;
+    StepInputCache *cache = step_input_cache_create(&error);
+    if (cache == NULL)
+        return 1;
+    double start_s = seconds_now();
+    int failed = evaluate(scenario, FOLDED_EVALUATIONS, NULL, simulator, input);
+    double fresh_s = seconds_now() - start_s;
+    start_s = seconds_now();
+    failed =
+        failed || evaluate(scenario, SEARCH_FACTOR * FOLDED_EVALUATIONS, cache, simulator, input);
+    double kept_s = seconds_now() - start_s;
+    printf("folded: %.0f evaluations/s (%.3f ms each: operators to seconds, step)\n",
+           FOLDED_EVALUATIONS / fresh_s, 1e3 * fresh_s / FOLDED_EVALUATIONS);
+    printf("folded in a search, layers kept: %.0f plans/s (%.2f us each)\n",
+           SEARCH_FACTOR * FOLDED_EVALUATIONS / kept_s,
+           1e6 * kept_s / FOLDED_EVALUATIONS / SEARCH_FACTOR);
+
+    static const struct {
+        PipelineSchedule schedule;
+        const char *name;
+    } schedules[] = {{SCHEDULE_1F1B, "1f1b"},
+                     {SCHEDULE_GPIPE, "gpipe"},
+                     {SCHEDULE_ZB_H1, "zb_h1"},
+                     {SCHEDULE_ZB_2P, "zb_2p"}};
+    for (size_t i = 0; !failed && i < sizeof schedules / sizeof schedules[0]; i++) {
+        StepResult result;
+        input->schedule = schedules[i].schedule;
+        start_s = seconds_now();
+        for (int j = 0; !failed && j < FOLDED_EVALUATIONS; j++)
+            failed = step_simulate(simulator, input, DETAIL_FOLDED, 1, 0, 0, &result, &error) !=
+                     STATUS_OK;
+        printf("  %s: %.2f us a step\n", schedules[i].name,
+               1e6 * (seconds_now() - start_s) / FOLDED_EVALUATIONS);
+    }
+    input->schedule = SCHEDULE_1F1B;
+    step_input_cache_destroy(cache);
+    return failed;
 }
 
 static int bench_full(StepSimulator *simulator, const StepInput *input)
@@ -109,9 +153,11 @@ static int bench_full(StepSimulator *simulator, const StepInput *input)
     int failed = memory.order == NULL || memory.end_s == NULL || free_s == NULL || position == NULL;
     double makespan_s = 0.0;
     start_s = seconds_now();
+    ScheduleShape shape;
+    failed = failed || schedule_shape(input->schedule, input->stages, 1, input->microbatches,
+                                      &shape, &error) != STATUS_OK;
     for (size_t i = 0; !failed && i < input->stages; i++)
-        failed |= step_schedule(input->schedule, input->stages, i, input->microbatches,
-                                memory.order + i * tasks, &error) != STATUS_OK;
+        failed |= step_schedule(&shape, i, memory.order + i * tasks, &error) != STATUS_OK;
     for (size_t i = 0; !failed && i < FULL_RUNS * input->replicas; i++)
         makespan_s = fmax(makespan_s, recurrence_replica(input, &memory, free_s, position));
     double recurrence_s = seconds_now() - start_s;

@@ -4,7 +4,7 @@
 
 run 0 help; stdout_has "flopcast audit gpt4-leak"
 [ "$(awk 'length > 80' "$work/out" | wc -l)" -eq 0 ] || fail "help is wider than 80 columns"
-for verb in train serve audit check show list help; do
+for verb in train serve audit validate check show list help; do
     run 0 help $verb; stdout_has "usage: flopcast $verb"
     [ "$(awk 'length > 80' "$work/out" | wc -l)" -eq 0 ] || fail "help $verb is wider than 80 columns"
     cp "$work/out" "$work/help"

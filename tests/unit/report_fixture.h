@@ -90,7 +90,7 @@ static void fixture_spans(StepResult *step, double forward_s, double backward_s)
             (backward ? backward_end : forward_end)[p][m] = end;
             free_at[p] = end;
             step->spans[step->span_count++] =
-                (StepSpan){(unsigned)p, (unsigned)m, backward, start, end};
+                (StepSpan){(unsigned)p, (unsigned)m, backward, start, end, 0};
             step->makespan_s = fmax(step->makespan_s, end);
             next[p]++;
             done++;

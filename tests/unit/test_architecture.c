@@ -39,23 +39,118 @@ static void gpt4_leak(void **state)
 static void published_sizes(void **state)
 {
     (void)state;
+    /* As published, in 1e9 and to the digits printed; `digit` is half a unit of the last of them.
+     * active 0: dense. */
     const struct {
         const char *name;
-        double total, share;
+        double total, total_digit, active, active_digit;
     } rows[] = {
-        {"gpt3-175b", 174.6e9, 0.01},      /* Brown et al. 2020, Narayanan et al. 2021 */
-        {"dense-1t", 1008e9, 0.01},        /* Narayanan et al. 2021, table 1 */
-        {"palm-540b-mha", 540.35e9, 0.01}, /* Chowdhery et al. 2022, table 1 */
-        {"gpt4-rumour-220b", 220e9, 0.01},
+        {"gpt3-175b", 174.6, 0.05, 0, 0},       /* Brown et al. 2020, table D.1: 174,600M */
+        {"dense-1t", 1008, 0.5, 0, 0},          /* Narayanan et al. 2021, table 1 */
+        {"palm-540b-mha", 540.35, 0.005, 0, 0}, /* Chowdhery et al. 2022, table 1 */
+        {"gpt4-rumour-220b", 220, 0.5, 0, 0},
+        {"llama2-7b", 6.74, 0.005, 0, 0},   /* model card: 6.74B */
+        {"llama2-13b", 13.02, 0.005, 0, 0}, /* safetensors index */
+        {"llama2-70b", 68.98, 0.005, 0, 0}, /* safetensors index */
+        {"llama3-8b", 8.03, 0.005, 0, 0},   /* model cards */
+        {"llama3-70b", 70.6, 0.05, 0, 0},
+        {"llama3-405b", 405, 0.5, 0, 0},          /* Grattafiori et al. 2024, table 3 */
+        {"mixtral-8x7b", 46.7, 0.05, 12.9, 0.05}, /* Mistral AI, December 2023 */
+        {"mixtral-8x22b", 141, 0.5, 39, 0.5},     /* Mistral AI, April 2024 */
+        {"qwen2-57b-a14b", 57.4, 0.05, 14, 0.5},  /* model card; Yang et al. 2024 */
+        {"qwen3-30b-a3b", 30.5, 0.05, 3.3, 0.1},  /* Qwen3 model cards; 3.35 cut off to 3.3 */
+        {"qwen3-235b-a22b", 235, 0.5, 22, 0.5},
+        {"deepseek-v2", 236, 0.5, 21, 0.5},         /* DeepSeek-AI 2024 */
+        {"deepseek-v2-lite", 15.7, 0.05, 2.4, 0.1}, /* 2.45 cut off to 2.4 */
+        {"deepseek-v3", 671, 0.5, 37, 0.5},
+        {"nemotron4-15b", 15.7, 0.05, 0, 0},   /* Parmar et al. 2024: 3.2 + 12.5 */
+        {"nemotron4-340b", 341.0, 0.05, 0, 0}, /* NVIDIA 2024, section 2: 9.4 + 331.6 */
+        {"grok-1", 314, 0.5, 0, 0},            /* xai-org/grok-1, README */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const ModelSpec model = shipped_model(rows[i].name);
         const ModelParameters count = model_parameters(&model);
-        print_message("  %s: %.1fe9 parameters\n", rows[i].name, count.total / 1e9);
-        assert_near(count.total, rows[i].total, rows[i].share * rows[i].total);
-        assert_near(count.active, count.total, 1);
-        assert_near(count.router, 0, 0);
+        print_message("  %s: %.2fe9 parameters, %.2fe9 active\n", rows[i].name, count.total / 1e9,
+                      count.active / 1e9);
+        assert_near(count.total / 1e9, rows[i].total,
+                    fmax(0.01 * rows[i].total, rows[i].total_digit));
+        if (model.experts <= 1) {
+            assert_near(count.active, count.total, 1);
+            assert_near(count.router, 0, 0);
+        } else if (rows[i].active > 0) {
+            /* Some leave the input embedding out of what a token uses, others do not say. */
+            const double bound = fmax(0.01 * rows[i].active, rows[i].active_digit);
+            const double without = (count.active - model.vocab_size * model.d_model) / 1e9;
+            if (fabs(count.active / 1e9 - rows[i].active) > bound)
+                assert_near(without, rows[i].active, bound);
+        }
     }
+}
+
+/* DeepSeek-V3 by hand: 61 layers of latent attention, 3 with an MLP, 58 with 256 + 1 experts. */
+static void latent_attention_by_hand(void **state)
+{
+    (void)state;
+    const ModelSpec model = shipped_model("deepseek-v3");
+    const ModelParameters count = model_parameters(&model);
+    const double d = 7168, h = 128;
+    const double layer = d * 1536 + 1536 * h * 192 + d * 576 + 512 * h * 256 + h * 128 * d;
+    assert_near(count.attention, 61 * layer, 1);
+    assert_near(count.moe_layers, 58, 0);
+    assert_near(count.mlp, 3 * 3 * d * 18432 + 58 * 257 * 3 * d * 2048, 1);
+    assert_near(count.router, 58 * 256 * d, 1);
+    assert_near(count.norms, 61 * (2 * d + 1536 + 512) + d, 1);
+    /* DeepSeek-V2, section 2.1.4: (512 + 64) elements a layer and token. */
+    assert_near(model_kv_bytes_per_token(&model, 2), 61 * 576 * 2, 0);
+    /* QK^T over 192 channels, PV over 128. */
+    assert_near(model_flops_per_token(&model, 4096).attention_full, 61 * 2 * h * 320 * 4096, 1);
+}
+
+static void layers_of_two_kinds(void **state)
+{
+    (void)state;
+    ModelSpec model = shipped_model("mixtral-8x7b");
+    const double all = model_parameters(&model).total;
+    const double experts = 7 * 3 * 4096.0 * 14336, router = 8 * 4096.0;
+    model.moe_every = 2;
+    assert_near(model_expert_layers(&model), 16, 0);
+    assert_false(model_layer_has_experts(&model, 0));
+    assert_true(model_layer_has_experts(&model, 1));
+    assert_near(model_parameters(&model).total, all - 16 * (experts + router), 1);
+    model.dense_layers = 3;
+    assert_near(model_expert_layers(&model), 14, 0);
+    double count = 0;
+    for (double i = 0; i < model.layers; i++)
+        count += model_layer_has_experts(&model, i);
+    assert_near(count, 14, 0);
+}
+
+/* DeepEP, DeepSeek-V3: 8 copies to at most 4 of 8 nodes reach 3.6 of them. */
+static void nodes_of_a_token(void **state)
+{
+    (void)state;
+    ModelSpec model = {.experts = 256, .experts_per_token = 8, .routed_groups = 4};
+    assert_near(model_nodes_of_a_token(&model, 8), 4 * (1 - pow(0.75, 8)), 1e-12);
+    assert_near(model_nodes_of_a_token(&model, 1), 1, 1e-12);
+    model.routed_groups = 0;
+    assert_near(model_nodes_of_a_token(&model, 1e9), 8, 1e-5);
+}
+
+/* Against counting the pairs of a causal window token by token. */
+static void windows(void **state)
+{
+    (void)state;
+    const double rows[][2] = {{4096, 1024}, {4096, 4096}, {4096, 9000}, {8192, 128}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const double length = rows[i][0];
+        const ModelSpec model = {.attention_window = rows[i][1]};
+        double pairs = 0;
+        for (double token = 1; token <= length; token++)
+            pairs += fmin(token, rows[i][1]);
+        const double share = pairs / (length * (length + 1) / 2);
+        assert_near(model_window_share(&model, length), share, 0.005 * share);
+    }
+    assert_near(model_window_share(&(ModelSpec){0}, 4096), 1, 0);
 }
 
 /* Narayanan et al. 2021: equation 3 for the 175B model, sequence 2,048, vocabulary 51,200. */
@@ -144,7 +239,9 @@ int main(void)
         cmocka_unit_test(gpt4_leak),           cmocka_unit_test(published_sizes),
         cmocka_unit_test(conventions),         cmocka_unit_test(kv_cache_of_multi_head_540b),
         cmocka_unit_test(heads_on_a_rank),     cmocka_unit_test(experts_touched),
-        cmocka_unit_test(bytes_of_precisions),
+        cmocka_unit_test(bytes_of_precisions), cmocka_unit_test(latent_attention_by_hand),
+        cmocka_unit_test(layers_of_two_kinds), cmocka_unit_test(windows),
+        cmocka_unit_test(nodes_of_a_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -193,6 +193,122 @@ static void shared_experts(void **state)
     }
 }
 
+/* Ranks of a context-parallel group share out the tokens and the causal square evenly. */
+static void context_ways(void **state)
+{
+    (void)state;
+    Scenario scenario = training_of("llama3-70b", 8, 1, 1);
+    scenario.training.sequence_length = 8192;
+    OperatorList whole, cut;
+    operators_layer_forward(&scenario, &whole);
+    scenario.training.parallel.context = 4;
+    operators_layer_forward(&scenario, &cut);
+    assert_int_equal(whole.count, cut.count);
+    for (size_t i = 0; i < whole.count; i++) {
+        assert_near(4 * cut.operators[i].flops, whole.operators[i].flops, 1);
+        if (whole.operators[i].kind != OPERATOR_ATTENTION)
+            assert_near(4 * cut.operators[i].bytes, whole.operators[i].bytes, 1);
+    }
+    const Operator *ring = find(&cut, "attention");
+    assert_near(ring->rounds, 4, 0);
+    /* Four causal squares of a quarter's length: a quarter of the whole square's FLOPs. */
+    assert_near(4 * 2 * ring->m * ring->n * ring->n * ring->k * 128, ring->flops, 1);
+    /* Keys and values of 2 x 8192 / 4 tokens, one KV head of 128 a rank, 16 bits. */
+    assert_near(ring->bytes, 2 * 2 * 2048 * 128 * 2, 0);
+    assert_near(find(&whole, "attention")->bytes, 0, 0);
+}
+
+/* All ranks' FLOPs of both kinds of layers are the model's, latent attention and all. */
+static void latent_attention(void **state)
+{
+    (void)state;
+    const char *const models[] = {"deepseek-v2", "deepseek-v2-lite", "deepseek-v3"};
+    for (size_t i = 0; i < 3; i++) {
+        for (double t = 1; t <= 4; t *= 4) {
+            const Scenario scenario = training_of(models[i], t, 8, 1);
+            const ModelSpec *model = &scenario.model;
+            OperatorList layer, dense, head;
+            operators_layer_forward(&scenario, &layer);
+            operators_dense_layer_forward(&scenario, &dense);
+            operators_head(&scenario, &head);
+            assert_true(layer.count < MAX_LAYER_OPERATORS);
+            const ModelParameters count = model_parameters(model);
+            const double all =
+                t * (count.moe_layers * sum_flops(&layer) +
+                     (model->layers - count.moe_layers) * sum_flops(&dense) + sum_flops(&head));
+            const double expected =
+                2 * 2048 * (model_flops_per_token(model, 2048).forward - 2 * count.router);
+            assert_near(all, expected, 1e-9 * expected);
+            /* What is gathered is the latents, a quarter of the stream or less. */
+            const Operator *gather = find(&layer, "latent all-gather");
+            assert_int_equal(gather != NULL, t > 1);
+            if (gather != NULL)
+                assert_near(gather->bytes,
+                            4096 * (model->kv_lora_rank + 64 + model->q_lora_rank) * 2, 0);
+        }
+    }
+}
+
+/* Experts with fewer tensor ways than the rest: as many FLOPs on all ranks together, and rows of
+ * this rank's tokens only. */
+static void folded_experts(void **state)
+{
+    (void)state;
+    Scenario scenario = training_of("mixtral-8x7b", 4, 8, 1);
+    OperatorList like_the_rest, folded;
+    double bytes;
+    operators_layer_forward(&scenario, &like_the_rest);
+    assert_int_equal(count_kind(&like_the_rest, OPERATOR_EXPERT_ALL_GATHER, &bytes), 1);
+    scenario.training.parallel.expert_tensor = 1;
+    operators_layer_forward(&scenario, &folded);
+    assert_near(sum_flops(&folded), sum_flops(&like_the_rest), 1);
+    assert_int_equal(count_kind(&folded, OPERATOR_EXPERT_ALL_GATHER, &bytes), 0);
+    assert_near(find(&folded, "expert up")->m, 2 * 1024, 0);
+    assert_near(find(&folded, "expert up")->n, 2 * 14336, 0);
+    assert_near(find(&folded, "expert dispatch")->bytes,
+                find(&like_the_rest, "expert dispatch")->bytes, 0);
+
+    /* One way of each: nobody sends. */
+    scenario.training.parallel.expert = 1;
+    operators_layer_forward(&scenario, &folded);
+    assert_int_equal(count_kind(&folded, OPERATOR_ALL_TO_ALL, &bytes), 0);
+    assert_near(find(&folded, "expert up")->groups, 8, 0);
+}
+
+/* A capacity factor pads rows, copies and what is sent alike. */
+static void capacity_factor(void **state)
+{
+    (void)state;
+    Scenario scenario = training_of("mixtral-8x7b", 1, 8, 1);
+    OperatorList dropless, padded;
+    operators_layer_forward(&scenario, &dropless);
+    scenario.training.capacity_factor = 1.25;
+    operators_layer_forward(&scenario, &padded);
+    assert_near(find(&padded, "expert up")->m, 1.25 * find(&dropless, "expert up")->m, 0);
+    assert_near(find(&padded, "expert return")->bytes,
+                1.25 * find(&dropless, "expert return")->bytes, 0);
+    assert_near(find(&padded, "qkv")->m, find(&dropless, "qkv")->m, 0);
+}
+
+static void launches(void **state)
+{
+    (void)state;
+    Scenario scenario = training_of("gpt3-175b", 1, 1, 1);
+    OperatorList list;
+    operators_layer_forward(&scenario, &list);
+    double kernels = 0;
+    scenario.training.attention = ATTENTION_FLASH2;
+    for (size_t i = 0; i < list.count; i++)
+        kernels += operator_kernels(&scenario, &list.operators[i]);
+    /* 4 products, attention, 2 norms, 2 residuals, activation. */
+    assert_near(kernels, 10, 0);
+    scenario.training.fused = 0.5;
+    assert_near(operator_kernels(&scenario, find(&list, "mlp norm")), 0.5, 0);
+    assert_near(operator_kernels(&scenario, find(&list, "qkv")), 1, 0);
+    scenario.training.attention = ATTENTION_UNFUSED;
+    assert_true(operator_kernels(&scenario, find(&list, "attention")) > 1);
+}
+
 static void embedding_and_head(void **state)
 {
     (void)state;
@@ -211,7 +327,9 @@ int main(void)
         cmocka_unit_test(flops_add_up),       cmocka_unit_test(dense_shapes),
         cmocka_unit_test(sliced_experts),     cmocka_unit_test(tensor_parallel_collectives),
         cmocka_unit_test(spread_experts),     cmocka_unit_test(shared_experts),
-        cmocka_unit_test(embedding_and_head),
+        cmocka_unit_test(embedding_and_head), cmocka_unit_test(context_ways),
+        cmocka_unit_test(latent_attention),   cmocka_unit_test(folded_experts),
+        cmocka_unit_test(capacity_factor),    cmocka_unit_test(launches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,8 @@
 #include "configs/reader/sample.h"
 #include "hw/collective.h"
 #include "hw/gemm.h"
+#include "models/architecture.h"
+#include "models/memory.h"
 #include "models/plan_check.h"
 #include "sim/training/stage_time.h"
 
@@ -169,8 +171,17 @@ static void test_zero_stages(void **state)
     /* memory bound: time goes with the bytes but for the launch */
     assert_true(b->optimizer_s > 50 * a->optimizer_s && b->optimizer_s < 208.01 * a->optimizer_s);
     assert_near(c->grad_reduce_s + c->param_gather_s, 0, 0);
-    assert_near(d->forward.sharding_s, a->param_gather_s, 1e-12);
-    assert_near(d->backward.sharding_s, a->param_gather_s + a->grad_reduce_s, 1e-12);
+    /* one gather and one reduction a layer: each of them of a layer's parameters over 208 ranks */
+    const HardwareSpec *hardware = &scenario.hardware;
+    const double layer = layer_parameters(&scenario, 1).common;
+    const double gather_s = collective_seconds(hardware, COLLECTIVE_ALL_GATHER, 2 * layer, 208, 1);
+    const double reduce_s =
+        collective_seconds(hardware, COLLECTIVE_REDUCE_SCATTER,
+                           precision_bytes(scenario.training.gradient_precision) * layer, 208, 1);
+    assert_near(d->forward.sharding_s, 8 * gather_s, 1e-12);
+    assert_near(d->backward.sharding_s, 8 * (gather_s + reduce_s), 1e-12);
+    /* fewer and larger messages than the buckets at the end of a step: not slower */
+    assert_true(d->forward.sharding_s <= a->param_gather_s);
     assert_near(d->forward.total_s, one->stage[3].forward.total_s + d->forward.sharding_s, 1e-12);
     free(one);
     free(zero);
@@ -239,6 +250,256 @@ static void test_expert_loads(void **state)
     free(even);
 }
 
+/* A dense model on few nodes, where closed forms are at hand. */
+static Scenario dense(double tensor, double context, double data)
+{
+    Scenario scenario = base;
+    scenario.model = (ModelSpec){.layers = 32,
+                                 .d_model = 4096,
+                                 .d_ff = 14336,
+                                 .heads = 32,
+                                 .kv_heads = 8,
+                                 .head_dim = 128,
+                                 .vocab_size = 128256,
+                                 .experts = 1,
+                                 .experts_per_token = 1,
+                                 .gated_mlp = 1};
+    scenario.hardware.gpus = tensor * context * data;
+    scenario.training.attention = ATTENTION_FLASH2;
+    scenario.training.batch_tokens = 8192 * data * 4;
+    scenario.training.parallel.tensor = tensor;
+    scenario.training.parallel.context = context;
+    scenario.training.parallel.pipeline = 1;
+    scenario.training.parallel.data = data;
+    return scenario;
+}
+
+/* Context ways cut the work; the ring is hidden by long rounds and shows when the wires are slow.
+ * Gradients are reduced over data x context ranks. */
+static void test_context_ways(void **state)
+{
+    (void)state;
+    Scenario scenario = dense(1, 1, 8);
+    StepInput *whole = input_of(&scenario);
+    scenario = dense(1, 4, 2);
+    StepInput *cut = input_of(&scenario);
+    assert_near(cut->gpus, 8, 0);
+    assert_int_equal(cut->replicas, 2);
+    assert_near(cut->stage[0].grad_reduce_s, whole->stage[0].grad_reduce_s, 1e-12);
+    assert_near(cut->stage[0].optimizer_s, whole->stage[0].optimizer_s, 1e-12);
+    const double share = cut->stage[0].forward.compute_s / whole->stage[0].forward.compute_s;
+    assert_true(share > 0.25 && share < 0.3); /* smaller products are a little less efficient */
+    /* inside a node a round of 2,048 tokens hides a pass of 8 MB; the last gradients go home bare
+     */
+    const Scenario *inner = &scenario;
+    const double pass_bytes = 2 * 8 * 128 * 2048 * 2;
+    assert_near(cut->stage[0].forward.tensor_s, 0, 0);
+    assert_near(cut->stage[0].backward.tensor_s, 32 * p2p_seconds(&inner->hardware, pass_bytes, 1),
+                1e-12);
+    /* ten times slower wires: passes beside rounds show by what they are longer */
+    scenario.hardware.node.all_gather.bytes_per_s /= 1e3;
+    StepInput *slow = input_of(&scenario);
+    const double pass_s = p2p_seconds(&scenario.hardware, pass_bytes, 1);
+    assert_true(slow->stage[0].forward.tensor_s < 32 * 3 * pass_s);
+    assert_true(slow->stage[0].forward.tensor_s > 32 * 2 * pass_s);
+    /* over two nodes the ring crosses the network */
+    scenario = dense(8, 2, 1);
+    scenario.hardware.fabric.p2p_latency_s = 1;
+    StepInput *across = input_of(&scenario);
+    assert_true(across->stage[0].forward.tensor_s > 31);
+    free(whole);
+    free(cut);
+    free(slow);
+    free(across);
+}
+
+/* One group in a node never touches the network; sharding groups inside nodes leave the network a
+ * share of the gradients. */
+static void test_groups_inside_nodes(void **state)
+{
+    (void)state;
+    Scenario scenario = dense(1, 1, 8);
+    StepInput *fast = input_of(&scenario);
+    for (int stage = 0; stage <= 3; stage++) {
+        scenario.training.parallel.zero_stage = stage;
+        StepInput *near = input_of(&scenario);
+        Scenario slow = scenario;
+        slow.hardware.node.nic_bytes_per_s = 1;
+        slow.hardware.fabric.ring_hop_s = slow.hardware.fabric.base_s = 1;
+        StepInput *far = input_of(&slow);
+        assert_memory_equal(near, far, sizeof *near);
+        free(near);
+        free(far);
+    }
+
+    scenario = dense(1, 1, 64);
+    scenario.training.parallel.zero_stage = 3;
+    StepInput *full = input_of(&scenario);
+    scenario.training.parallel.shard_group = 64;
+    StepInput *same = input_of(&scenario);
+    assert_memory_equal(full, same, sizeof *full);
+    scenario.training.parallel.shard_group = 8;
+    StepInput *hybrid = input_of(&scenario);
+    assert_true(hybrid->stage[0].forward.sharding_s < full->stage[0].forward.sharding_s);
+    assert_true(hybrid->stage[0].optimizer_s > 4 * full->stage[0].optimizer_s);
+
+    /* forward gathers of the group are those of a node alone */
+    Scenario alone = dense(1, 1, 8);
+    alone.training.parallel.zero_stage = 3;
+    StepInput *node = input_of(&alone);
+    assert_near(hybrid->stage[0].forward.sharding_s, node->stage[0].forward.sharding_s, 1e-12);
+    assert_true(hybrid->stage[0].backward.sharding_s > node->stage[0].backward.sharding_s);
+    free(fast);
+    free(full);
+    free(same);
+    free(hybrid);
+    free(node);
+}
+
+/* Overlapped ZeRO-3: never less than nothing, never more than without overlap, and with fast wires
+ * only the ends show. */
+static void test_overlapped_sharding(void **state)
+{
+    (void)state;
+    Scenario scenario = dense(1, 1, 8);
+    scenario.training.parallel.zero_stage = 3;
+    scenario.training.parallel.micro_batch = 1;
+    scenario.training.parallel.overlap_param_gather = 0;
+    scenario.training.parallel.overlap_grad_reduce = 0;
+    StepInput *bare = input_of(&scenario);
+    scenario.training.parallel.overlap_param_gather = 1;
+    scenario.training.parallel.overlap_grad_reduce = 1;
+    StepInput *hidden = input_of(&scenario);
+    const StageTime *b = &bare->stage[0], *h = &hidden->stage[0];
+    assert_true(h->forward.sharding_s > 0 && h->forward.sharding_s < b->forward.sharding_s / 2);
+    assert_true(h->backward.sharding_s > 0 && h->backward.sharding_s < b->backward.sharding_s / 2);
+    assert_near(h->forward.compute_s, b->forward.compute_s, 0);
+    free(bare);
+    free(hidden);
+}
+
+/* Expert ways inside a node send over NVLink only; folded experts take the tensor ways for it. */
+static void test_expert_ways_and_nodes(void **state)
+{
+    (void)state;
+    Scenario scenario = dense(2, 1, 16);
+    scenario.model.experts = 8;
+    scenario.model.experts_per_token = 2;
+    scenario.training.parallel.expert = 8;
+    StepInput *across = input_of(&scenario);
+    scenario.training.parallel.expert_tensor = 1;
+    StepInput *inside = input_of(&scenario);
+    scenario.hardware.fabric.ring_hop_s = scenario.hardware.fabric.base_s = 1;
+    StepInput *slow_network = input_of(&scenario);
+    assert_true(across->stage[0].forward.expert_s > 2 * inside->stage[0].forward.expert_s);
+    assert_near(slow_network->stage[0].forward.expert_s, inside->stage[0].forward.expert_s, 0);
+    free(across);
+    free(inside);
+    free(slow_network);
+}
+
+/* Sending a token once to each node is faster than sending each copy, never slower than NVLink. */
+static void test_dispatch_by_nodes(void **state)
+{
+    (void)state;
+    Scenario scenario = dense(1, 1, 64);
+    scenario.model.experts = 64;
+    scenario.model.experts_per_token = 8;
+    scenario.model.d_ff = 1024;
+    scenario.training.parallel.expert = 64;
+    StepInput *copies = input_of(&scenario);
+    scenario.training.parallel.dispatch = DISPATCH_NODES;
+    StepInput *nodes = input_of(&scenario);
+    scenario.model.routed_groups = 2;
+    StepInput *limited = input_of(&scenario);
+    assert_true(nodes->stage[0].forward.expert_s < 0.8 * copies->stage[0].forward.expert_s);
+    assert_true(limited->stage[0].forward.expert_s < 0.5 * nodes->stage[0].forward.expert_s);
+    scenario.training.parallel.expert_overlap = 1;
+    StepInput *hidden = input_of(&scenario);
+    assert_near(hidden->stage[0].forward.expert_s, 0, 0);
+    scenario = dense(1, 1, 8);
+    scenario.model.experts = scenario.training.parallel.expert = 8;
+    scenario.model.experts_per_token = 2;
+    StepInput *one_node = input_of(&scenario);
+    scenario.training.parallel.dispatch = DISPATCH_NODES;
+    StepInput *same = input_of(&scenario);
+    assert_memory_equal(one_node, same, sizeof *same);
+    free(copies);
+    free(nodes);
+    free(limited);
+    free(hidden);
+    free(one_node);
+    free(same);
+}
+
+/* A capacity factor balances the work whatever the popularity, at the price of padding. */
+static void test_capacity_factor(void **state)
+{
+    (void)state;
+    Scenario scenario = base;
+    scenario.training.parallel.expert = 16;
+    StepInput *even = input_of(&scenario);
+    scenario.training.expert_load_sigma = 1;
+    scenario.training.capacity_factor = 1;
+    StepInput *capped = input_of(&scenario);
+    assert_near(imbalance(capped), 0, 0);
+    assert_near(compute(capped), compute(even), 1e-12);
+    assert_near(even->dropped_share, 0, 0);
+    assert_true(capped->dropped_share > 0.2 && capped->dropped_share < 0.5);
+    scenario.training.capacity_factor = 1.25;
+    StepInput *padded = input_of(&scenario);
+    assert_true(compute(padded) > compute(capped) && compute(padded) < 1.25 * compute(capped));
+    assert_near(imbalance(padded), 0, 0);
+    assert_true(padded->stage[0].forward.expert_s > capped->stage[0].forward.expert_s);
+    free(even);
+    free(capped);
+    free(padded);
+}
+
+/* Launches add their time to each kernel, fused stacks take bytes and small kernels away. */
+static void test_launch_and_fusion(void **state)
+{
+    (void)state;
+    Scenario scenario = dense(1, 1, 1);
+    StepInput *plain = input_of(&scenario);
+    scenario.training.launch_s = 1e-3;
+    StepInput *eager = input_of(&scenario);
+    /* 32 layers of 10 kernels, embedding, and final norm, logits and cross entropy */
+    assert_near(eager->stage[0].forward.compute_s - plain->stage[0].forward.compute_s, 0.324, 1e-9);
+    /* backward: 4 products of a layer and the logits twice */
+    assert_near(eager->stage[0].backward.compute_s - plain->stage[0].backward.compute_s,
+                0.324 + 0.129, 1e-9);
+    scenario.training.fused = 1;
+    StepInput *fused = input_of(&scenario);
+    assert_near(fused->stage[0].forward.compute_s < eager->stage[0].forward.compute_s, 1, 0);
+    scenario.training.launch_s = 0;
+    StepInput *only_products = input_of(&scenario);
+    assert_near(fused->stage[0].forward.compute_s - only_products->stage[0].forward.compute_s,
+                0.161, 1e-9);
+    free(plain);
+    free(eager);
+    free(fused);
+    free(only_products);
+}
+
+/* Layers of two kinds: the dense ones come first and take their own time. */
+static void test_layers_of_two_kinds(void **state)
+{
+    (void)state;
+    Scenario scenario = base;
+    scenario.training.expert_load_sigma = 0;
+    scenario.model.dense_layers = 8;
+    scenario.model.expert_d_ff = scenario.model.d_ff / 4;
+    StepInput *input = input_of(&scenario);
+    scenario.model.experts = 1;
+    StepInput *all_dense = input_of(&scenario);
+    assert_near(input->stage[0].forward.compute_s, all_dense->stage[0].forward.compute_s, 1e-12);
+    assert_true(input->stage[1].forward.compute_s < all_dense->stage[1].forward.compute_s);
+    assert_true(input->stage[1].parameters > all_dense->stage[1].parameters);
+    free(input);
+    free(all_dense);
+}
+
 static void test_refuses_counts_out_of_range(void **state)
 {
     (void)state;
@@ -267,6 +528,14 @@ int main(void)
         cmocka_unit_test(test_zero_stages),
         cmocka_unit_test(test_single_replica),
         cmocka_unit_test(test_expert_loads),
+        cmocka_unit_test(test_context_ways),
+        cmocka_unit_test(test_groups_inside_nodes),
+        cmocka_unit_test(test_overlapped_sharding),
+        cmocka_unit_test(test_expert_ways_and_nodes),
+        cmocka_unit_test(test_dispatch_by_nodes),
+        cmocka_unit_test(test_capacity_factor),
+        cmocka_unit_test(test_launch_and_fusion),
+        cmocka_unit_test(test_layers_of_two_kinds),
         cmocka_unit_test(test_refuses_counts_out_of_range),
     };
     return cmocka_run_group_tests(tests, read_base, NULL);

@@ -7,6 +7,9 @@
 
 #include <cmocka.h>
 
+#include "configs/reader/reader.h"
+#include "configs/reader/sample.h"
+#include "sim/training/schedule.h"
 #include "sim/training/step.h"
 
 #include <gsl/gsl_cdf.h>
@@ -61,30 +64,228 @@ static StepResult simulate(const StepInput *input, SimulationDetail detail, unsi
     return result;
 }
 
+static ScheduleShape shape_of(PipelineSchedule schedule, size_t stages, size_t chunks,
+                              size_t microbatches)
+{
+    ScheduleShape shape;
+    assert_int_equal(schedule_shape(schedule, stages, chunks, microbatches, &shape, NULL),
+                     STATUS_OK);
+    return shape;
+}
+
+static void assert_order(PipelineSchedule schedule, size_t stages, size_t chunks,
+                         size_t microbatches, size_t stage, const unsigned *expected, size_t count)
+{
+    unsigned order[64];
+    ScheduleShape shape = shape_of(schedule, stages, chunks, microbatches);
+    assert_int_equal(shape.tasks, count);
+    assert_true(count <= sizeof order / sizeof order[0]);
+    assert_int_equal(step_schedule(&shape, stage, order, NULL), STATUS_OK);
+    assert_memory_equal(order, expected, count * sizeof *order);
+}
+
 /* Narayanan et al. 2021, figure 4: four stages, eight microbatches. */
 static void test_schedule_1f1b(void **state)
 {
     (void)state;
-    unsigned order[16];
     const unsigned last[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const unsigned first[16] = {0, 2, 4, 6, 1, 8, 3, 10, 5, 12, 7, 14, 9, 11, 13, 15};
-    assert_int_equal(step_schedule(SCHEDULE_1F1B, 4, 3, 8, order, NULL), STATUS_OK);
-    assert_memory_equal(order, last, sizeof order);
-    assert_int_equal(step_schedule(SCHEDULE_1F1B, 4, 0, 8, order, NULL), STATUS_OK);
-    assert_memory_equal(order, first, sizeof order);
+    assert_order(SCHEDULE_1F1B, 4, 1, 8, 3, last, 16);
+    assert_order(SCHEDULE_1F1B, 4, 1, 8, 0, first, 16);
 }
 
 static void test_schedule_gpipe_and_few_microbatches(void **state)
 {
     (void)state;
-    unsigned order[4];
     const unsigned all_forward_first[4] = {0, 2, 1, 3};
-    assert_int_equal(step_schedule(SCHEDULE_GPIPE, 8, 7, 2, order, NULL), STATUS_OK);
-    assert_memory_equal(order, all_forward_first, sizeof order);
-    assert_int_equal(step_schedule(SCHEDULE_1F1B, 8, 0, 2, order, NULL), STATUS_OK);
-    assert_memory_equal(order, all_forward_first, sizeof order);
-    assert_int_equal(step_schedule(SCHEDULE_1F1B, 8, 8, 2, order, NULL), STATUS_INVALID);
-    assert_int_equal(step_schedule(SCHEDULE_1F1B, 8, 0, 0, order, NULL), STATUS_INVALID);
+    assert_order(SCHEDULE_GPIPE, 8, 1, 2, 7, all_forward_first, 4);
+    assert_order(SCHEDULE_1F1B, 8, 1, 2, 0, all_forward_first, 4);
+    assert_order(SCHEDULE_INTERLEAVED, 8, 1, 2, 0, all_forward_first, 4); /* one chunk: 1F1B */
+}
+
+/* Narayanan et al. 2021, figure 4, lower half: two stages of two chunks, four microbatches. Entry =
+ * 4 microbatch + 2 chunk + kind. Stage 1 runs 2 chunks ahead, stage 0 four. */
+static void test_schedule_interleaved(void **state)
+{
+    (void)state;
+    const unsigned last[16] = {0, 4, 2, 3, 6, 7, 8, 1, 12, 5, 10, 11, 14, 15, 9, 13};
+    const unsigned first[16] = {0, 4, 2, 6, 8, 3, 12, 7, 10, 1, 14, 5, 11, 15, 9, 13};
+    assert_order(SCHEDULE_INTERLEAVED, 2, 2, 4, 1, last, 16);
+    assert_order(SCHEDULE_INTERLEAVED, 2, 2, 4, 0, first, 16);
+}
+
+/* Qi et al. 2023, figure 3, with two stages and four microbatches. Entry = 3 microbatch + kind: the
+ * first stage runs weight gradients at once, the last one microbatch (two) later. */
+static void test_schedule_zero_bubble(void **state)
+{
+    (void)state;
+    const unsigned h1_first[12] = {0, 3, 1, 2, 6, 4, 5, 9, 7, 8, 10, 11};
+    const unsigned h1_last[12] = {0, 1, 3, 4, 2, 6, 7, 5, 9, 10, 8, 11};
+    const unsigned z2p_first[12] = {0, 3, 6, 1, 2, 9, 4, 5, 7, 8, 10, 11};
+    const unsigned z2p_last[12] = {0, 1, 3, 4, 6, 7, 2, 9, 10, 5, 8, 11};
+    assert_order(SCHEDULE_ZB_H1, 2, 1, 4, 0, h1_first, 12);
+    assert_order(SCHEDULE_ZB_H1, 2, 1, 4, 1, h1_last, 12);
+    assert_order(SCHEDULE_ZB_2P, 2, 1, 4, 0, z2p_first, 12);
+    assert_order(SCHEDULE_ZB_2P, 2, 1, 4, 1, z2p_last, 12);
+}
+
+/* Two ranks, four microbatches: DualPipe's phases for the first rank by hand (DeepSeek-V3 technical
+ * report, figure 5). Entry = 6 microbatch + 3 direction + kind. */
+static void test_schedule_dualpipe(void **state)
+{
+    (void)state;
+    const unsigned joined = TASK_JOINED;
+    const unsigned first[12] = {0,          3, 6,           4 | joined, 5, 9 | joined,
+                                1 | joined, 2, 10 | joined, 11,         7, 8};
+    assert_order(SCHEDULE_DUALPIPE, 2, 1, 4, 0, first, 12);
+}
+
+static void test_schedule_refusals(void **state)
+{
+    (void)state;
+    const struct {
+        PipelineSchedule schedule;
+        size_t stages, chunks, microbatches;
+    } bad[] = {
+        {SCHEDULE_1F1B, 8, 1, 0},         {SCHEDULE_1F1B, 0, 1, 8},
+        {SCHEDULE_INTERLEAVED, 4, 2, 6}, /* not a multiple of the stages */
+        {SCHEDULE_DUALPIPE, 3, 1, 12},    {SCHEDULE_DUALPIPE, 4, 1, 9},
+        {SCHEDULE_DUALPIPE, 4, 1, 6},     {SCHEDULE_INTERLEAVED, 4, SIZE_MAX, 8},
+        {SCHEDULE_GPIPE, 4, 1, SIZE_MAX},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        Error error = {0};
+        ScheduleShape shape;
+        assert_int_equal(schedule_shape(bad[i].schedule, bad[i].stages, bad[i].chunks,
+                                        bad[i].microbatches, &shape, &error),
+                         STATUS_INVALID);
+        assert_true(error.message[0] != '\0');
+    }
+    ScheduleShape shape = shape_of(SCHEDULE_1F1B, 8, 1, 2);
+    unsigned order[4];
+    assert_int_equal(step_schedule(&shape, 8, order, NULL), STATUS_INVALID);
+}
+
+/* Stages of `chunks` equal chunks, the backward split into b and w. */
+static StepInput *split_input(PipelineSchedule schedule, size_t stages, size_t chunks,
+                              size_t microbatches, double f, double b, double w)
+{
+    StepInput *input = uniform_input(stages, microbatches, f, b + w);
+    input->schedule = schedule;
+    input->virtual_stages = chunks;
+    for (size_t i = 0; i < stages; i++) {
+        input->stage[i].backward.weight_s = w;
+        for (size_t c = 0; c < chunks; c++) {
+            ChunkTime *chunk = &input->chunk[c * stages + i];
+            double share = 1.0 / (double)chunks;
+            chunk->layers = 4.0 * share;
+            chunk->forward.compute_s = chunk->forward.total_s = f * share;
+            chunk->backward.compute_s = chunk->backward.total_s = (b + w) * share;
+            chunk->backward.weight_s = w * share;
+        }
+    }
+    return input;
+}
+
+/* m (f + b) + (p - 1)(f + b) / V (Narayanan et al. 2021, section 2.2). */
+static void test_interleaved_closed_form(void **state)
+{
+    (void)state;
+    const double f = 0.0137, b = 0.0291;
+    const size_t stages[] = {1, 2, 3, 4, 8, 15}, chunks[] = {2, 3, 5, 12};
+    for (size_t i = 0; i < sizeof stages / sizeof stages[0]; i++) {
+        for (size_t j = 0; j < sizeof chunks / sizeof chunks[0]; j++) {
+            for (size_t groups = 1; groups < 5; groups++) {
+                size_t microbatches = groups * stages[i];
+                StepInput *input =
+                    split_input(SCHEDULE_INTERLEAVED, stages[i], chunks[j], microbatches, f, b, 0);
+                StepResult result = simulate(input, DETAIL_FOLDED, 1);
+                double p = (double)stages[i], m = (double)microbatches, v = (double)chunks[j];
+                assert_near(result.makespan_s, (m + (p - 1) / v) * (f + b), 1e-9);
+                assert_true(fabs(result.breakdown.bubble_s - (p - 1) / v * (f + b)) <=
+                            1e-9 * result.seconds);
+                assert_near(breakdown_sum(&result.breakdown), result.seconds, 1e-12);
+                free(input);
+            }
+        }
+    }
+}
+
+/* Qi et al. 2023, section 2.3, equal times: ZB-H1 loses (p - 1)(F + B - W), ZB-2p nothing. */
+static void test_zero_bubble_closed_form(void **state)
+{
+    (void)state;
+    const double one_s = 0.0173;
+    for (size_t p = 1; p <= 16; p++) {
+        for (size_t m = 2 * p; m <= 6 * p; m += 1 + p / 3) {
+            double work_s = 3 * one_s * (double)m, h1_s = (double)(p - 1) * one_s;
+            StepInput *input = split_input(SCHEDULE_ZB_H1, p, 1, m, one_s, one_s, one_s);
+            StepResult result = simulate(input, DETAIL_FOLDED, 1);
+            assert_near(result.seconds, work_s + h1_s, 1e-9);
+            assert_true(fabs(result.breakdown.bubble_s - h1_s) <= 1e-9 * work_s);
+            input->schedule = SCHEDULE_ZB_2P;
+            result = simulate(input, DETAIL_FOLDED, 1);
+            assert_near(result.seconds, work_s, 1e-9);
+            assert_near(breakdown_sum(&result.breakdown), result.seconds, 1e-12);
+            free(input);
+        }
+    }
+}
+
+/* DeepSeek-V3 technical report, table 2: (p/2 - 1)(F&B + B - 3W), B the whole backward; without
+ * communication F&B = F + B. */
+static void test_dualpipe_closed_form(void **state)
+{
+    (void)state;
+    const double one_s = 0.0173;
+    for (size_t p = 2; p <= 16; p += 2) {
+        for (size_t m = 2 * p; m <= 6 * p; m += 2) {
+            double work_s = 3 * one_s * (double)m;
+            double bubble_s = (double)(p / 2 - 1) * 2 * one_s;
+            StepInput *input = split_input(SCHEDULE_DUALPIPE, p, 1, m, one_s, one_s, one_s);
+            StepResult result = simulate(input, DETAIL_FOLDED, 1);
+            assert_near(result.seconds, work_s + bubble_s, 1e-9);
+            assert_true(fabs(result.breakdown.bubble_s - bubble_s) <= 1e-9 * work_s);
+            assert_near(breakdown_sum(&result.breakdown), result.seconds, 1e-12);
+            free(input);
+        }
+    }
+}
+
+/* Two ranks overlap m - 1 pairs of a forward and a backward: each hides all of its communication,
+ * shorter than the computing, but for the one pair that waits for each other in the middle. */
+static void test_dualpipe_hides_communication(void **state)
+{
+    (void)state;
+    StepInput *input = split_input(SCHEDULE_DUALPIPE, 2, 1, 8, 1, 1, 1);
+    for (size_t i = 0; i < 2; i++) {
+        input->stage[i].forward.expert_s = 0.25;
+        input->stage[i].forward.total_s += 0.25;
+        input->stage[i].backward.expert_s = 0.5;
+        input->stage[i].backward.total_s += 0.5;
+    }
+    StepResult hidden = simulate(input, DETAIL_FOLDED, 1);
+    assert_near(hidden.breakdown.compute_s, 24, 1e-12);
+    /* 4 a direction: 2 (rounds - 1) - 1 = 5 pairs, each hiding 0.75 s of the 6 s in all */
+    assert_near(hidden.breakdown.expert_s, 8 * 0.75 - 5 * 0.75, 1e-12);
+    assert_near(breakdown_sum(&hidden.breakdown), hidden.seconds, 1e-12);
+    free(input);
+}
+
+/* One stage with two chunks: the reduction of chunk 1 runs beside the backwards of chunk 0. */
+static void test_interleaved_reduction(void **state)
+{
+    (void)state;
+    StepInput *input = split_input(SCHEDULE_INTERLEAVED, 1, 2, 3, 1, 2, 0);
+    input->stage[0].grad_reduce_s = 0.8;
+    input->overlap_grad_reduce = 1;
+    StepResult result = simulate(input, DETAIL_FOLDED, 1);
+    /* chunks of 0.4 s; the last one's two layers of 0.2 s: only the last shows */
+    assert_near(result.seconds, 9 + 0.2, 1e-12);
+    input->overlap_grad_reduce = 0;
+    result = simulate(input, DETAIL_FOLDED, 1);
+    assert_near(result.seconds, 9 + 0.8, 1e-12);
+    free(input);
 }
 
 /* (m + p - 1)(f + b), bubble (p - 1)/(m + p - 1), for both schedules. */
@@ -354,11 +555,61 @@ static void test_refuses_nonsense(void **state)
     step_simulator_destroy(simulator);
 }
 
+/* Layers kept from other plans give the same step as layers worked out anew. */
+static void test_kept_layers(void **state)
+{
+    (void)state;
+    ConfigPaths paths;
+    Error error;
+    ErrorList *errors = calloc(1, sizeof *errors);
+    Scenario *scenario = calloc(1, sizeof *scenario);
+    StepInput *kept = calloc(1, sizeof *kept), *fresh = calloc(1, sizeof *fresh);
+    StepInputCache *cache = step_input_cache_create(&error);
+    assert_non_null(errors);
+    assert_non_null(scenario);
+    assert_non_null(kept);
+    assert_non_null(fresh);
+    assert_non_null(cache);
+    assert_int_equal(config_paths_find(NULL, &paths, &error), STATUS_OK);
+    assert_int_equal(scenario_read(&paths, "gpt4-a100", NULL, 0, scenario, NULL, NULL, errors),
+                     STATUS_OK);
+    scenario_midpoint(scenario, scenario);
+    ParallelSpec *parallel = &scenario->training.parallel;
+    const double tensor[] = {4, 8}, pipeline[] = {1, 5, 15}, zero[] = {0, 1, 3};
+    for (int round = 0; round < 216; round++) {
+        parallel->tensor = tensor[round % 2];
+        parallel->pipeline = pipeline[round / 2 % 3];
+        parallel->zero_stage = zero[round / 6 % 3];
+        parallel->micro_batch = 1 + round / 18 % 2;
+        parallel->recompute = (Recompute)(round / 36 % 3);
+        parallel->data = round / 108 > 0 ? 104 : 208;
+        assert_int_equal(step_input_cached(cache, scenario, 1, 3, kept, &error), STATUS_OK);
+        assert_int_equal(step_input(scenario, 1, 3, fresh, &error), STATUS_OK);
+        for (size_t i = 0; i < fresh->stages; i++)
+            fresh->stage[i].memory_bytes = 0.0;
+        assert_memory_equal(kept, fresh, sizeof *kept);
+    }
+    step_input_cache_destroy(cache);
+    free(fresh);
+    free(kept);
+    free(scenario);
+    free(errors);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_schedule_1f1b),
         cmocka_unit_test(test_schedule_gpipe_and_few_microbatches),
+        cmocka_unit_test(test_schedule_interleaved),
+        cmocka_unit_test(test_schedule_zero_bubble),
+        cmocka_unit_test(test_schedule_dualpipe),
+        cmocka_unit_test(test_schedule_refusals),
+        cmocka_unit_test(test_interleaved_closed_form),
+        cmocka_unit_test(test_zero_bubble_closed_form),
+        cmocka_unit_test(test_dualpipe_closed_form),
+        cmocka_unit_test(test_dualpipe_hides_communication),
+        cmocka_unit_test(test_interleaved_reduction),
         cmocka_unit_test(test_bubble_closed_form),
         cmocka_unit_test(test_slow_stage),
         cmocka_unit_test(test_sends),
@@ -370,6 +621,7 @@ int main(void)
         cmocka_unit_test(test_spans),
         cmocka_unit_test(test_simulator_is_reusable),
         cmocka_unit_test(test_refuses_nonsense),
+        cmocka_unit_test(test_kept_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,73 @@
+#include "reports/json_build.h"
+#include "reports/validation.h"
+
+static json_t *statistics_object(JsonBuilder *builder, const ErrorStatistics *statistics)
+{
+    json_t *object = json_object();
+    json_put(builder, object, "n", json_count(statistics->n));
+    json_put(builder, object, "median_abs_error", json_number(statistics->median_abs));
+    json_put(builder, object, "mean_abs_error", json_number(statistics->mean_abs));
+    json_put(builder, object, "p90_abs_error", json_number(statistics->p90_abs));
+    json_put(builder, object, "max_abs_error", json_number(statistics->max_abs));
+    json_put(builder, object, "bias", json_number(statistics->bias));
+    return object;
+}
+
+static json_t *row_object(JsonBuilder *builder, const ValidatedRow *row)
+{
+    json_t *object = json_object(), *defaults = json_array();
+    json_put(builder, object, "id", json_text(row->row->id));
+    json_put(builder, object, "split", json_text(row->row->split));
+    json_put(builder, object, "hardware", json_text(row->hardware));
+    json_put(builder, object, "stack", json_text(row->stack));
+    json_put(builder, object, "gpus", json_number(row->row->gpus));
+    json_put(builder, object, "layout", json_text(row->layout));
+    json_put(builder, object, "measured", json_number(row->measured));
+    json_put(builder, object, "predicted", json_number(row->predicted));
+    json_put(builder, object, "error", json_number(row->error));
+    for (int i = 0; i < MEASURED_DEFAULTS; i++)
+        if ((row->defaults >> i & 1u) != 0)
+            json_append(builder, defaults, json_text(MEASURED_DEFAULT_NAMES[i]));
+    json_put(builder, object, "defaults", defaults);
+    json_put(builder, object, "fits", json_truth(row->fits));
+    json_put(builder, object, "memory_bytes", json_number(row->memory_bytes));
+    json_put(builder, object, "capacity_bytes", json_number(row->capacity_bytes));
+    return object;
+}
+
+char *json_validation(const ValidationResult *result, const Provenance *provenance, Error *error)
+{
+    JsonBuilder builder;
+    json_start(&builder, provenance);
+    if (builder.failed)
+        return json_finish(&builder, error);
+    json_t *rows = json_array(), *skipped = json_array(), *groups = json_object();
+    for (size_t i = 0; i < result->row_count; i++)
+        json_append(&builder, rows, row_object(&builder, &result->rows[i]));
+    for (size_t i = 0; i < result->skipped_count; i++) {
+        const SkippedRow *row = &result->skipped[i];
+        json_t *object = json_object();
+        json_put(&builder, object, "id", json_text(row->id));
+        json_put(&builder, object, "line", json_number(row->line));
+        json_put(&builder, object, "reason", json_text(row->reason));
+        json_append(&builder, skipped, object);
+    }
+    for (int kind = 0; kind < GROUP_KINDS; kind++) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < result->group_count; i++) {
+            const ErrorGroup *group = &result->groups[i];
+            if (group->kind != (GroupKind)kind)
+                continue;
+            json_t *object = statistics_object(&builder, &group->statistics);
+            json_put(&builder, object, "label", json_text(group->label));
+            json_append(&builder, list, object);
+        }
+        json_put(&builder, groups, GROUP_KIND_NAMES[kind], list);
+    }
+    json_put(&builder, builder.root, "rows", rows);
+    json_put(&builder, builder.root, "skipped", skipped);
+    json_put(&builder, builder.root, "summary", statistics_object(&builder, &result->summary));
+    json_put(&builder, builder.root, "groups", groups);
+    json_put(&builder, builder.root, "not_fitting", json_count(result->not_fitting));
+    return json_finish(&builder, error);
+}

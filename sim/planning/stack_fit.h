@@ -1,0 +1,60 @@
+/* Fits the few parameters of software stacks to published rows.
+ *
+ * The loss is the mean over rows of |log(predicted / measured)|, of which what lies above 0.3
+ * counts a quarter, so that single rows do not rule. It is minimised by Nelder and Mead's simplex
+ * (GSL nmsimplex2) from three fixed starts, and a parameter without which the loss is hardly larger
+ * is left at its neutral value: the rows do not tell it. Only rows of the split `pool` are used.
+ *
+ * Stacks with too few rows share the parameters of another: configs/calibration/fit_with.csv. */
+#ifndef SIM_PLANNING_STACK_FIT_H
+#define SIM_PLANNING_STACK_FIT_H
+
+#include "sim/planning/validate.h"
+
+typedef enum FitParameter {
+    FIT_KERNEL_OVERHEAD,
+    FIT_LAUNCH,
+    FIT_FUSED,
+    FIT_TENSOR_OVERLAP, /* where the stack overlaps at all, and rows have tensor ways */
+    FIT_EXPERT_OVERLAP, /* where rows have expert ways */
+    FIT_PARAMETERS
+} FitParameter;
+
+typedef struct FitParameterSpec {
+    const char *group, *key; /* in the stack's file; group "": the file itself */
+    size_t offset;           /* in TrainingSpec */
+    double neutral, low, high;
+    double unit; /* of the number that is written */
+    const char *suffix;
+} FitParameterSpec;
+
+extern const FitParameterSpec FIT_PARAMETER_SPECS[FIT_PARAMETERS];
+
+enum { FIT_FAMILIES_BYTES = 128, FIT_LEAST_ROWS = 8 };
+
+typedef struct StackFit {
+    char stack[NAME_BYTES];
+    char with[NAME_BYTES]; /* whose parameters it shares; empty: its own */
+    size_t rows;           /* of this stack */
+    size_t fit_rows;       /* of all that share the parameters */
+    char families[FIT_FAMILIES_BYTES];
+    int fitted[FIT_PARAMETERS];
+    double value[FIT_PARAMETERS];
+    ErrorStatistics before, after; /* of this stack's rows; before: neutral values */
+} StackFit;
+
+typedef struct StackFits {
+    size_t count;
+    StackFit *fits; /* by name */
+} StackFits;
+
+/* `names`: stacks, with or without "stack-"; "all": every stack of the rows. Stacks that share
+ * parameters are fitted and listed together. */
+Status stack_fit(const ConfigPaths *paths, const MeasurementFile *file, const char *const *names,
+                 size_t name_count, const ForecastOptions *options, StackFits *fits, Error *error);
+void stack_fits_free(StackFits *fits);
+
+/* The stack's file with the fitted values in it, each with its source; malloc'ed. */
+Status stack_fit_yaml(const ConfigPaths *paths, const StackFit *fit, char **text, Error *error);
+
+#endif

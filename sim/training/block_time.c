@@ -1,0 +1,279 @@
+#include "sim/training/block_time.h"
+
+#include "hw/attention.h"
+#include "hw/collective.h"
+#include "hw/gemm.h"
+#include "models/architecture.h"
+#include "models/plan_check.h"
+
+#include <math.h>
+#include <stddef.h>
+
+typedef struct Seconds {
+    double forward, backward;
+    double weight; /* of the backward: weight gradients */
+} Seconds;
+
+static Seconds dense_gemm(const Clock *clock, const Operator *op)
+{
+    const GpuSpec *gpu = &clock->scenario->hardware.gpu;
+    Seconds seconds = {.forward = gpu_gemm_seconds(gpu, clock->precision, op->m, op->n, op->k)};
+    /* C[m,n] = A[m,k] B[k,n]: dA[m,k] = dC B^T, and dB[k,n] = A^T dC for weights. */
+    seconds.backward = gpu_gemm_seconds(gpu, clock->precision, op->m, op->k, op->n);
+    if (op->backward_twice != 0)
+        seconds.weight = gpu_gemm_seconds(gpu, clock->precision, op->k, op->n, op->m);
+    seconds.backward += seconds.weight;
+    return seconds;
+}
+
+/* One rank's experts: `rows` of them, products per expert in one launch. The weight gradient of
+ * expert e is dB_e[k,n] = A_e^T[k,rows_e] dC_e: equal m = k for all, depth rows_e, of which the
+ * mean is taken. */
+static Seconds rank_grouped_gemm(const Clock *clock, const Operator *op, size_t experts)
+{
+    const GpuSpec *gpu = &clock->scenario->hardware.gpu;
+    Seconds seconds = {
+        .forward =
+            gpu_grouped_gemm_seconds(gpu, clock->precision, clock->rows, experts, op->n, op->k),
+        .backward =
+            gpu_grouped_gemm_seconds(gpu, clock->precision, clock->rows, experts, op->k, op->n),
+    };
+    if (op->backward_twice == 0)
+        return seconds;
+    size_t used = 0;
+    double total = 0.0;
+    for (size_t i = 0; i < experts; i++) {
+        if (clock->rows[i] <= 0.0)
+            continue;
+        total += clock->rows[i];
+        clock->rows[used++] = op->k;
+    }
+    if (used > 0)
+        seconds.weight = gpu_grouped_gemm_seconds(gpu, clock->precision, clock->rows, used, op->n,
+                                                  total / (double)used);
+    seconds.backward += seconds.weight;
+    return seconds;
+}
+
+/* Every rank's time from its own experts' loads; all wait for the slowest. */
+static void grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, Seconds *worst)
+{
+    const double *share = expert_load_share(clock->load, clock->draw);
+    size_t ranks = clock->load->ranks;
+    size_t experts = clock->load->experts / ranks;
+    double all_rows = op->m * (double)ranks;
+    size_t distinct = clock->load->draws > 1 ? ranks : 1; /* balanced ranks are all alike */
+
+    *mean = *worst = (Seconds){0};
+    for (size_t rank = 0; rank < distinct; rank++) {
+        for (size_t i = 0; i < experts; i++)
+            clock->rows[i] = share[rank * experts + i] * all_rows;
+        Seconds seconds = rank_grouped_gemm(clock, op, experts);
+        mean->forward += seconds.forward / (double)distinct;
+        mean->backward += seconds.backward / (double)distinct;
+        mean->weight += seconds.weight / (double)distinct;
+        worst->forward = fmax(worst->forward, seconds.forward);
+        worst->backward = fmax(worst->backward, seconds.backward);
+    }
+}
+
+static Seconds attention_round(const Clock *clock, const Operator *op)
+{
+    const GpuSpec *gpu = &clock->scenario->hardware.gpu;
+    AttentionKernel kernel = clock->scenario->training.attention;
+    return (Seconds){
+        .forward = op->share *
+                   gpu_attention_forward_seconds(gpu, kernel, op->m, op->n, op->k, op->head_dim),
+        .backward = op->share *
+                    gpu_attention_backward_seconds(gpu, kernel, op->m, op->n, op->k, op->head_dim),
+    };
+}
+
+/* While a round works on the keys and values that are there, the next ones arrive; what a pass
+ * takes longer than a round shows. Backward their gradients travel with them, and home at the end.
+ */
+static Seconds exposed_ring(const Clock *clock, const Operator *op, Seconds round)
+{
+    const HardwareSpec *hardware = &clock->scenario->hardware;
+    const double passes = op->rounds - 1.0;
+    if (passes <= 0.0)
+        return (Seconds){0};
+    const double pass_s = p2p_seconds(hardware, op->bytes, clock->ring_in_node);
+    const double with_gradients_s = p2p_seconds(hardware, 2.0 * op->bytes, clock->ring_in_node);
+    return (Seconds){
+        .forward = passes * fmax(0.0, pass_s - round.forward),
+        .backward = passes * fmax(0.0, with_gradients_s - round.backward) + pass_s,
+    };
+}
+
+static void add_attention(const Clock *clock, const Operator *op, BlockTime *block)
+{
+    const Seconds round = attention_round(clock, op);
+    const Seconds ring = exposed_ring(clock, op, round);
+    block->forward.compute_s += op->rounds * round.forward;
+    block->backward.compute_s += op->rounds * round.backward;
+    block->attention_s += op->rounds * round.forward;
+    block->forward.tensor_s += ring.forward;
+    block->backward.tensor_s += ring.backward;
+    block->attention_ring_s += ring.forward;
+    block->attention_launch_s +=
+        clock->scenario->training.launch_s * operator_kernels(clock->scenario, op);
+}
+
+/* The backward of an operator that only moves bytes reads what it wrote and the gradient: twice the
+ * bytes. A fused stack does a share of it inside the kernels beside it. */
+static Seconds memory_bound(const Clock *clock, const Operator *op)
+{
+    const GpuSpec *gpu = &clock->scenario->hardware.gpu;
+    const double left = operator_left_by_fusion(clock->scenario, op);
+    return (Seconds){.forward = left * gpu_memory_bound_seconds(gpu, op->bytes),
+                     .backward = left * gpu_memory_bound_seconds(gpu, 2.0 * op->bytes)};
+}
+
+static double tensor_collective(const Clock *clock, const Operator *op, Collective collective)
+{
+    const ParallelSpec *parallel = &clock->scenario->training.parallel;
+    if (parallel->tensor <= 1.0)
+        return 0.0;
+    double seconds = collective_seconds(&clock->scenario->hardware, collective, op->bytes,
+                                        parallel->tensor, clock->tensor_ranks_per_node);
+    return seconds * (1.0 - parallel->tensor_overlap);
+}
+
+/* Between the ranks that hold slices of the same expert. */
+static double expert_slices_collective(const Clock *clock, const Operator *op)
+{
+    const ParallelSpec *parallel = &clock->scenario->training.parallel;
+    const double seconds = collective_seconds(
+        &clock->scenario->hardware,
+        op->kind == OPERATOR_EXPERT_ALL_GATHER ? COLLECTIVE_ALL_GATHER : COLLECTIVE_REDUCE_SCATTER,
+        op->bytes, plan_expert_tensor_ways(parallel), clock->expert_tensor_ranks_per_node);
+    return seconds * (1.0 - parallel->tensor_overlap);
+}
+
+/* All copies of this rank's tokens to the ranks of their experts, or back. A dispatch by nodes
+ * sends a token over the network once for each other node that it goes to, and the copies on from
+ * there over NVLink meanwhile (DeepEP; DeepSeek-AI 2024, 2412.19437, section 3.2.2); the slower of
+ * the two counts. */
+static double expert_collective(const Clock *clock, double bytes)
+{
+    const Scenario *scenario = clock->scenario;
+    const HardwareSpec *hardware = &scenario->hardware;
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    const double ranks = parallel->expert;
+    const double per_node = clock->expert_ranks_per_node;
+    if (ranks <= 1.0)
+        return 0.0;
+    double crossing = 1.0, inside_s = 0.0;
+    if (parallel->dispatch == DISPATCH_NODES && ranks > per_node) {
+        crossing = model_nodes_of_a_token(&scenario->model, ranks / per_node) /
+                   scenario->model.experts_per_token;
+        inside_s = collective_seconds(hardware, COLLECTIVE_ALL_TO_ALL, bytes, per_node, per_node);
+    }
+    const double across_s =
+        collective_seconds(hardware, COLLECTIVE_ALL_TO_ALL, crossing * bytes, ranks, per_node);
+    return fmax(inside_s, across_s) * (1.0 - parallel->expert_overlap);
+}
+
+static void add_compute(BlockTime *block, Seconds seconds)
+{
+    block->forward.compute_s += seconds.forward;
+    block->backward.compute_s += seconds.backward;
+    block->backward.weight_s += seconds.weight;
+}
+
+/* The host's part of a kernel that no queue hides; a collective has its own in the node. */
+static void add_launches(const Clock *clock, const Operator *op, BlockTime *block)
+{
+    const double launch_s = clock->scenario->training.launch_s;
+    if (launch_s <= 0.0 || op->kind >= OPERATOR_ALL_REDUCE)
+        return;
+    const double kernels = operator_kernels(clock->scenario, op);
+    block->forward_launch_s += kernels * launch_s;
+    block->backward_launch_s += kernels * launch_s * (op->backward_twice != 0 ? 2.0 : 1.0);
+}
+
+/* Communication is done again in the backward: the gradient takes the opposite way. */
+static void add_operator(const Clock *clock, const Operator *op, BlockTime *block)
+{
+    Seconds mean, worst;
+    double seconds;
+    add_launches(clock, op, block);
+    switch (op->kind) {
+    case OPERATOR_GEMM:
+        add_compute(block, dense_gemm(clock, op));
+        break;
+    case OPERATOR_GROUPED_GEMM:
+        grouped_gemm(clock, op, &mean, &worst);
+        add_compute(block, mean);
+        block->forward.expert_imbalance_s += worst.forward - mean.forward;
+        block->backward.expert_imbalance_s += worst.backward - mean.backward;
+        break;
+    case OPERATOR_ATTENTION:
+        add_attention(clock, op, block);
+        break;
+    case OPERATOR_MEMORY:
+        add_compute(block, memory_bound(clock, op));
+        break;
+    case OPERATOR_ALL_REDUCE:
+    case OPERATOR_ALL_GATHER:
+    case OPERATOR_REDUCE_SCATTER:
+        seconds = tensor_collective(clock, op,
+                                    op->kind == OPERATOR_ALL_REDUCE   ? COLLECTIVE_ALL_REDUCE
+                                    : op->kind == OPERATOR_ALL_GATHER ? COLLECTIVE_ALL_GATHER
+                                                                      : COLLECTIVE_REDUCE_SCATTER);
+        block->forward.tensor_s += seconds;
+        block->backward.tensor_s += seconds;
+        break;
+    case OPERATOR_EXPERT_ALL_GATHER:
+    case OPERATOR_EXPERT_REDUCE_SCATTER:
+        seconds = expert_slices_collective(clock, op);
+        block->forward.tensor_s += seconds;
+        block->backward.tensor_s += seconds;
+        break;
+    case OPERATOR_ALL_TO_ALL:
+        seconds = expert_collective(clock, op->bytes);
+        block->forward.expert_s += seconds;
+        block->backward.expert_s += seconds;
+        /* the busiest rank receives as many times more bytes as it has rows */
+        seconds =
+            expert_collective(clock, op->bytes * expert_load_worst(clock->load, clock->draw)) -
+            seconds;
+        block->forward.expert_imbalance_s += seconds;
+        block->backward.expert_imbalance_s += seconds;
+        break;
+    }
+}
+
+BlockTime block_time(const Clock *clock, const OperatorList *list)
+{
+    BlockTime block = {0};
+    for (size_t i = 0; i < list->count; i++)
+        add_operator(clock, &list->operators[i], &block);
+
+    /* What no kernel table sees slows kernels, not wires. */
+    double slower = 1.0 + clock->scenario->training.kernel_overhead;
+    block.forward.compute_s *= slower;
+    block.backward.compute_s *= slower;
+    block.backward.weight_s *= slower;
+    block.attention_s *= slower;
+
+    block.forward.compute_s += block.forward_launch_s;
+    block.backward.compute_s += block.backward_launch_s;
+    block.attention_s += block.attention_launch_s;
+    return block;
+}
+
+void block_add_recomputation(Recompute recompute, BlockTime *block)
+{
+    if (recompute == RECOMPUTE_SELECTIVE) {
+        block->backward.recompute_s += block->attention_s;
+        block->backward.tensor_s += block->attention_ring_s;
+    }
+    if (recompute != RECOMPUTE_FULL)
+        return;
+    block->backward.recompute_s += block->forward.compute_s;
+    block->backward.tensor_s += block->forward.tensor_s;
+    block->backward.expert_s += block->forward.expert_s;
+    block->backward.expert_imbalance_s += block->forward.expert_imbalance_s;
+}

@@ -1,0 +1,35 @@
+/* Seconds of one block of a stage: operators into kernels and collectives. Inside sim/training
+ * only. */
+#ifndef SIM_TRAINING_BLOCK_TIME_H
+#define SIM_TRAINING_BLOCK_TIME_H
+
+#include "models/operators.h"
+#include "sim/training/expert_load.h"
+#include "sim/training/stage_time.h"
+
+/* Forward and backward of one microbatch in one block: a layer, the embedding or the head. */
+typedef struct BlockTime {
+    StagePhase forward, backward;
+    double attention_s;      /* attention cores of the forward, for selective recomputation */
+    double attention_ring_s; /* exposed passes of keys and values in that */
+    double forward_launch_s, backward_launch_s, attention_launch_s; /* of kernels, by the host */
+} BlockTime;
+
+/* What the seconds of an operator depend on besides its shape. */
+typedef struct Clock {
+    const Scenario *scenario;
+    Precision precision; /* of this block's matrix products */
+    const ExpertLoad *load;
+    size_t draw;
+    double *rows; /* scratch for one rank's experts */
+    double tensor_ranks_per_node, expert_ranks_per_node, expert_tensor_ranks_per_node;
+    int ring_in_node; /* context-parallel neighbours share a node */
+} Clock;
+
+BlockTime block_time(const Clock *clock, const OperatorList *list);
+
+/* Recomputation runs before a layer's backward (Korthikanti et al. 2022, section 5): the whole
+ * forward, its communication included, or the attention core alone. */
+void block_add_recomputation(Recompute recompute, BlockTime *block);
+
+#endif

@@ -1,0 +1,72 @@
+#!/bin/sh
+# flopcast validate: shipped table, split, bound, files, bad rows, files that hold no row.
+. tests/cli/lib.sh
+
+run 0 validate training_validation.csv --split validation --json
+json '.summary.n >= 35 and (.rows | length) == .summary.n'
+json '.summary | .median_abs_error <= .p90_abs_error and .p90_abs_error <= .max_abs_error'
+json '(.rows | length) + (.skipped | length) == 44'
+json 'all(.rows[]; .measured > 0 and .predicted > 0 and (.defaults | type) == "array" and (.fits | type) == "boolean")'
+json 'all(.rows[]; ((.predicted / .measured - 1) - .error | fabs) < 1e-12)'
+json 'all(.skipped[]; .reason != "")'
+json '.groups | has("gpu") and has("source") and has("stack") and has("model")'
+json '([.groups.model[].n] | add) == .summary.n'
+cp "$work/out" "$work/first"
+run 0 validate training_validation.csv --split validation --json --jobs 1
+cmp -s "$work/out" "$work/first" || fail "the result depends on the number of threads"
+
+run 0 validate training_validation.csv --split validation
+stdout_has "worst rows"; stdout_has "by stack"; stdout_has "rows skipped"
+[ "$(awk 'length > 80' "$work/out" | wc -l)" -eq 0 ] || fail "the screen is wider than 80 columns"
+run 1 validate training_validation.csv --split validation --fail-above 0.0001; stderr_has "above"
+run 0 validate training_validation.csv --split validation --fail-above 500%
+run 2 validate training_validation.csv --fail-above much; stderr_has "0.05"
+run 2 validate training_validation.csv --plot; stderr_has "--out"
+run 2 validate training_validation.csv --set training.nonsense=1
+run 3 validate training_validation.csv --split nonsense; stderr_has "nonsense"
+run 3 validate "$work/absent.csv"
+
+run 0 validate training_validation.csv --split validation --quiet --out "$work/files" --plot
+for name in report.txt validation.json validation.csv validation.gp validation.dat; do
+    [ -s "$work/files/$name" ] || fail "$name is missing"
+done
+! command -v gnuplot >/dev/null || [ -s "$work/files/validation.png" ] || fail "validation.png is missing"
+
+# A slower kernel predicts less on every row.
+run 0 validate training_validation.csv --split validation --json --set training.kernel_overhead=30%
+jq -s '.[0].summary.bias > .[1].summary.bias' "$work/first" "$work/out" | grep -q true ||
+    fail "kernel_overhead does not slow the prediction"
+
+# Columns in another order, CRLF, quotes; every bad row skipped with its reason, the good one predicted.
+header='metric,value,id,gpu,n_gpus,tp,pp,n_layers,d_model,n_heads,seq_len,global_batch_seqs,micro_batch,year,precision'
+good='iter_seconds,1.42,"good, one",A100-SXM-80GB,8,8,1,48,6144,64,2048,4,4,2022,bf16'
+{
+    printf '%s\r\n' "$header" "$good"
+    printf '%s\r\n' 'iter_seconds,fast,text,A100-SXM-80GB,8,8,1,48,6144,64,2048,4,4,2022,bf16' \
+        'iter_seconds,-1,negative,A100-SXM-80GB,8,8,1,48,6144,64,2048,4,4,2022,bf16' \
+        'iter_seconds,1,heads,A100-SXM-80GB,7,7,1,48,6144,64,2048,4,4,2022,bf16' \
+        'iter_seconds,1,batch,A100-SXM-80GB,16,8,1,48,6144,64,2048,5,4,2022,bf16' \
+        'iter_seconds,1,gpu,TPUv4,8,8,1,48,6144,64,2048,4,4,2022,bf16' \
+        'furlongs,1,metric,A100-SXM-80GB,8,8,1,48,6144,64,2048,4,4,2022,bf16' \
+        'mfu,50,convention,A100-SXM-80GB,8,8,1,48,6144,64,2048,4,4,2022,bf16' \
+        'iter_seconds,1,nothing,A100-SXM-80GB,8,,1,48,6144,64,2048,4,4,2022,bf16' \
+        'iter_seconds,1,short' \
+        'iter_seconds,1,huge,A100-SXM-80GB,8,8,1,1e300,6144,64,2048,4,4,2022,bf16'
+} >"$work/rows.csv"
+run 0 validate "$work/rows.csv" --json
+json '.rows | length == 1'; json '.rows[0].id == "good, one"'; json '.skipped | length == 10'
+json '.skipped | map(select(.id == "text"))[0].reason | contains("fast")'
+json '.skipped | map(select(.id == "nothing"))[0].reason | contains("tp")'
+json '.skipped | map(select(.id == "batch"))[0].reason | contains("global_batch_seqs")'
+json '.rows[0].defaults | index("d_ff") and index("n_kv_heads") and index("stack")'
+json '(.rows[0].measured - 4 * 2048 / 1.42 / 8 | fabs) < 1e-9'
+
+{ printf '%s\n' "$header"; printf '%s\n' 'iter_seconds,x,a,A100-SXM-80GB,8,8,1,48,6144,64,2048,4,4,2022,bf16'; } >"$work/none.csv"
+run 3 validate "$work/none.csv"; stderr_has "no row"
+printf 'id,gpu\nx,y\n' >"$work/t.csv"; run 3 validate "$work/t.csv"; stderr_has "no column"
+: >"$work/t.csv"; run 3 validate "$work/t.csv"
+printf 'id,"open\n' >"$work/t.csv"; run 3 validate "$work/t.csv"; stderr_has "t.csv:1:4"
+printf 'id\000gpu\n' >"$work/t.csv"; run 3 validate "$work/t.csv"; stderr_has NUL
+run 3 validate "$work"
+
+[ "$failures" -eq 0 ]

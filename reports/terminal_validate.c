@@ -37,7 +37,8 @@ static void print_groups(FILE *out, const ValidationResult *result)
     static const char *const TITLES[GROUP_KINDS] = {[GROUP_GPU] = "by hardware",
                                                     [GROUP_SOURCE] = "by source",
                                                     [GROUP_STACK] = "by stack",
-                                                    [GROUP_MODEL] = "by model"};
+                                                    [GROUP_MODEL] = "by model",
+                                                    [GROUP_PRECISION] = "by precision"};
     ascii_linef(out, "%-28s %6s %8s %8s %8s %8s %8s", "errors", "rows", "median", "mean", "p90",
                 "max", "bias");
     print_statistics(out, "all", &result->summary);

@@ -115,6 +115,7 @@ typedef struct GpuSpec {
     double sms;
     double tdp_w;
     double jitter; /* relative standard deviation of one microbatch's compute between GPUs */
+    double sustained; /* of the matrix throughput of single kernels, under a training's power; 0: 1 */
     GemmFit gemm_bf16;
     GemmFit gemm_fp8;
     AttentionFit attention_unfused, attention_flash1, attention_flash2, attention_flash3;

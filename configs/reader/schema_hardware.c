@@ -64,6 +64,8 @@ static const Field GPU_FIELDS[] = {
     GPU("tdp", tdp_w, DIMENSION_WATTS, 1, 1e5, "board power limit"),
     GPU("jitter", jitter, DIMENSION_FRACTION, 0, 1,
         "relative standard deviation of one microbatch's compute between GPUs"),
+    NUMBER_FIELD("sustained", GpuSpec, sustained, DIMENSION_FRACTION, 0.1, 1, "1", 0,
+                 "share of single kernels' matrix throughput left under a training's power"),
     GROUP_FIELD("gemm_bf16", GpuSpec, gemm_bf16, &GEMM_SCHEMA, NULL, 0, "fit of matrix products"),
     GROUP_FIELD("gemm_fp8", GpuSpec, gemm_fp8, &GEMM_SCHEMA, NULL, FIELD_MAY_MISS,
                 "fit of matrix products, where there is fp8"),

@@ -51,7 +51,7 @@ void help_overview(FILE *out)
         char usage[64];
         snprintf(usage, sizeof usage, "%s %s", VERBS[i].name, VERBS[i].operands);
         int column = fprintf(out, "  %-*s", OPTION_COLUMN - 2, usage);
-        if (column > OPTION_COLUMN)
+        if (strlen(usage) + 2 >= OPTION_COLUMN)
             column = fprintf(out, "\n%*s", OPTION_COLUMN, "") - 1;
         wrap(out, VERBS[i].summary, column, OPTION_COLUMN);
     }
@@ -72,7 +72,7 @@ void help_verb(FILE *out, const Verb *verb)
                  spec->letter != 0 ? spec->letter : ' ', spec->letter != 0 ? ',' : ' ', spec->name,
                  spec->argument != NULL ? " " : "", spec->argument != NULL ? spec->argument : "");
         int column = fprintf(out, "  %-*s", OPTION_COLUMN - 2, left);
-        if (column > OPTION_COLUMN)
+        if (strlen(left) + 2 >= OPTION_COLUMN)
             column = fprintf(out, "\n%*s", OPTION_COLUMN, "") - 1;
         wrap(out, spec->help, column, OPTION_COLUMN);
     }

@@ -25,7 +25,7 @@ const FitParameterSpec FIT_PARAMETER_SPECS[FIT_PARAMETERS] = {
 /* The loss: see stack_fit.h. */
 static const double robust_log_error = 0.3, beyond_weight = 0.25;
 /* A parameter stays where the loss would grow by more than this share without it. */
-static const double worth_keeping = 0.01;
+static const double worth_keeping = 0.03;
 /* The simplex, in shares of the parameters' ranges. */
 static const double first_size = 0.15, last_size = 2e-4;
 static const double starts[] = {0.05, 0.25, 0.6};
@@ -239,7 +239,7 @@ static Status search(Fitting *fitting, const double *start, int widely, Optimum 
     for (int restart = 0; status == STATUS_OK && restart < MOST_RESTARTS; restart++) {
         const double before = best->loss;
         status = descend(fitting, minimizer, position, sizes, best, error);
-        if (best->loss > before * (1 - worth_keeping / 10))
+        if (best->loss > before * (1 - worth_keeping / 30))
             break;
     }
     if (minimizer != NULL)

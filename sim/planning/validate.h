@@ -28,8 +28,15 @@ ErrorStatistics error_statistics(double *errors, size_t count);
 
 enum { GROUP_LABEL_BYTES = 64 };
 
-typedef enum GroupKind { GROUP_GPU, GROUP_SOURCE, GROUP_STACK, GROUP_MODEL, GROUP_KINDS } GroupKind;
-extern const char *const GROUP_KIND_NAMES[GROUP_KINDS]; /* "gpu", "source", "stack", "model" */
+typedef enum GroupKind {
+    GROUP_GPU,
+    GROUP_SOURCE,
+    GROUP_STACK,
+    GROUP_MODEL,
+    GROUP_PRECISION, /* as the row states it */
+    GROUP_KINDS
+} GroupKind;
+extern const char *const GROUP_KIND_NAMES[GROUP_KINDS]; /* "gpu", "source", ... */
 
 typedef struct ErrorGroup {
     GroupKind kind;

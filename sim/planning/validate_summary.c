@@ -10,7 +10,8 @@
 const char *const GROUP_KIND_NAMES[GROUP_KINDS] = {[GROUP_GPU] = "gpu",
                                                    [GROUP_SOURCE] = "source",
                                                    [GROUP_STACK] = "stack",
-                                                   [GROUP_MODEL] = "model"};
+                                                   [GROUP_MODEL] = "model",
+                                                   [GROUP_PRECISION] = "precision"};
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -53,6 +54,8 @@ static void group_label(const ValidatedRow *row, GroupKind kind, char label[GROU
         text = strncmp(row->stack, "stack-", 6) == 0 ? row->stack + 6 : row->stack;
     if (kind == GROUP_MODEL)
         text = measured_has(row->row->experts) && row->row->experts > 1 ? "moe" : "dense";
+    if (kind == GROUP_PRECISION)
+        text = row->row->precision[0] != '\0' ? row->row->precision : "not stated";
     if (kind == GROUP_SOURCE)
         text = row->row->id;
     size_t length = kind == GROUP_SOURCE ? strcspn(text, "-") : strlen(text);

@@ -14,9 +14,19 @@ typedef struct Seconds {
     double weight; /* of the backward: weight gradients */
 } Seconds;
 
+GpuSpec gpu_at_sustained_clock(const GpuSpec *gpu)
+{
+    GpuSpec slowed = *gpu;
+    if (gpu->sustained > 0) {
+        slowed.gemm_bf16.compute_efficiency *= gpu->sustained;
+        slowed.gemm_fp8.compute_efficiency *= gpu->sustained;
+    }
+    return slowed;
+}
+
 static Seconds dense_gemm(const Clock *clock, const Operator *op)
 {
-    const GpuSpec *gpu = &clock->scenario->hardware.gpu;
+    const GpuSpec *gpu = &clock->gpu;
     Seconds seconds = {.forward = gpu_gemm_seconds(gpu, clock->precision, op->m, op->n, op->k)};
     /* C[m,n] = A[m,k] B[k,n]: dA[m,k] = dC B^T, and dB[k,n] = A^T dC for weights. */
     seconds.backward = gpu_gemm_seconds(gpu, clock->precision, op->m, op->k, op->n);
@@ -31,7 +41,7 @@ static Seconds dense_gemm(const Clock *clock, const Operator *op)
  * mean is taken. */
 static Seconds rank_grouped_gemm(const Clock *clock, const Operator *op, size_t experts)
 {
-    const GpuSpec *gpu = &clock->scenario->hardware.gpu;
+    const GpuSpec *gpu = &clock->gpu;
     Seconds seconds = {
         .forward =
             gpu_grouped_gemm_seconds(gpu, clock->precision, clock->rows, experts, op->n, op->k),

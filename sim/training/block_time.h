@@ -18,6 +18,7 @@ typedef struct BlockTime {
 /* What the seconds of an operator depend on besides its shape. */
 typedef struct Clock {
     const Scenario *scenario;
+    GpuSpec gpu;         /* at the clock that it sustains (gpu_at_sustained_clock) */
     Precision precision; /* of this block's matrix products */
     const ExpertLoad *load;
     size_t draw;
@@ -25,6 +26,10 @@ typedef struct Clock {
     double tensor_ranks_per_node, expert_ranks_per_node, expert_tensor_ranks_per_node;
     int ring_in_node; /* context-parallel neighbours share a node */
 } Clock;
+
+/* A GPU whose matrix products run as fast as its power limit lets them for hours: kernels are
+ * measured one by one, from a cool start. Attention and copies stay below the limit. */
+GpuSpec gpu_at_sustained_clock(const GpuSpec *gpu);
 
 BlockTime block_time(const Clock *clock, const OperatorList *list);
 

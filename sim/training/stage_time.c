@@ -114,6 +114,7 @@ static void fill_blocks(const Scenario *scenario, const ExpertLoad *load, double
     const double slices = plan_expert_tensor_ways(parallel);
     Clock clock = {
         .scenario = scenario,
+        .gpu = gpu_at_sustained_clock(&scenario->hardware.gpu),
         .precision = training->precision,
         .load = load,
         .rows = rows,

@@ -37,6 +37,28 @@ run 0 validate training_validation.csv --split validation --json --set training.
 jq -s '.[0].summary.bias > .[1].summary.bias' "$work/first" "$work/out" | grep -q true ||
     fail "kernel_overhead does not slow the prediction"
 
+# What the shipped stacks reach; a change that predicts worse fails here.
+run 0 validate training_validation.csv --split validation --json --fail-above 6%
+json '.summary | .mean_abs_error < 0.085 and .p90_abs_error < 0.22 and (.bias | fabs) < 0.02'
+run 0 validate training_validation.csv --split pool --json --fail-above 5%
+json '.summary | .mean_abs_error < 0.08 and .p90_abs_error < 0.19 and (.bias | fabs) < 0.03'
+
+# The fit of stacks: better than neutral values, the stack's own file with the values in it, bad names.
+run 0 validate training_validation.csv --fit zero-bubble-2023 --json --out "$work/fit"
+json '.fits | length == 1'
+json '.fits[0] | .stack == "stack-zero-bubble-2023" and .after.mean_abs_error < .before.mean_abs_error'
+json '.fits[0].parameters | length >= 1 and .kernel_overhead >= 0 and .kernel_overhead <= 1'
+cp "$work/out" "$work/first"
+grep -q 'kernel_overhead: {value: .*fitted on .* pool rows' "$work/fit/stack-zero-bubble-2023.yaml" ||
+    fail "the fitted stack has no fitted value"
+run 0 check "$work/fit/stack-zero-bubble-2023.yaml"
+run 0 validate training_validation.csv --fit zero-bubble-2023 --json --out "$work/fit" --jobs 1
+cmp -s "$work/out" "$work/first" || fail "the fit depends on the number of threads"
+run 0 validate training_validation.csv --fit stack-zero-bubble-2023
+stdout_has "before"; stdout_has "after"; stdout_has "kernel_overhead"
+run 3 validate training_validation.csv --fit nonsense; stderr_has "nonsense"
+run 2 validate training_validation.csv --fit
+
 # Columns in another order, CRLF, quotes; every bad row skipped with its reason, the good one predicted.
 header='metric,value,id,gpu,n_gpus,tp,pp,n_layers,d_model,n_heads,seq_len,global_batch_seqs,micro_batch,year,precision'
 good='iter_seconds,1.42,"good, one",A100-SXM-80GB,8,8,1,48,6144,64,2048,4,4,2022,bf16'

@@ -307,6 +307,14 @@ static void launches(void **state)
     assert_near(operator_kernels(&scenario, find(&list, "qkv")), 1, 0);
     scenario.training.attention = ATTENTION_UNFUSED;
     assert_true(operator_kernels(&scenario, find(&list, "attention")) > 1);
+
+    /* One launch an expert on this rank; copies to their experts are moved, fused or not. */
+    scenario = training_of("mixtral-8x7b", 1, 2, 0);
+    scenario.training.fused = 0.5;
+    operators_layer_forward(&scenario, &list);
+    assert_near(operator_kernels(&scenario, find(&list, "expert up")), 4, 0);
+    assert_near(operator_left_by_fusion(&scenario, find(&list, "expert permute")), 1, 0);
+    assert_near(operator_left_by_fusion(&scenario, find(&list, "expert activation")), 0.5, 0);
 }
 
 static void embedding_and_head(void **state)

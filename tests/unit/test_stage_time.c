@@ -152,6 +152,25 @@ static void test_kernel_overhead_slows_kernels_only(void **state)
 
 /* ZeRO-0 reduces with twice the wire bytes and gathers nothing; its optimizer works on every
  * parameter. */
+/* Half the matrix throughput: compute grows to at most twice, communication stays. */
+static void test_sustained_clock(void **state)
+{
+    (void)state;
+    Scenario scenario = base;
+    StepInput *cool = input_of(&scenario);
+    scenario.hardware.gpu.sustained = 1;
+    StepInput *same = input_of(&scenario);
+    scenario.hardware.gpu.sustained = 0.5;
+    StepInput *warm = input_of(&scenario);
+    const StagePhase *a = &cool->stage[1].forward, *b = &warm->stage[1].forward;
+    assert_near(same->stage[1].forward.total_s, a->total_s, 0);
+    assert_true(b->compute_s > 1.4 * a->compute_s && b->compute_s < 2 * a->compute_s);
+    assert_near(b->tensor_s, a->tensor_s, 0);
+    free(cool);
+    free(same);
+    free(warm);
+}
+
 static void test_zero_stages(void **state)
 {
     (void)state;
@@ -525,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_shape_of_the_step),
         cmocka_unit_test(test_recomputation),
         cmocka_unit_test(test_kernel_overhead_slows_kernels_only),
+        cmocka_unit_test(test_sustained_clock),
         cmocka_unit_test(test_zero_stages),
         cmocka_unit_test(test_single_replica),
         cmocka_unit_test(test_expert_loads),

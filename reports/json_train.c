@@ -55,10 +55,12 @@ static void put_memory(JsonBuilder *builder, const MemoryPlan *memory)
 
 static const char *schedule_name(PipelineSchedule schedule)
 {
-    static const char *const names[] = {
-        [SCHEDULE_1F1B] = "1f1b",   [SCHEDULE_GPIPE] = "gpipe",
-        [SCHEDULE_INTERLEAVED] = "interleaved", [SCHEDULE_ZB_H1] = "zb_h1",
-        [SCHEDULE_ZB_2P] = "zb_2p", [SCHEDULE_DUALPIPE] = "dualpipe"};
+    static const char *const names[] = {[SCHEDULE_1F1B] = "1f1b",
+                                        [SCHEDULE_GPIPE] = "gpipe",
+                                        [SCHEDULE_INTERLEAVED] = "interleaved",
+                                        [SCHEDULE_ZB_H1] = "zb_h1",
+                                        [SCHEDULE_ZB_2P] = "zb_2p",
+                                        [SCHEDULE_DUALPIPE] = "dualpipe"};
     return (size_t)schedule < sizeof names / sizeof *names ? names[schedule] : "unknown";
 }
 

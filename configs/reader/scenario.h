@@ -25,9 +25,9 @@ enum {
 typedef enum Precision { PRECISION_BF16, PRECISION_FP8, PRECISION_FP16, PRECISION_FP32 } Precision;
 typedef enum Recompute { RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL } Recompute;
 typedef enum SelectiveScope {
-    SELECTIVE_SCORES,   /* attention scores: Megatron-LM (Korthikanti et al. 2022, section 5) */
+    SELECTIVE_SCORES,    /* attention scores: Megatron-LM (Korthikanti et al. 2022, section 5) */
     SELECTIVE_OPERATORS, /* all but attention and every second matrix product: torchtitan */
-    SELECTIVE_MODULES /* norms and activation functions: Megatron-Core, recompute_modules */
+    SELECTIVE_MODULES    /* norms and activation functions: Megatron-Core, recompute_modules */
 } SelectiveScope;
 typedef enum Dropout { DROPOUT_MASKED, DROPOUT_NONE } Dropout;
 typedef enum PipelineSchedule {
@@ -115,7 +115,8 @@ typedef struct GpuSpec {
     double sms;
     double tdp_w;
     double jitter; /* relative standard deviation of one microbatch's compute between GPUs */
-    double sustained; /* of the matrix throughput of single kernels, under a training's power; 0: 1 */
+    double
+        sustained; /* of the matrix throughput of single kernels, under a training's power; 0: 1 */
     GemmFit gemm_bf16;
     GemmFit gemm_fp8;
     AttentionFit attention_unfused, attention_flash1, attention_flash2, attention_flash3;
@@ -177,10 +178,10 @@ typedef struct ParallelSpec {
     Recompute recompute;
     int overlap_grad_reduce;  /* reduce gradients beside the last backward */
     int overlap_param_gather; /* gather parameters beside the next forward */
-    double tensor_overlap; /* share of tensor-parallel communication hidden under compute, 0..1 */
-    double context;        /* ways that cut each sequence (ring attention); 0 counts as 1 */
-    double expert_tensor;  /* tensor ways of the experts; 0: as tensor */
-    double shard_group;    /* ranks among which ZeRO divides; the group is copied; 0: all */
+    double tensor_overlap;   /* share of tensor-parallel communication hidden under compute, 0..1 */
+    double context;          /* ways that cut each sequence (ring attention); 0 counts as 1 */
+    double expert_tensor;    /* tensor ways of the experts; 0: as tensor */
+    double shard_group;      /* ranks among which ZeRO divides; the group is copied; 0: all */
     ExpertDispatch dispatch; /* what of a token crosses the network to its experts */
     double expert_overlap;   /* share of expert-parallel communication hidden under compute */
     SelectiveScope selective_scope; /* what recompute: selective computes again */
@@ -189,8 +190,8 @@ typedef struct ParallelSpec {
 
 typedef struct TrainingSpec {
     char name[NAME_BYTES]; /* of the software stack, when one is named (configs/calibration) */
-    double tokens;       /* to be trained on in all */
-    double batch_tokens; /* of one optimizer step; rounded to whole microbatches */
+    double tokens;         /* to be trained on in all */
+    double batch_tokens;   /* of one optimizer step; rounded to whole microbatches */
     double sequence_length;
     Precision precision;              /* of the matrix products */
     Precision gradient_precision;     /* of stored gradients: bf16 or fp32 */
@@ -205,7 +206,7 @@ typedef struct TrainingSpec {
     Dropout dropout;          /* masks of dropout behind attention and MLP are kept */
     int fp8_inputs;           /* inputs of fp8 matrix products are kept in fp8 only */
     double gradient_bytes_per_param; /* stored; 0: one gradient in gradient_precision */
-    double logit_bytes;       /* of one logit with all that its loss keeps; 0: 16 and 32 bits */
+    double logit_bytes; /* of one logit with all that its loss keeps; 0: 16 and 32 bits */
     ParallelSpec parallel;
 } TrainingSpec;
 

@@ -14,7 +14,7 @@ static const char *const PRECISION_WORDS[] = {"bf16", "fp8", "fp16", "fp32", NUL
 static const char *const RECOMPUTE_WORDS[] = {"none", "selective", "full", NULL};
 static const char *const SCOPE_WORDS[] = {"scores", "operators", "modules", NULL};
 static const char *const DROPOUT_WORDS[] = {"masked", "none", NULL};
-static const char *const SCHEDULE_WORDS[] = {"1f1b",   "gpipe",    "interleaved", "zb_h1",
+static const char *const SCHEDULE_WORDS[] = {"1f1b",  "gpipe",    "interleaved", "zb_h1",
                                              "zb_2p", "dualpipe", NULL};
 static const char *const DISPATCH_WORDS[] = {"copies", "nodes", NULL};
 static const char *const ATTENTION_WORDS[] = {"unfused", "flash1", "flash2", "flash3", NULL};
@@ -66,9 +66,10 @@ static const Field PARALLEL_FIELDS[] = {
                "what crosses the network to experts: every copy of a token, or one for each node"),
     NUMBER_FIELD("expert_overlap", ParallelSpec, expert_overlap, DIMENSION_FRACTION, 0, 1, "0", 0,
                  "share of expert-parallel communication hidden under compute"),
-    WORD_FIELD("selective_scope", ParallelSpec, selective_scope, SCOPE_WORDS, "scores",
-               "of recompute: selective: attention scores; all operators but attention and every second "
-               "matrix product; or the modules norm and activation"),
+    WORD_FIELD(
+        "selective_scope", ParallelSpec, selective_scope, SCOPE_WORDS, "scores",
+        "of recompute: selective: attention scores; all operators but attention and every second "
+        "matrix product; or the modules norm and activation"),
     NUMBER_FIELD("gather_limit", ParallelSpec, gather_limit, DIMENSION_COUNT, 0, 1e13, "0", 0,
                  "parameters that ZeRO-3 holds gathered at once; 0: two layers"),
 };

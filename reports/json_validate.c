@@ -1,7 +1,7 @@
 #include "reports/json_build.h"
 #include "reports/validation.h"
 
-static json_t *statistics_object(JsonBuilder *builder, const ErrorStatistics *statistics)
+json_t *json_error_statistics(JsonBuilder *builder, const ErrorStatistics *statistics)
 {
     json_t *object = json_object();
     json_put(builder, object, "n", json_count(statistics->n));
@@ -58,7 +58,7 @@ char *json_validation(const ValidationResult *result, const Provenance *provenan
             const ErrorGroup *group = &result->groups[i];
             if (group->kind != (GroupKind)kind)
                 continue;
-            json_t *object = statistics_object(&builder, &group->statistics);
+            json_t *object = json_error_statistics(&builder, &group->statistics);
             json_put(&builder, object, "label", json_text(group->label));
             json_append(&builder, list, object);
         }
@@ -66,7 +66,7 @@ char *json_validation(const ValidationResult *result, const Provenance *provenan
     }
     json_put(&builder, builder.root, "rows", rows);
     json_put(&builder, builder.root, "skipped", skipped);
-    json_put(&builder, builder.root, "summary", statistics_object(&builder, &result->summary));
+    json_put(&builder, builder.root, "summary", json_error_statistics(&builder, &result->summary));
     json_put(&builder, builder.root, "groups", groups);
     json_put(&builder, builder.root, "not_fitting", json_count(result->not_fitting));
     return json_finish(&builder, error);

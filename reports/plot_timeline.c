@@ -2,6 +2,7 @@
 #include "reports/plots.h"
 
 #include "reports/gnuplot.h"
+#include "sim/training/schedule.h"
 
 #include <math.h>
 
@@ -46,15 +47,17 @@ Status plot_timeline(const PlotInput *input, FILE *script, FILE *data, Error *er
     const StepInput *plan = &input->forecast->step_input;
     char title[256], subtitle[384], origin[160];
     (void)error;
-    /* bubble of equal stages: (p - 1) / (m + p - 1), Narayanan et al. 2021, section 2.2 */
-    double p = (double)plan->stages, m = (double)plan->microbatches;
-    double bubble = (p - 1) / (m + p - 1);
+    double p = (double)plan->stages;
+    double bubble = step_bubble_closed_form(plan->schedule, p, (double)plan->virtual_stages,
+                                            (double)plan->microbatches);
     double end_s = step->makespan_s + step->breakdown.data_parallel_s + step->breakdown.optimizer_s;
     put_data(data, step, plan->stages);
 
-    snprintf(title, sizeof title,
-             "%.1f%% of stage time is idle; equal stages without sends would idle %.1f%%",
-             step->bubble_fraction * 100, bubble * 100);
+    int length =
+        snprintf(title, sizeof title, "%.1f%% of stage time is idle", step->bubble_fraction * 100);
+    if (bubble >= 0.0)
+        snprintf(title + length, sizeof title - (size_t)length,
+                 "; equal stages without sends would idle %.1f%%", bubble * 100);
     plot_origin(input, origin, sizeof origin);
     snprintf(subtitle, sizeof subtitle, "%.60s: %zu stages x %zu microbatches, one replica; %s",
              input->provenance->scenario, plan->stages, plan->microbatches, origin);

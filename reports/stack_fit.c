@@ -3,6 +3,7 @@
 #include "reports/ascii.h"
 #include "reports/files.h"
 #include "reports/json_build.h"
+#include "reports/validation.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,17 +47,6 @@ void terminal_stack_fits(FILE *out, const StackFits *fits, const Provenance *pro
 /* ---- JSON --------------------------------------------------------------------------------------
  */
 
-static json_t *errors_object(JsonBuilder *builder, const ErrorStatistics *statistics)
-{
-    json_t *object = json_object();
-    json_put(builder, object, "n", json_count(statistics->n));
-    json_put(builder, object, "median_abs_error", json_number(statistics->median_abs));
-    json_put(builder, object, "mean_abs_error", json_number(statistics->mean_abs));
-    json_put(builder, object, "p90_abs_error", json_number(statistics->p90_abs));
-    json_put(builder, object, "bias", json_number(statistics->bias));
-    return object;
-}
-
 static json_t *fit_object(JsonBuilder *builder, const StackFit *fit)
 {
     json_t *object = json_object(), *parameters = json_object();
@@ -67,8 +57,8 @@ static json_t *fit_object(JsonBuilder *builder, const StackFit *fit)
         if (fit->fitted[i] != 0)
             json_put(builder, parameters, FIT_PARAMETER_SPECS[i].key, json_number(fit->value[i]));
     json_put(builder, object, "parameters", parameters);
-    json_put(builder, object, "before", errors_object(builder, &fit->before));
-    json_put(builder, object, "after", errors_object(builder, &fit->after));
+    json_put(builder, object, "before", json_error_statistics(builder, &fit->before));
+    json_put(builder, object, "after", json_error_statistics(builder, &fit->after));
     return object;
 }
 

@@ -2,6 +2,7 @@
 #ifndef REPORTS_VALIDATION_H
 #define REPORTS_VALIDATION_H
 
+#include "reports/json_build.h"
 #include "reports/provenance.h"
 #include "reports/terminal.h"
 #include "sim/planning/validate.h"
@@ -14,6 +15,9 @@ void terminal_validation(FILE *out, const ValidationResult *result, const Proven
 
 /* One document; malloc'ed. `result` may hold no predicted row. */
 char *json_validation(const ValidationResult *result, const Provenance *provenance, Error *error);
+
+/* {"n","median_abs_error","mean_abs_error","p90_abs_error","max_abs_error","bias"} */
+json_t *json_error_statistics(JsonBuilder *builder, const ErrorStatistics *statistics);
 
 /* validation.csv: one line a predicted row. */
 Status csv_validation(const char *directory, const ValidationResult *result, Error *error);

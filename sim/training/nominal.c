@@ -3,6 +3,7 @@
 #include "hw/gemm.h"
 #include "models/architecture.h"
 #include "models/plan_check.h"
+#include "sim/training/schedule.h"
 
 typedef struct NamedValue {
     const char *name, *unit;
@@ -72,7 +73,6 @@ static Status plan_metrics(const Scenario *midpoint, MetricSet *metrics, Error *
     const ParallelSpec *parallel = &training->parallel;
     double microbatches = plan_microbatches(training);
     double tokens = plan_step_tokens(training);
-    double stages = parallel->pipeline;
     const NamedValue values[] = {
         {"hardware.peak_flops_per_s", "FLOP/s",
          gpu_peak_flops_per_s(&midpoint->hardware.gpu, midpoint->training.precision)},
@@ -91,9 +91,13 @@ static Status plan_metrics(const Scenario *midpoint, MetricSet *metrics, Error *
         {"plan.tokens_per_expert", "tokens",
          tokens * midpoint->model.experts_per_token / midpoint->model.experts},
         {"step.tokens", "tokens", tokens},
-        {"step.bubble_closed_form", "", (stages - 1.0) / (microbatches + stages - 1.0)},
     };
-    return set_all(metrics, values, sizeof values / sizeof values[0], error);
+    Status status = set_all(metrics, values, sizeof values / sizeof values[0], error);
+    double bubble = step_bubble_closed_form(parallel->schedule, parallel->pipeline,
+                                            parallel->virtual_stages, microbatches);
+    if (status == STATUS_OK && bubble >= 0.0)
+        status = metrics_set(metrics, "step.bubble_closed_form", "", bubble, error);
+    return status;
 }
 
 Status nominal_metrics(const Scenario *midpoint, const MemoryPlan *memory, MetricSet *metrics,

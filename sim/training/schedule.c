@@ -284,3 +284,13 @@ Status step_schedule(const ScheduleShape *shape, size_t stage, unsigned *order, 
     }
     return STATUS_OK;
 }
+
+double step_bubble_closed_form(PipelineSchedule schedule, double stages, double virtual_stages,
+                               double microbatches)
+{
+    bool stated =
+        schedule == SCHEDULE_1F1B || schedule == SCHEDULE_GPIPE || schedule == SCHEDULE_INTERLEAVED;
+    double chunks = schedule == SCHEDULE_INTERLEAVED ? virtual_stages : 1.0;
+    double bubble = (stages - 1.0) / chunks;
+    return stated ? bubble / (microbatches + bubble) : -1.0;
+}

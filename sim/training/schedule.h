@@ -72,6 +72,12 @@ TaskTarget schedule_target(const ScheduleShape *shape, size_t stage, unsigned ta
  * the weight gradients, which only follow their backward in the order. */
 bool schedule_has_source(const ScheduleShape *shape, size_t stage, unsigned task);
 
+/* Idle share of equal stages without sends, or -1 where the schedule has no form in p, V and m
+ * alone (zero-bubble and DualPipe depend on how a backward splits). With b = (p-1)/V: b/(m+b)
+ * (Narayanan et al. 2021, sections 2.2.1 and 2.2.2; V = 1 but for interleaved). */
+double step_bubble_closed_form(PipelineSchedule schedule, double stages, double virtual_stages,
+                               double microbatches);
+
 bool schedule_shapes_equal(const ScheduleShape *one, const ScheduleShape *other);
 
 #endif

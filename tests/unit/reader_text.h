@@ -4,6 +4,7 @@
 
 #include "configs/reader/reader.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -49,6 +50,21 @@ static inline const char *first_problem(const Reading *reading)
     snprintf(text, sizeof text, "%s:%d:%d: %s (%s)", error->file, error->line, error->column,
              error->message, error->hint);
     return text;
+}
+
+static inline const ResolvedValue *find_value(const Reading *reading, const char *path)
+{
+    for (size_t i = 0; i < reading->resolved.count; i++)
+        if (strcmp(reading->resolved.values[i].path, path) == 0)
+            return &reading->resolved.values[i];
+    fail_msg("no resolved value '%s'", path);
+    return NULL;
+}
+
+static inline void near(double value, double expected)
+{
+    if (!(fabs(value - expected) <= 1e-12 * fabs(expected)))
+        fail_msg("%.17g is not %.17g", value, expected);
 }
 
 #endif

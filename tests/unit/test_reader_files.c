@@ -12,21 +12,6 @@
 
 static Reading reading; /* large */
 
-static const ResolvedValue *find_value(const char *path)
-{
-    for (size_t i = 0; i < reading.resolved.count; i++)
-        if (strcmp(reading.resolved.values[i].path, path) == 0)
-            return &reading.resolved.values[i];
-    fail_msg("no resolved value '%s'", path);
-    return NULL;
-}
-
-static void near(double value, double expected)
-{
-    if (!(fabs(value - expected) <= 1e-12 * fabs(expected)))
-        fail_msg("%.17g is not %.17g", value, expected);
-}
-
 /* Files of a folder of its own, gone at the end. */
 typedef struct Folder {
     char path[64];
@@ -156,7 +141,7 @@ static void parts_on_their_own(void **state)
                      STATUS_OK);
     near(reading.scenario.hardware.gpu.tdp_w, 300);
     near(reading.scenario.hardware.gpus, 0);
-    assert_string_equal(find_value("hardware.gpu.tdp")->origin, "--set");
+    assert_string_equal(find_value(&reading, "hardware.gpu.tdp")->origin, "--set");
     resolved_list_free(&reading.resolved);
     assert_int_equal(part_read(&READER_PATHS, "models", "configs/hw/dgx-a100.yaml", NULL, 0,
                                &reading.scenario, NULL, NULL, &reading.errors),

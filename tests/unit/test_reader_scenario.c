@@ -12,21 +12,6 @@
 
 static Reading reading; /* large */
 
-static const ResolvedValue *find_value(const char *path)
-{
-    for (size_t i = 0; i < reading.resolved.count; i++)
-        if (strcmp(reading.resolved.values[i].path, path) == 0)
-            return &reading.resolved.values[i];
-    fail_msg("no resolved value '%s'", path);
-    return NULL;
-}
-
-static void near(double value, double expected)
-{
-    if (!(fabs(value - expected) <= 1e-12 * fabs(expected)))
-        fail_msg("%.17g is not %.17g", value, expected);
-}
-
 static void read_good(const char *text, const char *const *sets, size_t set_count)
 {
     read_scenario(&reading, text, sets, set_count);
@@ -70,20 +55,20 @@ static void origins_and_sources(void **state)
         "schema: 1\nbase: gpt4-a100\nsource: mine\ntraining: {tokens: 2T, batch_tokens: {value: "
         "4M, source: his}}\n",
         SETS, 1);
-    assert_string_equal(find_value("training.tokens")->origin, "test.yaml:4:20");
-    assert_string_equal(find_value("training.tokens")->value, "2T");
-    assert_string_equal(find_value("training.tokens")->source, "mine");
-    assert_string_equal(find_value("training.batch_tokens")->source, "his");
-    assert_string_equal(find_value("reliability.interval")->origin, "--set");
-    assert_string_equal(find_value("reliability.interval")->value, "20min");
-    const ResolvedValue *fallback = find_value("hardware.gpu.peak_fp8");
+    assert_string_equal(find_value(&reading, "training.tokens")->origin, "test.yaml:4:20");
+    assert_string_equal(find_value(&reading, "training.tokens")->value, "2T");
+    assert_string_equal(find_value(&reading, "training.tokens")->source, "mine");
+    assert_string_equal(find_value(&reading, "training.batch_tokens")->source, "his");
+    assert_string_equal(find_value(&reading, "reliability.interval")->origin, "--set");
+    assert_string_equal(find_value(&reading, "reliability.interval")->value, "20min");
+    const ResolvedValue *fallback = find_value(&reading, "hardware.gpu.peak_fp8");
     assert_string_equal(fallback->origin, "default");
     assert_true(fallback->is_default);
     /* A value of the base keeps the source of its own file, whatever the overlay says around it. */
-    assert_null(strstr(find_value("training.sequence_length")->source, "mine"));
+    assert_null(strstr(find_value(&reading, "training.sequence_length")->source, "mine"));
     assert_non_null(
-        strstr(find_value("hardware.gpu.tdp")->origin, "configs/hw/a100-sxm-80g.yaml:"));
-    const ResolvedValue *range = find_value("hardware.gpu.jitter");
+        strstr(find_value(&reading, "hardware.gpu.tdp")->origin, "configs/hw/a100-sxm-80g.yaml:"));
+    const ResolvedValue *range = find_value(&reading, "hardware.gpu.jitter");
     assert_true(range->is_range);
     assert_memory_equal(range->value, "{low: ", 6);
     resolved_list_free(&reading.resolved);

@@ -596,9 +596,21 @@ static void test_kept_layers(void **state)
     free(errors);
 }
 
+static void bubble_closed_forms(void **state)
+{
+    (void)state;
+    assert_true(fabs(step_bubble_closed_form(SCHEDULE_1F1B, 15, 1, 35) - 14.0 / 49) < 1e-15);
+    assert_true(fabs(step_bubble_closed_form(SCHEDULE_GPIPE, 4, 1, 8) - 3.0 / 11) < 1e-15);
+    /* (p-1)/V = 1.5 beside m = 8 */
+    assert_true(fabs(step_bubble_closed_form(SCHEDULE_INTERLEAVED, 4, 2, 8) - 1.5 / 9.5) < 1e-15);
+    assert_true(step_bubble_closed_form(SCHEDULE_ZB_H1, 4, 1, 8) < 0);
+    assert_true(step_bubble_closed_form(SCHEDULE_DUALPIPE, 4, 1, 8) < 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bubble_closed_forms),
         cmocka_unit_test(test_schedule_1f1b),
         cmocka_unit_test(test_schedule_gpipe_and_few_microbatches),
         cmocka_unit_test(test_schedule_interleaved),

@@ -1,13 +1,15 @@
+#include "sim/cli/validate_kinds.h"
 #include "sim/cli/verbs.h"
 
-#include "reports/files.h"
-#include "reports/stack_fit.h"
-#include "reports/validation.h"
-
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+static const ValidateKind KINDS[] = {
+    {"training steps", {"n_layers", "gpu", "metric", "value"}, validate_steps},
+};
+
+enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0] };
 
 /* A path, or the name of a shipped table. */
 static const char *find_table(const Session *session, const char *name, char *path,
@@ -22,140 +24,44 @@ static const char *find_table(const Session *session, const char *name, char *pa
     return path;
 }
 
-static Status write_report(const char *directory, const ValidationResult *result,
-                           const Provenance *provenance, Error *error)
+static size_t marks_found(const ValidateKind *kind, const CsvTable *table, size_t *marks)
 {
-    TextFile file;
-    const TerminalStyle plain = {0};
-    Status status = files_begin(&file, error);
-    if (status != STATUS_OK)
-        return status;
-    terminal_validation(file.out, result, provenance, plain);
-    return files_finish(&file, directory, "report.txt", error);
+    size_t found = 0;
+    for (*marks = 0; *marks < VALIDATE_MARK_COLUMNS && kind->marks[*marks] != NULL; ++*marks)
+        found += csv_column(table, kind->marks[*marks]) >= 0;
+    return found;
 }
 
-static Status write_files(const Session *session, const ValidationResult *result,
-                          const Provenance *provenance, const char *json)
+/* The kind with all its marks in the header; else the one that lacks least, whose own reader then
+ * names the column that is missing. */
+static const ValidateKind *kind_of(const CsvTable *table)
 {
-    const char *directory = session->line.out_directory;
-    Error error;
-    if (directory == NULL)
-        return STATUS_OK;
-    Status status = files_make_directory(directory, &error);
-    if (status == STATUS_OK)
-        status = files_write_text(directory, "validation.json", json, &error);
-    if (status == STATUS_OK)
-        status = write_report(directory, result, provenance, &error);
-    if (status == STATUS_OK)
-        status = csv_validation(directory, result, &error);
-    if (status != STATUS_OK)
-        return session_fail(session, &error);
-    int drawn = 0;
-    if (session->line.plot) {
-        drawn = plot_validation(directory, result, provenance, &error) == STATUS_OK;
-        if (!drawn)
-            session_note(session, "%s", error.message);
+    const ValidateKind *nearest = &KINDS[0];
+    double nearest_share = -1;
+    for (size_t i = 0; i < KIND_COUNT; ++i) {
+        size_t marks = 0;
+        const size_t found = marks_found(&KINDS[i], table, &marks);
+        if (found == marks)
+            return &KINDS[i];
+        const double share = (double)found / (double)marks;
+        if (share > nearest_share) {
+            nearest_share = share;
+            nearest = &KINDS[i];
+        }
     }
-    session_note(session, "report.txt, validation.json, validation.csv%s in %s/",
-                 drawn ? " and validation.png" : "", directory);
-    return STATUS_OK;
-}
-
-/* Exit status 1 when the bound that was asked for is missed. */
-static Status hold_bound(const Session *session, const ValidationResult *result)
-{
-    const double bound = session->line.fail_above;
-    if (bound < 0 || result->summary.median_abs <= bound)
-        return STATUS_OK;
-    session_note(session, "the median absolute error is %.2f%%, above %.2f%%",
-                 100 * result->summary.median_abs, 100 * bound);
-    return STATUS_NO;
-}
-
-static Status fit_stacks(Session *session, const MeasurementFile *file,
-                         const Provenance *provenance)
-{
-    const CommandLine *line = &session->line;
-    const char *directory = line->out_directory;
-    StackFits fits = {0};
-    Error error = {0};
-    char *json = NULL;
-    ForecastOptions options = session_forecast_options(session);
-    Status status =
-        stack_fit(&session->paths, file, line->fits, line->fit_count, &options, &fits, &error);
-    session_progress_clear(session);
-    if (status == STATUS_OK && line->json) {
-        json = json_stack_fits(&fits, provenance, &error);
-        status = json != NULL ? STATUS_OK : STATUS_ENVIRONMENT;
-    }
-    if (status == STATUS_OK && directory != NULL)
-        status = files_make_directory(directory, &error);
-    if (status == STATUS_OK && directory != NULL)
-        status = yaml_stack_fits(directory, &session->paths, &fits, &error);
-    if (status != STATUS_OK) {
-        status = session_fail(session, &error);
-        goto cleanup;
-    }
-    if (line->json)
-        fputs(json, stdout);
-    else
-        terminal_stack_fits(stdout, &fits, provenance);
-    status = session_flush(session);
-cleanup:
-    free(json);
-    stack_fits_free(&fits);
-    return status;
+    return nearest;
 }
 
 Status verb_validate(Session *session)
 {
-    const CommandLine *line = &session->line;
     char path[ERROR_PATH_BYTES];
     Error error = {0};
-    MeasurementFile file = {0};
-    ValidationResult result = {0};
-    char *json = NULL;
-    const char *table = find_table(session, line->operands[0], path, sizeof path);
-    Status status = line->plot && line->out_directory == NULL
-                        ? error_set(&error, STATUS_USAGE, "--plot needs --out DIR")
-                        : measurements_read(table, &file, &error);
-    ForecastOptions options = session_forecast_options(session);
-    Provenance provenance = {.verb = line->verb->name,
-                             .scenario = line->operands[0],
-                             .seed = options.seed,
-                             .reps = 1,
-                             .set_count = line->set_count,
-                             .sets = line->sets};
-    memcpy(provenance.sha256, file.table.sha256, sizeof provenance.sha256);
-    if (status == STATUS_OK && line->fit_count > 0) {
-        status = fit_stacks(session, &file, &provenance);
-        goto cleanup;
-    }
-    if (status == STATUS_OK)
-        status = validate_training(&session->paths, &file, line->split, line->sets, line->set_count,
-                                   &options, &result, &error);
-    session_progress_clear(session);
-    if (status != STATUS_OK) {
-        status = session_fail(session, &error);
-        goto cleanup;
-    }
-    json = json_validation(&result, &provenance, &error);
-    if (json == NULL) {
-        status = session_fail(session, &error);
-        goto cleanup;
-    }
-    if (line->json)
-        fputs(json, stdout);
-    else
-        terminal_validation(stdout, &result, &provenance, session->style);
-    status = session_flush(session);
-    if (status == STATUS_OK)
-        status = write_files(session, &result, &provenance, json);
-    if (status == STATUS_OK)
-        status = hold_bound(session, &result);
-cleanup:
-    free(json);
-    validation_free(&result);
-    measurements_free(&file);
+    CsvTable table = {0};
+    Status status = csv_read(find_table(session, session->line.operands[0], path, sizeof path),
+                             &table, &error);
+    if (status != STATUS_OK)
+        return session_fail(session, &error);
+    status = kind_of(&table)->validate(session, &table);
+    csv_free(&table);
     return status;
 }

@@ -1,0 +1,20 @@
+/* The tables that `validate` knows: each is recognised by columns that no other kind has all of,
+ * and has one function. */
+#ifndef SIM_CLI_VALIDATE_KINDS_H
+#define SIM_CLI_VALIDATE_KINDS_H
+
+#include "configs/reader/csv.h"
+#include "sim/cli/session.h"
+
+enum { VALIDATE_MARK_COLUMNS = 6 };
+
+typedef struct ValidateKind {
+    const char *what;                        /* "training steps" */
+    const char *marks[VALIDATE_MARK_COLUMNS]; /* columns that say it is this kind; NULL: no more */
+    /* Does everything from the checked table on; returns the exit status. */
+    Status (*validate)(Session *session, const CsvTable *table);
+} ValidateKind;
+
+Status validate_steps(Session *session, const CsvTable *table);
+
+#endif

@@ -48,7 +48,7 @@ endif
 ALL_CFLAGS := $(BASE_CFLAGS) $(OPT) $(WARNINGS) $(LIB_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -pthread $(LDFLAGS)
 
-modules := configs/reader models hw sim/engine sim/network sim/training sim/serving sim/planning reports sim/cli
+modules := configs/reader models hw hw/calibration sim/engine sim/network sim/training sim/serving sim/planning reports sim/cli
 lib_sources := $(sort $(foreach m,$(modules),$(wildcard $(m)/*.c)))
 lib_objects := $(lib_sources:%.c=$(B)/%.o) $(B)/version.o
 unit_tests := $(sort $(wildcard tests/unit/test_*.c tests/property/test_*.c))

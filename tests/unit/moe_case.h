@@ -5,6 +5,7 @@
 #include "hw/calibration/moe_layer.h"
 #include "sim/engine/random.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 typedef struct MoeCase {
@@ -62,8 +63,8 @@ static inline void moe_case_make(MoeCase *layer, MoeShape shape, unsigned long l
     layer->w_out = moe_case_floats(&random, moe_w_out_elements(&shape),
                                    1.7 / sqrt((double)shape.ffn), shape.dtype);
     layer->dy = moe_case_floats(&random, shape.tokens * shape.hidden, 1, shape.dtype);
-    layer->inputs = (MoeInputs){layer->x,    layer->router, layer->bias,
-                                layer->w_in, layer->w_out,  layer->dy};
+    layer->inputs =
+        (MoeInputs){layer->x, layer->router, layer->bias, layer->w_in, layer->w_out, layer->dy};
     moe_case_outputs(&shape, &layer->outputs);
 }
 

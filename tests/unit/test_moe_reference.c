@@ -1,13 +1,15 @@
 /* The C reference of the MoE layer: gradients against finite differences, a layer worked out by
  * hand, what is dropped, what is refused. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "hw/calibration/moe_layer.h"
 
 #include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "tests/unit/moe_case.h"
 
@@ -195,8 +197,8 @@ static void test_shapes_that_are_refused(void **state)
     assert_refused(shape, "hidden");
     shape = (MoeShape){.tokens = 1, .hidden = 1 << 24, .ffn = 1 << 24, .experts = 1024, .top_k = 1};
     assert_refused(shape, "w_in");
-    shape = (MoeShape){
-        .tokens = (size_t)1 << 31, .hidden = 4096, .ffn = 1, .experts = 32, .top_k = 32};
+    shape =
+        (MoeShape){.tokens = (size_t)1 << 31, .hidden = 4096, .ffn = 1, .experts = 32, .top_k = 32};
     assert_refused(shape, "permuted tokens");
     shape = good;
     shape.capacity_factor = nan("");

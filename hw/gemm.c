@@ -148,6 +148,15 @@ double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const d
     return product_seconds(&machine, row_tiles, all_rows, touched, n, k);
 }
 
+GpuSpec gpu_with_quantised_operands(const GpuSpec *gpu)
+{
+    GpuSpec given = *gpu;
+    given.gemm_fp8.launch_s = gpu->gemm_bf16.launch_s;
+    given.gemm_fp8.split_k_cost = gpu->gemm_bf16.split_k_cost;
+    given.gemm_fp8.quantise_cost = 0;
+    return given;
+}
+
 double gpu_memory_bound_seconds(const GpuSpec *gpu, double bytes)
 {
     if (bytes <= 0)

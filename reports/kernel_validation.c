@@ -29,18 +29,18 @@ static void print_worst(FILE *out, const KernelValidation *result)
 static void print_statistics(FILE *out, const char *label, const ErrorStatistics *all,
                              const ErrorStatistics *held_back)
 {
-    char text[KERNEL_LABEL_BYTES + 4], held[32] = "      -       -";
+    char text[KERNEL_LABEL_BYTES + 4], held[32] = "    -      -";
     ascii_copy(label, text, sizeof text);
     if (held_back->n > 0)
-        snprintf(held, sizeof held, "%7zu %6.1f%%", held_back->n, 100 * held_back->mean_abs);
-    ascii_linef(out, "%-21.21s %6zu %6.1f%% %6.1f%% %6.1f%% %5.0f%% %+6.1f%% %s", text, all->n,
+        snprintf(held, sizeof held, "%5zu %5.1f%%", held_back->n, 100 * held_back->mean_abs);
+    ascii_linef(out, "%-25.25s %5zu %5.1f%% %5.1f%% %5.1f%% %4.0f%% %+5.1f%% %s", text, all->n,
                 100 * all->median_abs, 100 * all->mean_abs, 100 * all->p90_abs, 100 * all->max_abs,
                 100 * all->bias, held);
 }
 
 static void print_groups(FILE *out, const KernelValidation *result)
 {
-    ascii_linef(out, "%-21s %6s %7s %7s %7s %6s %7s %7s %7s", "errors of time", "rows", "median",
+    ascii_linef(out, "%-25s %5s %6s %6s %6s %5s %6s %5s %6s", "errors of time", "rows", "median",
                 "mean", "p90", "max", "bias", "held", "mean");
     print_statistics(out, "all", &result->summary, &result->held_back);
     for (size_t kind = 0; kind < KERNEL_GROUP_KINDS && result->group_names[kind] != NULL; kind++) {
@@ -81,7 +81,7 @@ void terminal_kernel_validation(FILE *out, const KernelValidation *result,
     fputc('\n', out);
     print_skipped(out, result);
     fputs(style_code(STYLE_FAINT, style.color), out);
-    ascii_linef(out, "time of %s; held: not used in fits; sha256 %.12s, flopcast %s%s", result->what,
+    ascii_linef(out, "%s; held: not used in fits; sha256 %.12s, flopcast %s%s", result->what,
                 provenance->sha256, PROGRAM_VERSION,
                 provenance->set_count > 0 ? ", with --set" : "");
     fputs(style_code(STYLE_PLAIN, style.color), out);

@@ -7,6 +7,7 @@
 
 static const ValidateKind KINDS[] = {
     {"training steps", {"n_layers", "gpu", "metric", "value"}, validate_steps},
+    {"matrix products", {"gpu", "dtype", "M", "N", "K", "time_us"}, validate_gemm},
 };
 
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0] };

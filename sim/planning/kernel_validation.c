@@ -129,8 +129,7 @@ static size_t put_groups(const KernelValidation *result, size_t kind, Labelled *
         KernelGroup *group = &groups[count++];
         group->kind = kind;
         snprintf(group->label, sizeof group->label, "%s", labelled[first].label);
-        group->all =
-            part_statistics(result, labelled + first, next - first, KERNEL_ALL, scratch);
+        group->all = part_statistics(result, labelled + first, next - first, KERNEL_ALL, scratch);
         group->held_back =
             part_statistics(result, labelled + first, next - first, KERNEL_HELD_BACK, scratch);
     }

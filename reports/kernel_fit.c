@@ -133,8 +133,8 @@ Status yaml_kernel_fits(const char *directory, const ConfigPaths *paths, const K
                         Error *error)
 {
     int *written = calloc(fits->count + 1, sizeof *written);
-    Status status = written != NULL ? STATUS_OK
-                                    : error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    Status status =
+        written != NULL ? STATUS_OK : error_set(error, STATUS_ENVIRONMENT, "out of memory");
     for (size_t i = 0; status == STATUS_OK && i < fits->count; i++) {
         const char *gpu = fits->fits[i].gpu;
         char path[ERROR_PATH_BYTES + NAME_BYTES + 32], name[NAME_BYTES + 8];

@@ -33,14 +33,14 @@ static void print_statistics(FILE *out, const char *label, const ErrorStatistics
     ascii_copy(label, text, sizeof text);
     if (held_back->n > 0)
         snprintf(held, sizeof held, "%5zu %5.1f%%", held_back->n, 100 * held_back->mean_abs);
-    ascii_linef(out, "%-25.25s %5zu %5.1f%% %5.1f%% %5.1f%% %4.0f%% %+5.1f%% %s", text, all->n,
+    ascii_linef(out, "%-28.28s %5zu %5.1f%% %5.1f%% %5.1f%% %4.0f%% %+5.1f%% %s", text, all->n,
                 100 * all->median_abs, 100 * all->mean_abs, 100 * all->p90_abs, 100 * all->max_abs,
                 100 * all->bias, held);
 }
 
 static void print_groups(FILE *out, const KernelValidation *result)
 {
-    ascii_linef(out, "%-25s %5s %6s %6s %6s %5s %6s %5s %6s", "errors of time", "rows", "median",
+    ascii_linef(out, "%-28s %5s %6s %6s %6s %5s %6s %5s %6s", "errors of time", "rows", "median",
                 "mean", "p90", "max", "bias", "held", "mean");
     print_statistics(out, "all", &result->summary, &result->held_back);
     for (size_t kind = 0; kind < KERNEL_GROUP_KINDS && result->group_names[kind] != NULL; kind++) {

@@ -97,6 +97,17 @@ typedef struct GemmFit {
     double quantise_cost;      /* bytes moved per element of A to quantise it (fp8); 0: none */
 } GemmFit;
 
+/* A MoE layer as one kernel family runs it, beside the products' own constants; see hw/moe_layer.h.
+ */
+typedef struct MoeLayerFit {
+    double launch_s;           /* router, permutation and activation; 0: no such kernels */
+    double compute_efficiency; /* of grouped products, as a share of plain products' */
+    double memory_efficiency;  /* likewise of reading the experts' weights */
+    double overlap_exponent;   /* of experts that wait for memory and experts that compute */
+    double row_passes;         /* times that routed rows are moved beside the products */
+    double token_passes;       /* times that all tokens are: quantised, scattered, combined */
+} MoeLayerFit;
+
 /* Attention throughput P * s / (s + s0) in causal-halved FLOP/s, forward and backward together. */
 typedef struct AttentionFit {
     double flops_per_s; /* P; 0: this kernel does not exist on this GPU */
@@ -119,6 +130,7 @@ typedef struct GpuSpec {
         sustained; /* of the matrix throughput of single kernels, under a training's power; 0: 1 */
     GemmFit gemm_bf16;
     GemmFit gemm_fp8;
+    MoeLayerFit moe_cutlass_bf16, moe_cutlass_fp8, moe_cutlass_fp8_block, moe_triton_bf16;
     AttentionFit attention_unfused, attention_flash1, attention_flash2, attention_flash3;
     /* decode attention: t = launch + ((KV bytes / (bandwidth * efficiency))^p + (rows/SMs *
      * tau)^p)^(1/p) */

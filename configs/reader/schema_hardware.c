@@ -30,6 +30,25 @@ static const Field GEMM_FIELDS[] = {
 };
 static const Schema GEMM_SCHEMA = {.name = "gemm", GROUP_FIELDS(GEMM_FIELDS)};
 
+#define MOE(KEY, MEMBER, DIMENSION, MINIMUM, MAXIMUM, HELP)                                        \
+    NUMBER_FIELD(KEY, MoeLayerFit, MEMBER, DIMENSION, MINIMUM, MAXIMUM, NULL, 0, HELP)
+
+static const Field MOE_FIELDS[] = {
+    MOE("launch", launch_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
+        "of router, permutation and activation"),
+    MOE("compute_efficiency", compute_efficiency, DIMENSION_RATIO, 0.001, 5,
+        "of grouped products, as a share of plain products'"),
+    MOE("memory_efficiency", memory_efficiency, DIMENSION_RATIO, 0.001, 5,
+        "of reading weights, as a share of plain products'"),
+    MOE("overlap_exponent", overlap_exponent, DIMENSION_NUMBER, 1, 100,
+        "how compute and memory time of unlike experts add up: 1 sum, large maximum"),
+    MOE("row_passes", row_passes, DIMENSION_NUMBER, 0, 1000,
+        "times that routed rows are moved beside the products"),
+    MOE("token_passes", token_passes, DIMENSION_NUMBER, 0, 1000,
+        "times that all tokens are moved: quantised, scattered, combined"),
+};
+static const Schema MOE_SCHEMA = {.name = "moe_layer", GROUP_FIELDS(MOE_FIELDS)};
+
 static const Field ATTENTION_FIELDS[] = {
     NUMBER_FIELD("peak", AttentionFit, flops_per_s, DIMENSION_FLOPS_PER_S, 0, MAX_FLOPS_PER_S, NULL,
                  0, "FLOP/s at long sequences, causal half; 0: this GPU has no such kernel"),
@@ -43,6 +62,9 @@ static const Schema ATTENTION_SCHEMA = {.name = "attention", GROUP_FIELDS(ATTENT
 #define KERNEL(KEY, MEMBER)                                                                        \
     GROUP_FIELD(KEY, GpuSpec, MEMBER, &ATTENTION_SCHEMA, NULL, FIELD_MAY_MISS,                     \
                 "fit of this attention kernel")
+#define MOE_LAYER(KEY, MEMBER)                                                                     \
+    GROUP_FIELD(KEY, GpuSpec, MEMBER, &MOE_SCHEMA, NULL, FIELD_MAY_MISS,                           \
+                "fit of MoE layers by this kernel family")
 
 static const Field GPU_FIELDS[] = {
     TEXT_FIELD("name", GpuSpec, name, "custom", FIELD_LABEL, "label in reports"),
@@ -69,6 +91,10 @@ static const Field GPU_FIELDS[] = {
     GROUP_FIELD("gemm_bf16", GpuSpec, gemm_bf16, &GEMM_SCHEMA, NULL, 0, "fit of matrix products"),
     GROUP_FIELD("gemm_fp8", GpuSpec, gemm_fp8, &GEMM_SCHEMA, NULL, FIELD_MAY_MISS,
                 "fit of matrix products, where there is fp8"),
+    MOE_LAYER("moe_cutlass_bf16", moe_cutlass_bf16),
+    MOE_LAYER("moe_cutlass_fp8", moe_cutlass_fp8),
+    MOE_LAYER("moe_cutlass_fp8_block", moe_cutlass_fp8_block),
+    MOE_LAYER("moe_triton_bf16", moe_triton_bf16),
     KERNEL("attention_unfused", attention_unfused),
     KERNEL("attention_flash1", attention_flash1),
     KERNEL("attention_flash2", attention_flash2),

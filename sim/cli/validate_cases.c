@@ -5,6 +5,7 @@
 #include "reports/files.h"
 #include "reports/kernel_fit.h"
 #include "sim/planning/kernel_gemm.h"
+#include "sim/planning/kernel_moe.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,4 +87,9 @@ cleanup:
 Status validate_gemm(Session *session, const CsvTable *table)
 {
     return validate_cases(session, table, kernel_gemm_read);
+}
+
+Status validate_moe_layers(Session *session, const CsvTable *table)
+{
+    return validate_cases(session, table, kernel_moe_read);
 }

@@ -69,7 +69,7 @@ Status kernel_cases_start(KernelCases *cases, const ConfigPaths *paths, const Cs
 {
     static const char *const GPUS[] = {"gpu", "hw", NULL};
     static const char *const SOURCES[] = {"source", "fit", NULL};
-    static const char *const FORMS[] = {"kernel",   "dtype",    "source", "precision",
+    static const char *const FORMS[] = {"kernel",   "dtype", "source", "precision",
                                         "operands", "group", NULL};
     static const char *const NO_GROUPS[] = {NULL};
     *cases = (KernelCases){.paths = paths, .sets = sets, .set_count = set_count};
@@ -178,15 +178,14 @@ static Status predict_case(void *context, size_t index, size_t worker, Error *er
 }
 
 Status kernel_cases_validate(KernelCases *cases, KernelPart part, const char *file,
-                             const ForecastOptions *options, KernelValidation *result,
-                             Error *error)
+                             const ForecastOptions *options, KernelValidation *result, Error *error)
 {
     const KernelValidation *skipped = &cases->skipped;
     Status status = kernel_validation_start(result, cases->what, cases->group_names,
                                             cases->count + skipped->skipped_count, error);
     if (status == STATUS_OK)
-        status = parallel_for(cases->count, parallel_threads(options->threads), predict_case,
-                              cases, error);
+        status = parallel_for(cases->count, parallel_threads(options->threads), predict_case, cases,
+                              error);
     if (status != STATUS_OK)
         return status;
     for (size_t i = 0; i < cases->count; i++) {
@@ -314,8 +313,9 @@ Status kernel_cases_fit(KernelCases *cases, const char *const *names, size_t nam
                 status = fit_form(cases, machine, form, &rows, scratch, options, fits, error);
     if (status == STATUS_OK && fits->count == 0) {
         status = error_set(error, STATUS_INVALID, "no rows to fit '%.60s' to", names[0]);
-        error_hint(error, "--fit takes all, a GPU of configs/hw or a group of its constants such "
-                          "as %s",
+        error_hint(error,
+                   "--fit takes all, a GPU of configs/hw or a group of its constants such "
+                   "as %s",
                    cases->forms[0].group);
     }
     free(scratch);

@@ -6,8 +6,8 @@
  * first that matches counts (* and ? in the patterns; empty: any):
  *   kernel_gpus.csv     gpu -> a GPU in configs/hw
  *   kernel_sources.csv  source -> fit: whether its rows may be used in fits (yes, no)
- *   kernel_forms.csv    kernel, dtype, source -> precision; operands: "quantised" where what is timed
- *                       does not quantise them; group: the constants that the rows may be fitted to
+ *   kernel_forms.csv    kernel, dtype, source -> precision; operands: "quantised" where what is
+ * timed does not quantise them; group: the constants that the rows may be fitted to
  */
 #ifndef SIM_PLANNING_KERNEL_CASES_H
 #define SIM_PLANNING_KERNEL_CASES_H
@@ -28,12 +28,12 @@ typedef struct KernelForm {
 } KernelForm;
 
 typedef struct KernelCase {
-    KernelRow row; /* predicted_s, error: not yet */
+    KernelRow row;                /* predicted_s, error: not yet */
     char source[KERNEL_ID_BYTES]; /* with its software */
-    size_t machine; /* in machines */
-    size_t form;    /* in forms */
-    size_t shape;   /* for `predict` */
-    int fit;        /* of a source and a domain that the constants are fitted in */
+    size_t machine;               /* in machines */
+    size_t form;                  /* in forms */
+    size_t shape;                 /* for `predict` */
+    int fit;                      /* of a source and a domain that the constants are fitted in */
 } KernelCase;
 
 typedef struct KernelMachine {
@@ -90,8 +90,9 @@ typedef struct KernelFit {
     const KernelForm *form;
     char source[KERNEL_ID_BYTES]; /* of the rows used */
     double shipped[KERNEL_FIT_PARAMETERS], value[KERNEL_FIT_PARAMETERS];
-    ErrorStatistics fitted_before, fitted_after; /* of the rows used: shipped and fitted constants */
-    ErrorStatistics held_before, held_after;     /* of the fifth held back */
+    ErrorStatistics fitted_before,
+        fitted_after;                        /* of the rows used: shipped and fitted constants */
+    ErrorStatistics held_before, held_after; /* of the fifth held back */
 } KernelFit;
 
 typedef struct KernelFits {

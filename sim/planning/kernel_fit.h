@@ -16,8 +16,8 @@
 enum { KERNEL_FIT_PARAMETERS = 9 };
 
 typedef struct KernelParameter {
-    const char *key; /* in its group of a file */
-    size_t offset;   /* in the group's struct, of a double */
+    const char *key;  /* in its group of a file */
+    size_t offset;    /* in the group's struct, of a double */
     double low, high; /* equal: not fitted, always so */
     int logarithmic;  /* low > 0 then */
     double start;

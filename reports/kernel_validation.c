@@ -29,10 +29,10 @@ static void print_worst(FILE *out, const KernelValidation *result)
 static void print_statistics(FILE *out, const char *label, const ErrorStatistics *all,
                              const ErrorStatistics *held_back)
 {
-    char text[KERNEL_LABEL_BYTES + 4], held[32] = "    -      -";
+    char text[KERNEL_LABEL_BYTES + 4], held[32] = "   -      -";
     ascii_copy(label, text, sizeof text);
     if (held_back->n > 0)
-        snprintf(held, sizeof held, "%5zu %5.1f%%", held_back->n, 100 * held_back->mean_abs);
+        snprintf(held, sizeof held, "%4zu %5.1f%%", held_back->n, 100 * held_back->mean_abs);
     ascii_linef(out, "%-28.28s %5zu %5.1f%% %5.1f%% %5.1f%% %4.0f%% %+5.1f%% %s", text, all->n,
                 100 * all->median_abs, 100 * all->mean_abs, 100 * all->p90_abs, 100 * all->max_abs,
                 100 * all->bias, held);
@@ -40,7 +40,7 @@ static void print_statistics(FILE *out, const char *label, const ErrorStatistics
 
 static void print_groups(FILE *out, const KernelValidation *result)
 {
-    ascii_linef(out, "%-28s %5s %6s %6s %6s %5s %6s %5s %6s", "errors of time", "rows", "median",
+    ascii_linef(out, "%-28s %5s %6s %6s %6s %5s %6s %4s %6s", "errors of time", "rows", "median",
                 "mean", "p90", "max", "bias", "held", "mean");
     print_statistics(out, "all", &result->summary, &result->held_back);
     for (size_t kind = 0; kind < KERNEL_GROUP_KINDS && result->group_names[kind] != NULL; kind++) {

@@ -130,7 +130,8 @@ typedef struct GpuSpec {
         sustained; /* of the matrix throughput of single kernels, under a training's power; 0: 1 */
     GemmFit gemm_bf16;
     GemmFit gemm_fp8;
-    MoeLayerFit moe_cutlass_bf16, moe_cutlass_fp8, moe_cutlass_fp8_block, moe_triton_bf16;
+    MoeLayerFit moe_cutlass_bf16, moe_cutlass_fp8, moe_cutlass_fp8_block, moe_triton_bf16,
+        moe_triton_tuned_bf16;
     AttentionFit attention_unfused, attention_flash1, attention_flash2, attention_flash3;
     /* decode attention: t = launch + ((KV bytes / (bandwidth * efficiency))^p + (rows/SMs *
      * tau)^p)^(1/p) */

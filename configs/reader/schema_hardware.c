@@ -95,6 +95,7 @@ static const Field GPU_FIELDS[] = {
     MOE_LAYER("moe_cutlass_fp8", moe_cutlass_fp8),
     MOE_LAYER("moe_cutlass_fp8_block", moe_cutlass_fp8_block),
     MOE_LAYER("moe_triton_bf16", moe_triton_bf16),
+    MOE_LAYER("moe_triton_tuned_bf16", moe_triton_tuned_bf16),
     KERNEL("attention_unfused", attention_unfused),
     KERNEL("attention_flash1", attention_flash1),
     KERNEL("attention_flash2", attention_flash2),

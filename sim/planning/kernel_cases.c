@@ -41,13 +41,14 @@ static int matches(const CsvTable *table, size_t row, const char *column, const 
     return pattern[0] == '\0' || fnmatch(pattern, text, 0) == 0;
 }
 
-const char *kernel_form_cell(const KernelCases *cases, const char *kernel, const char *dtype,
-                             const char *source, const char *column)
+const char *kernel_form_cell(const KernelCases *cases, const KernelWords *words, const char *column)
 {
     const CsvTable *table = &cases->kernel_forms;
     for (size_t i = 0; i < table->row_count; i++)
-        if (matches(table, i, "kernel", kernel) && matches(table, i, "dtype", dtype) &&
-            matches(table, i, "source", source))
+        if (matches(table, i, "kernel", words->kernel) &&
+            matches(table, i, "dtype", words->dtype) &&
+            matches(table, i, "source", words->source) && matches(table, i, "hw", words->hw) &&
+            matches(table, i, "shape", words->shape))
             return cell(table, i, column);
     return NULL;
 }
@@ -69,8 +70,8 @@ Status kernel_cases_start(KernelCases *cases, const ConfigPaths *paths, const Cs
 {
     static const char *const GPUS[] = {"gpu", "hw", NULL};
     static const char *const SOURCES[] = {"source", "fit", NULL};
-    static const char *const FORMS[] = {"kernel",   "dtype", "source", "precision",
-                                        "operands", "group", NULL};
+    static const char *const FORMS[] = {"kernel",    "dtype",    "source", "hw", "shape",
+                                        "precision", "operands", "group",  NULL};
     static const char *const NO_GROUPS[] = {NULL};
     *cases = (KernelCases){.paths = paths, .sets = sets, .set_count = set_count};
     cases->cases = calloc(table->row_count + 1, sizeof *cases->cases);
@@ -127,19 +128,26 @@ cleanup:
     return status;
 }
 
-Status kernel_machine(KernelCases *cases, const char *gpu, size_t *machine, Error *error)
+Status kernel_machine(KernelCases *cases, const CsvRow *row, const char *gpu, size_t *machine,
+                      Error *error)
 {
     const char *name = NULL;
     for (size_t i = 0; name == NULL && i < cases->gpus.row_count; i++)
         if (matches(&cases->gpus, i, "gpu", gpu))
             name = cell(&cases->gpus, i, "hw");
-    if (name == NULL || name[0] == '\0' || strlen(name) >= NAME_BYTES)
-        return error_set(error, STATUS_NO, "gpu '%.40s' is not in the catalogue", gpu);
+    if (name == NULL || name[0] == '\0' || strlen(name) >= NAME_BYTES) {
+        kernel_validation_skip(&cases->skipped, row->line, "",
+                               "gpu '%.40s' is not in the catalogue", gpu);
+        return STATUS_NO;
+    }
     for (*machine = 0; *machine < cases->machine_count; ++*machine)
         if (strcmp(cases->machines[*machine].name, name) == 0)
             return STATUS_OK;
-    if (cases->machine_count == KERNEL_MACHINES)
-        return error_set(error, STATUS_NO, "more than %d kinds of GPUs", KERNEL_MACHINES);
+    if (cases->machine_count == KERNEL_MACHINES) {
+        kernel_validation_skip(&cases->skipped, row->line, "", "more than %d kinds of GPUs",
+                               KERNEL_MACHINES);
+        return STATUS_NO;
+    }
     return read_machine(cases, name, error);
 }
 
@@ -191,7 +199,9 @@ Status kernel_cases_validate(KernelCases *cases, KernelPart part, const char *fi
     for (size_t i = 0; i < cases->count; i++) {
         const KernelRow *row = &cases->cases[i].row;
         if (!(isfinite(row->predicted_s) && row->predicted_s > 0))
-            kernel_validation_skip(result, row->line, "", "the prediction is not finite");
+            kernel_validation_skip(result, row->line, "", "gpu '%.24s' has no constants of %s",
+                                   cases->machines[cases->cases[i].machine].name,
+                                   cases->forms[cases->cases[i].form].group);
         else if (kernel_part_has(part, row->held_back))
             kernel_validation_add(result, row);
     }
@@ -257,7 +267,7 @@ static Status fit_form(KernelCases *cases, size_t machine, size_t form, FitRows 
                        double *scratch, const ForecastOptions *options, KernelFits *fits,
                        Error *error)
 {
-    enum { LEAST_ROWS = 40 };
+    enum { LEAST_ROWS = 24 };
     KernelFit *fit = &fits->fits[fits->count];
     double loss;
     rows->form = &cases->forms[form];

@@ -6,9 +6,9 @@
  * first that matches counts (* and ? in the patterns; empty: any):
  *   kernel_gpus.csv     gpu -> a GPU in configs/hw
  *   kernel_sources.csv  source -> fit: whether its rows may be used in fits (yes, no)
- *   kernel_forms.csv    kernel, dtype, source -> precision; operands: "quantised" where what is
- * timed does not quantise them; group: the constants that the rows may be fitted to
- */
+ *   kernel_forms.csv    kernel, dtype, source, hw, shape -> precision; operands: "quantised" where
+ *                       what is timed does not quantise them; group: the constants that price a
+ *                       MoE layer, and that the rows may be fitted to */
 #ifndef SIM_PLANNING_KERNEL_CASES_H
 #define SIM_PLANNING_KERNEL_CASES_H
 
@@ -65,12 +65,20 @@ Status kernel_cases_start(KernelCases *cases, const ConfigPaths *paths, const Cs
                           const char *const *sets, size_t set_count, Error *error);
 void kernel_cases_free(KernelCases *cases);
 
-/* The machine of a table's GPU. STATUS_NO: it is not in the catalogue. */
-Status kernel_machine(KernelCases *cases, const char *gpu, size_t *machine, Error *error);
+/* The machine of a table's GPU. STATUS_NO: it is not in the catalogue, and the row is skipped. */
+Status kernel_machine(KernelCases *cases, const CsvRow *row, const char *gpu, size_t *machine,
+                      Error *error);
 
-/* Cells of the first line that matches; NULL: none. */
-const char *kernel_form_cell(const KernelCases *cases, const char *kernel, const char *dtype,
-                             const char *source, const char *column);
+/* What a row says of its kernel. */
+typedef struct KernelWords {
+    const char *kernel, *dtype, *source;
+    const char *hw;    /* in configs/hw */
+    const char *shape; /* "E=8,N=2048"; "": it does not matter */
+} KernelWords;
+
+/* A cell of the first line that matches; NULL: none. */
+const char *kernel_form_cell(const KernelCases *cases, const KernelWords *words,
+                             const char *column);
 int kernel_source_fits(const KernelCases *cases, const char *source);
 
 /* A cell as a number from `low` to `high`; else the row is skipped with the reason, and 0. A

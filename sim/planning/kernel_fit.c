@@ -11,6 +11,7 @@
 static const double first_size = 0.1, last_size = 1e-4;
 static const double least_gain = 1e-3; /* of the loss, for another simplex */
 static const double wall = 1;          /* loss per share of a range outside of it */
+static const double foot = 1e-4;       /* of a range */
 /* Starts: each range's own, and to either side of it by turns, in shares of the range. */
 static const double sides[] = {0, 0.1, -0.1};
 enum { STARTS = 3, MOST_ITERATIONS = 600, MOST_SIMPLEXES = 6, ROWS_A_BLOCK = 64 };
@@ -153,6 +154,13 @@ static Status search(Fitting *fitting, gsl_multimin_fminimizer *minimizer, gsl_v
             return status;
         if (least > before * (1 - least_gain))
             break;
+    }
+    /* A value at the foot of its range is there exactly: what is left of it is the simplex's. */
+    for (size_t i = 0; i < fitting->free_count; i++) {
+        const KernelParameter *parameter = &fitting->problem->parameters[fitting->free_index[i]];
+        double *value = &found[fitting->free_index[i]];
+        if (share_of(parameter, *value) < foot)
+            *value = parameter->low;
     }
     if (least < *loss) {
         *loss = least;

@@ -105,30 +105,22 @@ typedef struct GemmTable {
 
 /* Which product the row is of; 0: skipped. */
 static int read_shape(KernelCases *cases, const GemmTable *from, const CsvRow *row,
-                      GemmShape *shape)
+                      const KernelWords *words, GemmShape *shape)
 {
     static const char *const PRECISIONS[] = {"bf16", "fp8"};
     const char *op = kernel_text(row, from->column[COLUMN_OP]);
-    const char *dtype = kernel_text(row, from->column[COLUMN_DTYPE]);
     const int grouped = strcmp(op, "grouped_gemm") == 0;
     double groups = 0;
     *shape = (GemmShape){0};
-    if (op[0] != '\0' && strcmp(op, "gemm") != 0 && !grouped) {
-        kernel_validation_skip(&cases->skipped, row->line, "", "op '%.40s' is no matrix product",
-                               op);
-        return 0;
-    }
-    const char *source = kernel_text(row, from->column[COLUMN_SOURCE]);
-    const char *precision = kernel_form_cell(cases, "gemm", dtype, source, "precision");
+    const char *precision = kernel_form_cell(cases, words, "precision");
     const int fp8 = precision != NULL && strcmp(precision, PRECISIONS[1]) == 0;
     if (precision == NULL || (!fp8 && strcmp(precision, PRECISIONS[0]) != 0)) {
         kernel_validation_skip(&cases->skipped, row->line, "",
-                               "dtype '%.40s' is none that products are priced in", dtype);
+                               "dtype '%.40s' is none that products are priced in", words->dtype);
         return 0;
     }
     shape->precision = fp8 ? PRECISION_FP8 : PRECISION_BF16;
-    shape->quantised =
-        fp8 && strcmp(kernel_form_cell(cases, "gemm", dtype, source, "operands"), "quantised") == 0;
+    shape->quantised = fp8 && strcmp(kernel_form_cell(cases, words, "operands"), "quantised") == 0;
     if (!kernel_number(cases, from->table, row, from->column[COLUMN_M], 1, MAX_DIMENSION,
                        &shape->m) ||
         !kernel_number(cases, from->table, row, from->column[COLUMN_N], 1, MAX_DIMENSION,
@@ -172,26 +164,30 @@ static Status read_row(KernelCases *cases, const GemmTable *from, const CsvRow *
 {
     KernelCase *each = &cases->cases[cases->count];
     GemmShape *shape = &from->shapes[cases->count];
-    Error reason = {0};
     double time_us;
     if (row->problem[0] != '\0') {
         kernel_validation_skip(&cases->skipped, row->line, "", "%s", row->problem);
         return STATUS_OK;
     }
-    if (!read_shape(cases, from, row, shape) ||
+    const char *op = kernel_text(row, from->column[COLUMN_OP]);
+    if (op[0] != '\0' && strcmp(op, "gemm") != 0 && strcmp(op, "grouped_gemm") != 0) {
+        kernel_validation_skip(&cases->skipped, row->line, "", "op '%.40s' is no matrix product",
+                               op);
+        return STATUS_OK;
+    }
+    const Status status = kernel_machine(cases, row, kernel_text(row, from->column[COLUMN_GPU]),
+                                         &each->machine, error);
+    if (status != STATUS_OK)
+        return status == STATUS_NO ? STATUS_OK : status;
+    const KernelWords words = {.kernel = "gemm",
+                               .dtype = kernel_text(row, from->column[COLUMN_DTYPE]),
+                               .source = kernel_text(row, from->column[COLUMN_SOURCE]),
+                               .hw = cases->machines[each->machine].name,
+                               .shape = ""};
+    if (!read_shape(cases, from, row, &words, shape) ||
         !kernel_number(cases, from->table, row, from->column[COLUMN_TIME], 1e-3, LONGEST_US,
                        &time_us))
         return STATUS_OK;
-    Status status =
-        kernel_machine(cases, kernel_text(row, from->column[COLUMN_GPU]), &each->machine, &reason);
-    if (status == STATUS_NO) {
-        kernel_validation_skip(&cases->skipped, row->line, "", "%s", reason.message);
-        return STATUS_OK;
-    }
-    if (status != STATUS_OK) {
-        *error = reason;
-        return status;
-    }
     const GpuSpec *gpu = &cases->machines[each->machine].gpu;
     if (shape->precision == PRECISION_FP8 && !(gpu->gemm_fp8.compute_efficiency > 0)) {
         kernel_validation_skip(&cases->skipped, row->line, "", "gpu '%.24s' has no 8-bit products",
@@ -202,11 +198,8 @@ static Status read_row(KernelCases *cases, const GemmTable *from, const CsvRow *
     each->row.measured_s = 1e-6 * time_us;
     each->form = shape->precision == PRECISION_FP8 ? FP8_FORM : BF16_FORM;
     each->shape = cases->count;
-    const char *source = kernel_text(row, from->column[COLUMN_SOURCE]);
-    const char *group = kernel_form_cell(
-        cases, "gemm", kernel_text(row, from->column[COLUMN_DTYPE]), source, "group");
-    each->fit = shape->groups == 0 && kernel_source_fits(cases, source) &&
-                strcmp(group, FORMS[each->form].group) == 0;
+    each->fit = shape->groups == 0 && kernel_source_fits(cases, words.source) &&
+                strcmp(kernel_form_cell(cases, &words, "group"), FORMS[each->form].group) == 0;
     label_row(cases, from, row, shape, each);
     cases->count++;
     return STATUS_OK;

@@ -41,6 +41,32 @@ static void limit_rows(double *all, size_t experts, double most)
     }
 }
 
+/* Whole rows, as many as are routed: what rounding adds or takes is made up for one by one, from
+ * the most popular expert on, as long as it stays between no row and one a token. */
+static void round_rows(double *all, size_t experts, double routed, double most)
+{
+    size_t order[KERNEL_MAX_EXPERTS];
+    double sum = 0;
+    for (size_t e = 0; e < experts; e++) {
+        size_t at = e;
+        for (; at > 0 && all[order[at - 1]] < all[e]; at--)
+            order[at] = order[at - 1];
+        order[at] = e;
+    }
+    for (size_t e = 0; e < experts; e++) {
+        all[e] = round(all[e]);
+        sum += all[e];
+    }
+    const double step = sum < routed ? 1 : -1;
+    for (size_t tries = 0; fabs(routed - sum) >= 1 && tries < 2 * experts; tries++) {
+        double *rows = &all[order[tries % experts]];
+        if (*rows + step < 0 || *rows + step > most)
+            continue;
+        *rows += step;
+        sum += step;
+    }
+}
+
 static void power_law_rows(const KernelLoad *load, RandomStream *stream, double *all)
 {
     const double routed = load->tokens * (double)load->top_k;
@@ -56,8 +82,7 @@ static void power_law_rows(const KernelLoad *load, RandomStream *stream, double 
     for (size_t e = 0; e < load->experts; e++)
         all[e] *= routed / sum;
     limit_rows(all, load->experts, load->tokens);
-    for (size_t e = 0; e < load->experts; e++)
-        all[e] = round(all[e]);
+    round_rows(all, load->experts, routed, load->tokens);
 }
 
 static const double *fullest_rank(const KernelLoad *load, const double *all)

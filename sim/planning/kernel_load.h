@@ -18,9 +18,10 @@ typedef struct KernelLoad {
  * Balanced: token t goes to experts t + i stride, i < top_k, stride = ceil(experts / top_k); with
  * fewer tokens than a stride they are spread over it. Power law: shares x^-alpha on
  * [1, 0.8 tokens] ([0.01, 2] when there are no more routed rows than experts), scaled to all routed
- * rows and rounded; a token uses an expert at most once, so what an expert has above `tokens`
- * spreads over the others in proportion (collector of ai-dynamo/aiconfigurator@095f58a; there each
- * row is one draw, of unknown seed). `key` names the row: the same gives the same draws. */
+ * rows and rounded, the sum kept; a token uses an expert at most once, so what an expert has above
+ * `tokens` spreads over the others in proportion (collector of ai-dynamo/aiconfigurator@095f58a;
+ * there each row is one draw, of unknown seed). `key` names the row: the same gives the same draws.
+ */
 size_t kernel_load_draw(const KernelLoad *load, const char *key, double *rows);
 
 #endif

@@ -19,6 +19,20 @@ static GpuSpec grouped_gpu(const GpuSpec *gpu, const MoeLayerFit *layer, Precisi
     return grouped;
 }
 
+/* One grouped product of the layer, by the tiles of its kernels. */
+static double grouped_seconds(const GpuSpec *grouped, const MoeLayerFit *fit,
+                              const MoeLayerShape *shape, const double *rows, size_t experts,
+                              double n, double k)
+{
+    const int few = shape->tokens <= (double)experts && fit->few_tile_rows > 0;
+    const GemmTile tile = {.rows = few ? fit->few_tile_rows : fit->tile_rows,
+                           .columns = few ? fit->few_tile_columns : fit->tile_columns,
+                           .traffic = fit->tile_traffic};
+    if (tile.rows > 0 && tile.columns > 0)
+        return gpu_grouped_gemm_tile_seconds(grouped, shape->precision, &tile, rows, experts, n, k);
+    return gpu_grouped_gemm_seconds(grouped, shape->precision, rows, experts, n, k);
+}
+
 double gpu_moe_layer_seconds(const GpuSpec *gpu, const MoeLayerFit *fit, const MoeLayerShape *shape,
                              const double *rows, size_t experts)
 {
@@ -29,10 +43,9 @@ double gpu_moe_layer_seconds(const GpuSpec *gpu, const MoeLayerFit *fit, const M
         return 0;
     const GpuSpec grouped = grouped_gpu(gpu, fit, shape->precision);
     const double products_s =
-        gpu_grouped_gemm_seconds(&grouped, shape->precision, rows, experts,
-                                 (shape->gated ? 2 : 1) * shape->inter, shape->hidden) +
-        gpu_grouped_gemm_seconds(&grouped, shape->precision, rows, experts, shape->hidden,
-                                 shape->inter);
+        grouped_seconds(&grouped, fit, shape, rows, experts, (shape->gated ? 2 : 1) * shape->inter,
+                        shape->hidden) +
+        grouped_seconds(&grouped, fit, shape, rows, experts, shape->hidden, shape->inter);
     const double row_width = 2 * shape->hidden + (shape->gated ? 3 : 2) * shape->inter;
     const double moved_bytes =
         activation_bytes * (fit->row_passes * all_rows * row_width +

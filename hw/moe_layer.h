@@ -17,9 +17,9 @@ typedef struct MoeLayerShape {
 /* t = launch + up + down + (row_passes * R (2 hidden + 3 inter) 2 + token_passes * 4 T hidden) / BW
  *
  * up and down are gpu_grouped_gemm_seconds of rows[e] rows of each expert e < experts, with the
- * layer's own efficiencies and overlap exponent; R is the sum of rows, T the tokens; without a gate
- * 2 inter instead of 3. 8-bit operands come quantised: token_passes has that. 0 when the GPU has no
- * such kernels (launch 0) or no rows. */
+ * layer's own efficiencies and overlap exponent, or by the tile that its kernels keep to; R is the
+ * sum of rows, T the tokens; without a gate 2 inter instead of 3. 8-bit operands come quantised:
+ * token_passes has that. 0 when the GPU has no such kernels (launch 0) or no rows. */
 double gpu_moe_layer_seconds(const GpuSpec *gpu, const MoeLayerFit *fit, const MoeLayerShape *shape,
                              const double *rows, size_t experts);
 

@@ -89,7 +89,7 @@ static void write_group(FILE *out, const KernelFit *fit)
     fprintf(out, "%s:\n", fit->form->group);
     for (size_t p = 0; p < fit->form->parameter_count; p++) {
         const KernelParameter *parameter = &fit->form->parameters[p];
-        if (parameter->high > parameter->low || parameter->low != 0 || parameter->needed)
+        if (fit->value[p] != 0 || parameter->needed)
             fprintf(out, "  %s: %.4g%s\n", parameter->key, fit->value[p] / parameter->unit,
                     parameter->suffix);
     }

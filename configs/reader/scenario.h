@@ -106,6 +106,10 @@ typedef struct MoeLayerFit {
     double overlap_exponent;   /* of experts that wait for memory and experts that compute */
     double row_passes;         /* times that routed rows are moved beside the products */
     double token_passes;       /* times that all tokens are: quantised, scattered, combined */
+    /* Tiles that the kernels keep to, whatever the shape; 0: they choose. */
+    double tile_rows, tile_columns;
+    double few_tile_rows, few_tile_columns; /* with no more tokens than experts */
+    double tile_traffic;                    /* share of the tiles' operands that HBM delivers */
 } MoeLayerFit;
 
 /* Attention throughput P * s / (s + s0) in causal-halved FLOP/s, forward and backward together. */

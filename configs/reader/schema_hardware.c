@@ -33,6 +33,9 @@ static const Schema GEMM_SCHEMA = {.name = "gemm", GROUP_FIELDS(GEMM_FIELDS)};
 #define MOE(KEY, MEMBER, DIMENSION, MINIMUM, MAXIMUM, HELP)                                        \
     NUMBER_FIELD(KEY, MoeLayerFit, MEMBER, DIMENSION, MINIMUM, MAXIMUM, NULL, 0, HELP)
 
+#define MOE_TILE(KEY, MEMBER, MAXIMUM, HELP)                                                       \
+    NUMBER_FIELD(KEY, MoeLayerFit, MEMBER, DIMENSION_NUMBER, 0, MAXIMUM, "0", 0, HELP)
+
 static const Field MOE_FIELDS[] = {
     MOE("launch", launch_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
         "of router, permutation and activation"),
@@ -46,6 +49,11 @@ static const Field MOE_FIELDS[] = {
         "times that routed rows are moved beside the products"),
     MOE("token_passes", token_passes, DIMENSION_NUMBER, 0, 1000,
         "times that all tokens are moved: quantised, scattered, combined"),
+    MOE_TILE("tile_rows", tile_rows, 4096, "tile that the kernels keep to; 0: they choose"),
+    MOE_TILE("tile_columns", tile_columns, 4096, "its columns"),
+    MOE_TILE("few_tile_rows", few_tile_rows, 4096, "tile with no more tokens than experts"),
+    MOE_TILE("few_tile_columns", few_tile_columns, 4096, "its columns"),
+    MOE_TILE("tile_traffic", tile_traffic, 1, "share of the tiles' operands that HBM delivers"),
 };
 static const Schema MOE_SCHEMA = {.name = "moe_layer", GROUP_FIELDS(MOE_FIELDS)};
 

@@ -278,7 +278,8 @@ static Status fit_form(KernelCases *cases, size_t machine, size_t form, FitRows 
     snprintf(fit->gpu, sizeof fit->gpu, "%s", cases->machines[machine].name);
     snprintf(fit->source, sizeof fit->source, "%s", cases->cases[rows->index[0]].source);
     for (size_t i = 0; i < rows->form->parameter_count; i++)
-        fit->shipped[i] = *parameter_of(&cases->machines[machine].gpu, rows->form, i);
+        fit->shipped[i] = fit->value[i] =
+            *parameter_of(&cases->machines[machine].gpu, rows->form, i);
     const KernelFitProblem problem = {.parameters = rows->form->parameters,
                                       .parameter_count = rows->form->parameter_count,
                                       .row_count = used,

@@ -179,8 +179,9 @@ Status kernel_fit(const KernelFitProblem *problem, const ForecastOptions *option
                          problem->row_count, problem->parameter_count);
     for (size_t i = 0; i < problem->parameter_count; i++) {
         const KernelParameter *parameter = &problem->parameters[i];
-        values[i] = fitting.values[i] = parameter->start;
-        if (parameter->high > parameter->low)
+        const int is_free = parameter->high > parameter->low;
+        fitting.values[i] = is_free ? parameter->start : values[i];
+        if (is_free)
             fitting.free_index[fitting.free_count++] = i;
     }
     const size_t dimensions = fitting.free_count;

@@ -13,12 +13,12 @@
 
 #include <stddef.h>
 
-enum { KERNEL_FIT_PARAMETERS = 9 };
+enum { KERNEL_FIT_PARAMETERS = 12 };
 
 typedef struct KernelParameter {
     const char *key;  /* in its group of a file */
     size_t offset;    /* in the group's struct, of a double */
-    double low, high; /* equal: not fitted, always so */
+    double low, high; /* equal: not fitted; the value is what the caller gives */
     int logarithmic;  /* low > 0 then */
     double start;
     double unit; /* of the number that is written */
@@ -36,8 +36,8 @@ typedef struct KernelFitProblem {
     const void *context;
 } KernelFitProblem;
 
-/* `values` gets the constants of the least loss. Progress counts evaluations against the most that
- * there may be. */
+/* `values` holds the constants that are not fitted, and gets those of the least loss. Progress
+ * counts evaluations against the most that there may be. */
 Status kernel_fit(const KernelFitProblem *problem, const ForecastOptions *options, double *values,
                   double *loss, Error *error);
 

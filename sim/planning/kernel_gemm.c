@@ -32,8 +32,8 @@ static const KernelParameter BF16_PARAMETERS[] = {
     {"quantise_cost", AT(quantise_cost), 0, 0, 0, 0, 1, "", 0},
 };
 
-/* Eight bits, of GPUs whose kernels are persistent: no waves and no penalty of small tiles, but
- * the operand is quantised. */
+/* Eight bits: small tiles and waves cost nothing that the rows would tell, but the operand is
+ * quantised. What is not fitted stays as the file has it. */
 static const KernelParameter FP8_PARAMETERS[] = {
     {"launch", AT(launch_s), 1e-6, 5e-5, 1, 1e-5, 1e-6, "us", 1},
     {"compute_efficiency", AT(compute_efficiency), 0.3, 1.2, 1, 0.8, 1, "", 1},

@@ -43,13 +43,33 @@ static const KernelParameter PARAMETERS[] = {
     {"token_passes", AT(token_passes), 0, 20, 0, 1, 1, "", 1},
 };
 
+/* Kernels that keep to their tiles, which are facts and not fitted. */
+static const KernelParameter TILED_PARAMETERS[] = {
+    {"launch", AT(launch_s), 1e-7, 1e-3, 1, 1.5e-5, 1e-6, "us", 1},
+    {"compute_efficiency", AT(compute_efficiency), 0.1, 1.2, 1, 0.6, 1, "", 1},
+    {"memory_efficiency", AT(memory_efficiency), 0.1, 1.25, 1, 1, 1, "", 1},
+    {"overlap_exponent", AT(overlap_exponent), 1, 20, 1, 1.5, 1, "", 1},
+    {"row_passes", AT(row_passes), 0, 20, 0, 1, 1, "", 1},
+    {"token_passes", AT(token_passes), 0, 20, 0, 1, 1, "", 1},
+    {"tile_rows", AT(tile_rows), 0, 0, 0, 0, 1, "", 1},
+    {"tile_columns", AT(tile_columns), 0, 0, 0, 0, 1, "", 1},
+    {"few_tile_rows", AT(few_tile_rows), 0, 0, 0, 0, 1, "", 1},
+    {"few_tile_columns", AT(few_tile_columns), 0, 0, 0, 0, 1, "", 1},
+    {"tile_traffic", AT(tile_traffic), 0, 1, 0, 0.15, 1, "", 1},
+};
+
 #define FORM(NAME)                                                                                 \
     {                                                                                              \
 #NAME, offsetof(GpuSpec, NAME), PARAMETERS, sizeof PARAMETERS / sizeof PARAMETERS[0]       \
     }
+#define TILED_FORM(NAME)                                                                           \
+    {                                                                                              \
+#NAME, offsetof(GpuSpec, NAME), TILED_PARAMETERS,                                          \
+            sizeof TILED_PARAMETERS / sizeof TILED_PARAMETERS[0]                                   \
+    }
 
 static const KernelForm FORMS[] = {FORM(moe_cutlass_bf16), FORM(moe_cutlass_fp8),
-                                   FORM(moe_cutlass_fp8_block), FORM(moe_triton_bf16),
+                                   FORM(moe_cutlass_fp8_block), TILED_FORM(moe_triton_bf16),
                                    FORM(moe_triton_tuned_bf16)};
 
 enum { FORM_COUNT = sizeof FORMS / sizeof FORMS[0] };
@@ -153,6 +173,9 @@ static Status find_columns(MoeTable *from, Error *error)
 
 /* ---- one row -----------------------------------------------------------------------------------
  */
+
+/* Groups of rows; all but the first and the last are of rows in the domain. */
+enum { GROUP_DOMAIN, GROUP_PRECISION_OF_GPU, GROUP_KERNEL, GROUP_LOADS, GROUP_WAYS, GROUP_OUTSIDE };
 
 /* What a row says of its layer. */
 typedef struct MoeRow {
@@ -313,11 +336,16 @@ static void label_row(const KernelCases *cases, const MoeTable *from, const CsvR
     out->held_back = kernel_held_back(key);
     snprintf(out->id, sizeof out->id, "%.8s %.16s %.15s T%.0f E%zu T%.0f %.16s", name, kernel,
              model[0] != '\0' ? model : shape, load->tokens, load->ranks, layer->tensor, loads);
-    snprintf(out->group[in_domain(layer) ? 0 : 1], sizeof out->group[0], "%.20s %.24s", name,
-             kernel);
-    if (in_domain(layer)) {
-        snprintf(out->group[2], sizeof out->group[2], "%.24s", loads);
-        snprintf(out->group[3], sizeof out->group[3], "EP %zu, TP %.0f", load->ranks,
+    const int inside = in_domain(layer);
+    snprintf(out->group[GROUP_DOMAIN], sizeof out->group[0], "%s",
+             inside ? "T >= 64, EP <= 32" : "outside");
+    snprintf(out->group[inside ? GROUP_KERNEL : GROUP_OUTSIDE], sizeof out->group[0], "%.20s %.24s",
+             name, kernel);
+    if (inside) {
+        snprintf(out->group[GROUP_PRECISION_OF_GPU], sizeof out->group[0], "%.20s %.20s", name,
+                 text_of(from, row, COLUMN_DTYPE));
+        snprintf(out->group[GROUP_LOADS], sizeof out->group[0], "%.24s", loads);
+        snprintf(out->group[GROUP_WAYS], sizeof out->group[0], "EP %zu, TP %.0f", load->ranks,
                  layer->tensor);
     }
     snprintf(each->source, sizeof each->source, "%.48s, %.40s", text_of(from, row, COLUMN_SOURCE),
@@ -396,7 +424,10 @@ static Status read_row(KernelCases *cases, const MoeTable *from, const CsvRow *r
 Status kernel_moe_read(const ConfigPaths *paths, const CsvTable *table, const char *const *sets,
                        size_t set_count, KernelCases *cases, Error *error)
 {
-    static const char *const GROUPS[] = {"kernel", "outside", "loads", "ways"};
+    static const char *const GROUPS[] = {
+        [GROUP_DOMAIN] = "domain", [GROUP_PRECISION_OF_GPU] = "gpu",
+        [GROUP_KERNEL] = "kernel", [GROUP_LOADS] = "loads",
+        [GROUP_WAYS] = "ways",     [GROUP_OUTSIDE] = "outside"};
     MoeTable from = {.table = table};
     Status status = kernel_cases_start(cases, paths, table, sets, set_count, error);
     if (status == STATUS_OK)

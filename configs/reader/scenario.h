@@ -149,7 +149,30 @@ typedef struct CollectiveFit {
     double bytes_per_s;        /* B */
     double chunk_s2_per_byte;  /* c, so that sqrt(c * W) is in seconds */
     double two_rank_bandwidth; /* phi2: share of B when n == 2 */
+    /* The low-latency protocol of short messages: base + per_rank*(n-1) + sqrt(short_c*W). */
+    double short_bytes;             /* messages up to this; 0: no such protocol */
+    double short_chunk_s2_per_byte; /* short_c */
+    double long_start_s;            /* what a longer message adds to base */
 } CollectiveFit;
+
+/* One way of a token to its experts or back inside an NVLink domain; see hw/expert_dispatch.h. */
+typedef struct ExpertNodeFit {
+    double low_latency_start_s;
+    double low_latency_bytes_per_s; /* 0: not fitted */
+    double start_s;
+    double sm_bytes_per_s; /* of one multiprocessor that copies; 0: not fitted */
+    double chunk_s2_per_byte;
+} ExpertNodeFit;
+
+/* The same between nodes: `hop` is added for each doubling of the nodes. */
+typedef struct ExpertFabricFit {
+    double low_latency_start_s, low_latency_hop_s;
+    double low_latency_efficiency; /* share of a GPU's network ports; 0: not fitted */
+    double start_s, hop_s;
+    double efficiency;     /* share of a GPU's network ports; 0: not fitted */
+    double sm_bytes_per_s; /* of one multiprocessor that passes copies on inside nodes */
+    double chunk_s2_per_byte;
+} ExpertFabricFit;
 
 typedef struct NodeSpec {
     char name[NAME_BYTES];
@@ -159,6 +182,7 @@ typedef struct NodeSpec {
     double power_w;         /* sustained power of the node under load */
     CollectiveFit all_reduce, all_gather, reduce_scatter, all_to_all;
     double eager_launch_s; /* added to every collective that is not graph-captured */
+    ExpertNodeFit expert_dispatch, expert_combine;
 } NodeSpec;
 
 typedef struct FabricSpec {
@@ -168,9 +192,11 @@ typedef struct FabricSpec {
     double tree_hop_s;    /* latency of one level of an all-reduce tree between nodes; 0: no tree */
     double base_s;        /* fixed cost of one collective between nodes */
     double p2p_latency_s; /* one send between pipeline stages */
-    double p2p_efficiency;   /* share of a NIC's line rate that one send reaches */
-    double bucket_bytes;     /* gradient bucket of data-parallel collectives */
-    double oversubscription; /* 1: non-blocking */
+    double p2p_efficiency;    /* share of a NIC's line rate that one send reaches */
+    double bucket_bytes;      /* gradient bucket of data-parallel collectives */
+    double oversubscription;  /* 1: non-blocking */
+    double chunk_s2_per_byte; /* c of a level of the tree between nodes; 0: that of the node */
+    ExpertFabricFit expert_dispatch, expert_combine;
 } FabricSpec;
 
 typedef struct HardwareSpec {
@@ -203,6 +229,7 @@ typedef struct ParallelSpec {
     double expert_overlap;   /* share of expert-parallel communication hidden under compute */
     SelectiveScope selective_scope; /* what recompute: selective computes again */
     double gather_limit;            /* parameters that ZeRO-3 holds gathered; 0: two layers */
+    double dispatch_sms;            /* multiprocessors that a dispatch by nodes occupies */
 } ParallelSpec;
 
 typedef struct TrainingSpec {

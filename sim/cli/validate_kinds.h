@@ -18,5 +18,6 @@ typedef struct ValidateKind {
 Status validate_steps(Session *session, const CsvTable *table);
 Status validate_gemm(Session *session, const CsvTable *table);
 Status validate_moe_layers(Session *session, const CsvTable *table);
+Status validate_collectives(Session *session, const CsvTable *table);
 
 #endif

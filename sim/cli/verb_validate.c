@@ -12,6 +12,7 @@ static const ValidateKind KINDS[] = {
      {"tokens", "experts", "topk", "n_gpus_ep", "distribution", "time_us"},
      validate_moe_layers},
     {"MoE kernels", {"tokens", "experts", "top_k", "ep", "skew", "time_us"}, validate_moe_layers},
+    {"collectives", {"collective", "msg_bytes", "n_gpus", "time_us"}, validate_collectives},
 };
 
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0] };

@@ -30,9 +30,8 @@ typedef struct Spread {
 
 static Spread spread_of(const HardwareSpec *hardware, const ExpertExchange *exchange)
 {
-    Spread spread = {
-        .per_node = fmax(1, fmin(fmin(exchange->ranks_per_node, hardware->node.gpus),
-                                 exchange->ranks))};
+    Spread spread = {.per_node = fmax(1, fmin(fmin(exchange->ranks_per_node, hardware->node.gpus),
+                                              exchange->ranks))};
     spread.nodes = exchange->ranks / spread.per_node;
     const double reached =
         exchange->node_limit > 0 ? fmin(spread.nodes, exchange->node_limit) : spread.nodes;
@@ -54,24 +53,23 @@ static double copied_bytes_per_s(const HardwareSpec *hardware, double sm_bytes_p
 static double inside_seconds(const HardwareSpec *hardware, const ExpertNodeFit *fit,
                              const ExpertExchange *exchange, const Spread *spread)
 {
-    const double bytes = exchange->token_bytes * spread->ranks_of_token *
-                         (spread->per_node - 1) / spread->per_node;
+    const double bytes =
+        exchange->token_bytes * spread->ranks_of_token * (spread->per_node - 1) / spread->per_node;
     return fit->start_s + bytes / copied_bytes_per_s(hardware, fit->sm_bytes_per_s, exchange->sms) +
            sqrt(fit->chunk_s2_per_byte * bytes);
 }
 
-/* t = start + hop log2(N) + max(X / (eta ports), Y / (SMs * b)) + sqrt(c X): X the bytes to distinct
- * other nodes through this GPU's ports, Y what its multiprocessors pass on to distinct ranks of the
- * node meanwhile. With few nodes the second is the slower one. */
+/* t = start + hop log2(N) + max(X / (eta ports), Y / (SMs * b)) + sqrt(c X): X the bytes to
+ * distinct other nodes through this GPU's ports, Y what its multiprocessors pass on to distinct
+ * ranks of the node meanwhile. With few nodes the second is the slower one. */
 static double across_seconds(const HardwareSpec *hardware, const ExpertFabricFit *fit,
                              const ExpertExchange *exchange, const Spread *spread)
 {
     const double remote_bytes =
         exchange->token_bytes * spread->nodes_of_token * (spread->nodes - 1) / spread->nodes;
-    const double passed_bytes = exchange->token_bytes * spread->ranks_of_token *
-                                (spread->per_node - 1) / spread->per_node;
-    const double network_s =
-        remote_bytes / (fit->efficiency * port_bytes_per_s_of_gpu(hardware));
+    const double passed_bytes =
+        exchange->token_bytes * spread->ranks_of_token * (spread->per_node - 1) / spread->per_node;
+    const double network_s = remote_bytes / (fit->efficiency * port_bytes_per_s_of_gpu(hardware));
     const double passed_s =
         fit->sm_bytes_per_s > 0
             ? passed_bytes / copied_bytes_per_s(hardware, fit->sm_bytes_per_s, exchange->sms)
@@ -90,10 +88,9 @@ static double all_to_all_seconds(const HardwareSpec *hardware, const ExpertExcha
                                   spread->per_node);
     const double inside_s = collective_seconds(hardware, COLLECTIVE_ALL_TO_ALL, all_bytes,
                                                spread->per_node, spread->per_node);
-    const double across_s =
-        collective_seconds(hardware, COLLECTIVE_ALL_TO_ALL,
-                           exchange->token_bytes * spread->nodes_of_token, exchange->ranks,
-                           spread->per_node);
+    const double across_s = collective_seconds(hardware, COLLECTIVE_ALL_TO_ALL,
+                                               exchange->token_bytes * spread->nodes_of_token,
+                                               exchange->ranks, spread->per_node);
     return fmax(inside_s, across_s);
 }
 
@@ -128,8 +125,8 @@ double expert_low_latency_seconds(const HardwareSpec *hardware, ExpertDirection 
     const ExpertFabricFit *across = across_fit(hardware, direction);
     if (spread.nodes <= 1 && inside->low_latency_bytes_per_s > 0)
         return inside->low_latency_start_s +
-               all_bytes / fmin(inside->low_latency_bytes_per_s,
-                                hardware->node.all_to_all.bytes_per_s);
+               all_bytes /
+                   fmin(inside->low_latency_bytes_per_s, hardware->node.all_to_all.bytes_per_s);
     if (spread.nodes > 1 && across->low_latency_efficiency > 0)
         return across->low_latency_start_s + across->low_latency_hop_s * log2(spread.nodes) +
                all_bytes * (spread.nodes - 1) / spread.nodes /

@@ -9,7 +9,8 @@
 
 /* Errors up to about this count by their squares, larger ones by their size. */
 static const double robust_log_error = 0.03;
-/* Pull of a parameter to its start, in shares of one row: keeps what the rows do not tell finite. */
+/* Pull of a parameter to its start, in shares of one row: keeps what the rows do not tell finite.
+ */
 static const double pull = 0.02;
 enum { WEIGHT_ROUNDS = 12, MOST_ITERATIONS = 60, LEAST_ROWS = 5 };
 static const double x_tolerance = 1e-8, g_tolerance = 1e-8, f_tolerance = 1e-10;
@@ -38,25 +39,37 @@ typedef struct Unit {
     Parameter parameters[FIT_UNIT_PARAMETERS];
 } Unit;
 
-#define AT(member)  offsetof(HardwareSpec, member)
-#define US(KEY, AT_MEMBER, START)    {KEY, AT_MEMBER, (START)*1e-6, 1, 1e-6, "us"}
-#define GB(KEY, AT_MEMBER, START)    {KEY, AT_MEMBER, (START)*1e9, 1e15, 1e9, "GB/s"}
-#define CHUNK(KEY, AT_MEMBER, START) {KEY, AT_MEMBER, (START)*1e-15, 1, 1e-15, "us2/kB"}
-#define SHARE(KEY, AT_MEMBER, START) {KEY, AT_MEMBER, START, 1, 1, ""}
+#define AT(member) offsetof(HardwareSpec, member)
+#define US(KEY, AT_MEMBER, START)                                                                  \
+    {                                                                                              \
+        KEY, AT_MEMBER, (START)*1e-6, 1, 1e-6, "us"                                                \
+    }
+#define GB(KEY, AT_MEMBER, START)                                                                  \
+    {                                                                                              \
+        KEY, AT_MEMBER, (START)*1e9, 1e15, 1e9, "GB/s"                                             \
+    }
+#define CHUNK(KEY, AT_MEMBER, START)                                                               \
+    {                                                                                              \
+        KEY, AT_MEMBER, (START)*1e-15, 1, 1e-15, "us2/kB"                                          \
+    }
+#define SHARE(KEY, AT_MEMBER, START)                                                               \
+    {                                                                                              \
+        KEY, AT_MEMBER, START, 1, 1, ""                                                            \
+    }
 
 #define INSIDE(NAME, KIND, COUNT)                                                                  \
-    {.group = #NAME,                                                                               \
-     .mode = "",                                                                                   \
-     .kind = KIND,                                                                                 \
-     .switch_offset = AT(node.NAME.short_bytes),                                                   \
-     .parameter_count = COUNT,                                                                     \
-     .parameters = {US("start", AT(node.NAME.base_s), 8),                                          \
-                    US("per_rank", AT(node.NAME.per_rank_s), 1),                                   \
-                    GB("bandwidth", AT(node.NAME.bytes_per_s), 300),                               \
-                    CHUNK("chunk", AT(node.NAME.chunk_s2_per_byte), 0.04),                         \
-                    SHARE("two_rank_bandwidth", AT(node.NAME.two_rank_bandwidth), 0.85),           \
-                    CHUNK("short_chunk", AT(node.NAME.short_chunk_s2_per_byte), 0.01),             \
-                    US("long_start", AT(node.NAME.long_start_s), 1)}}
+    {                                                                                              \
+        .group = #NAME, .mode = "", .kind = KIND, .switch_offset = AT(node.NAME.short_bytes),      \
+        .parameter_count = COUNT, .parameters = {                                                  \
+            US("start", AT(node.NAME.base_s), 8),                                                  \
+            US("per_rank", AT(node.NAME.per_rank_s), 1),                                           \
+            GB("bandwidth", AT(node.NAME.bytes_per_s), 300),                                       \
+            CHUNK("chunk", AT(node.NAME.chunk_s2_per_byte), 0.04),                                 \
+            SHARE("two_rank_bandwidth", AT(node.NAME.two_rank_bandwidth), 0.85),                   \
+            CHUNK("short_chunk", AT(node.NAME.short_chunk_s2_per_byte), 0.01),                     \
+            US("long_start", AT(node.NAME.long_start_s), 1)                                        \
+        }                                                                                          \
+    }
 
 #define LOW_LATENCY(NAME, KIND)                                                                    \
     {.group = #NAME,                                                                               \
@@ -85,7 +98,8 @@ typedef struct Unit {
     {                                                                                              \
         .group = #NAME, .mode = "normal", .kind = KIND, .across = 1, .parameter_count = 5,         \
         .parameters = {                                                                            \
-            US("start", AT(fabric.NAME.start_s), 40), US("hop", AT(fabric.NAME.hop_s), 25),        \
+            US("start", AT(fabric.NAME.start_s), 40),                                              \
+            US("hop", AT(fabric.NAME.hop_s), 25),                                                  \
             SHARE("efficiency", AT(fabric.NAME.efficiency), 0.9),                                  \
             GB("sm_bandwidth", AT(fabric.NAME.sm_bytes_per_s), 10),                                \
             CHUNK("chunk", AT(fabric.NAME.chunk_s2_per_byte), 0.3)                                 \
@@ -197,7 +211,8 @@ static Status descend(Fitting *fitting, double *best, double *loss, Error *error
 {
     const size_t parameters = fitting->unit->parameter_count, n = fitting->count + parameters;
     gsl_multifit_nlinear_parameters how = gsl_multifit_nlinear_default_parameters();
-    gsl_multifit_nlinear_fdf function = {.f = residuals, .n = n, .p = parameters, .params = fitting};
+    gsl_multifit_nlinear_fdf function = {
+        .f = residuals, .n = n, .p = parameters, .params = fitting};
     gsl_multifit_nlinear_workspace *work =
         gsl_multifit_nlinear_alloc(gsl_multifit_nlinear_trust, &how, n, parameters);
     gsl_vector *weights = gsl_vector_alloc(n), *x = gsl_vector_alloc(parameters);
@@ -290,8 +305,7 @@ static Status fit_unit(Fitting *fitting, const char *fit, double *scratch, Colle
     double best[FIT_UNIT_PARAMETERS];
     fitting->count = 0;
     for (size_t i = 0; i < fitting->all->count; i++)
-        if (belongs(fitting->unit, fit, &fitting->all->rows[i]) &&
-            !fitting->all->rows[i].held_back)
+        if (belongs(fitting->unit, fit, &fitting->all->rows[i]) && !fitting->all->rows[i].held_back)
             fitting->rows[fitting->count++] = &fitting->all->rows[i];
     if (fitting->count < LEAST_ROWS)
         return STATUS_OK;
@@ -300,8 +314,8 @@ static Status fit_unit(Fitting *fitting, const char *fit, double *scratch, Colle
         return status;
     put_parameters(fitting, best);
     CollectiveUnitFit *kept = &fits->fits[fits->count++];
-    *kept = (CollectiveUnitFit){
-        .fit = fit, .group = fitting->unit->group, .mode = fitting->unit->mode};
+    *kept =
+        (CollectiveUnitFit){.fit = fit, .group = fitting->unit->group, .mode = fitting->unit->mode};
     keep_values(fitting, best, kept);
     kept->fitted = judge(fitting, fit, 0, scratch);
     kept->held_back = judge(fitting, fit, 1, scratch);

@@ -28,9 +28,9 @@ typedef enum Column {
     COLUMNS
 } Column;
 
-static const char *const COLUMN_NAMES[COLUMNS] = {
-    "source", "locator", "gpu",    "fabric",    "n_nodes",
-    "collective", "n_gpus",  "msg_bytes", "time_us", "notes"};
+static const char *const COLUMN_NAMES[COLUMNS] = {"source",  "locator",    "gpu",    "fabric",
+                                                  "n_nodes", "collective", "n_gpus", "msg_bytes",
+                                                  "time_us", "notes"};
 static const char *const RULE_PATTERNS[PATTERN_COLUMNS] = {"source", "locator", "gpu",
                                                            "fabric", "nodes",   "collective"};
 
@@ -87,9 +87,8 @@ static int number_behind(const char *text, const char *word, double *value)
     char digits[16];
     if (at == NULL)
         return 0;
-    snprintf(digits, sizeof digits, "%.*s", (int)fmin(15, (double)strspn(at + strlen(word),
-                                                                         "0123456789")),
-             at + strlen(word));
+    snprintf(digits, sizeof digits, "%.*s",
+             (int)fmin(15, (double)strspn(at + strlen(word), "0123456789")), at + strlen(word));
     return csv_number(digits, value) && *value > 0;
 }
 
@@ -119,8 +118,7 @@ static Status read_numbers(const Reading *reading, size_t index, CollectiveRow *
         !within(row->ranks, 2, MAX_RANKS) || floor(row->ranks) < row->ranks)
         return error_set(reason, STATUS_INVALID, "n_gpus '%.40s' is not a whole number from 2 on",
                          text_of(reading, index, COLUMN_RANKS));
-    if (!csv_number(text_of(reading, index, COLUMN_NODES), nodes) ||
-        !within(*nodes, 1, row->ranks))
+    if (!csv_number(text_of(reading, index, COLUMN_NODES), nodes) || !within(*nodes, 1, row->ranks))
         return error_set(reason, STATUS_INVALID, "n_nodes '%.40s' is not 1 to n_gpus",
                          text_of(reading, index, COLUMN_NODES));
     row->measured_s = 1e-6 * time_us;
@@ -364,8 +362,8 @@ void collective_rows_free(CollectiveRows *rows)
 
 double collective_row_seconds(const HardwareSpec *hardware, const CollectiveRow *row)
 {
-    const ExpertExchange exchange = {.token_bytes = is_expert(row->kind) ? row->bytes / row->copies
-                                                                         : 0,
+    const ExpertExchange exchange = {.token_bytes =
+                                         is_expert(row->kind) ? row->bytes / row->copies : 0,
                                      .copies = row->copies,
                                      .ranks = row->ranks,
                                      .ranks_per_node = row->ranks_per_node,
@@ -412,7 +410,8 @@ static void put_place(const CollectiveRow *row, const CollectiveMachine *machine
     else if (is_expert(row->kind))
         snprintf(label, KERNEL_LABEL_BYTES, "%s", EXPERTS[row->across]);
     else if (row->across)
-        snprintf(label, KERNEL_LABEL_BYTES, "nodes, %s", row->ranks >= 32 ? "32+ GPUs" : "< 32 GPUs");
+        snprintf(label, KERNEL_LABEL_BYTES, "nodes, %s",
+                 row->ranks >= 32 ? "32+ GPUs" : "< 32 GPUs");
     else
         snprintf(label, KERNEL_LABEL_BYTES, "in a node, %.20s", machine->launch);
 }
@@ -421,8 +420,8 @@ static void put_place(const CollectiveRow *row, const CollectiveMachine *machine
 static void put_collective(const CollectiveRow *row, char *label)
 {
     const int gpu = (int)strcspn(row->gpu, "- ");
-    const char *name = strncmp(row->collective, "ep_", 3) == 0 ? row->collective + 3
-                                                               : row->collective;
+    const char *name =
+        strncmp(row->collective, "ep_", 3) == 0 ? row->collective + 3 : row->collective;
     char far[16] = "";
     if (is_expert(row->kind))
         snprintf(far, sizeof far, " x%.4g", row->ranks / row->ranks_per_node);

@@ -1,10 +1,11 @@
-/* Published timings of collectives, of sends and of the dispatch of tokens to experts: what each row
- * is in this program's words, and what hw/ predicts for it.
+/* Published timings of collectives, of sends and of the dispatch of tokens to experts: what each
+ * row is in this program's words, and what hw/ predicts for it.
  *
  * A table has the columns source, locator, gpu, n_gpus, n_nodes, fabric, collective, msg_bytes,
  * time_us and notes, in any order. Which machine a row ran on, how the call was launched and whose
  * constants it may be used to fit says configs/measurements/collective_machines.csv: the first line
- * whose patterns (* and ?) match counts, and one with a `skip` gives the reason to leave the row. */
+ * whose patterns (* and ?) match counts, and one with a `skip` gives the reason to leave the row.
+ */
 #ifndef SIM_PLANNING_COLLECTIVE_ROWS_H
 #define SIM_PLANNING_COLLECTIVE_ROWS_H
 

@@ -100,12 +100,13 @@ static double bus_bytes_per_s(const HardwareSpec *hardware, Collective collectiv
 
 /* A message in chunks through d steps costs d times the time of a chunk and the overhead of each
  * chunk; the best chunk size leaves 2 sqrt(d * overhead * time), so that c grows with the depth
- * log2(N) of a tree. A fabric without a c of its own takes the node's as it is. */
+ * log2(N) of an all-reduce's tree. Where the fabric has no c of its own, and for the other
+ * collectives, the node's counts as it is. */
 static double pipeline_across_seconds(const HardwareSpec *hardware, Collective collective,
                                       const CollectiveFit *fit, double wire_bytes, double nodes)
 {
     const double chunk = hardware->fabric.chunk_s2_per_byte;
-    if (collective == COLLECTIVE_ALL_TO_ALL || chunk <= 0)
+    if (collective != COLLECTIVE_ALL_REDUCE || chunk <= 0)
         return sqrt(fit->chunk_s2_per_byte * wire_bytes);
     return sqrt(chunk * fmax(1, log2(nodes)) * wire_bytes);
 }

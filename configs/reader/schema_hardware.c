@@ -232,8 +232,8 @@ static const Field FABRIC_FIELDS[] = {
     NUMBER_FIELD("oversubscription", FabricSpec, oversubscription, DIMENSION_NUMBER, 1, 1000, "1",
                  0, "1 is non-blocking"),
     OPTIONAL("chunk", FabricSpec, chunk_s2_per_byte, DIMENSION_S2_PER_BYTE, 1, "0us2/kB",
-             "c of the sqrt(c * log2(nodes) * bytes) term between nodes; 0: the node's, without "
-             "the nodes"),
+             "c of the sqrt(c * log2(nodes) * bytes) term of an all-reduce between nodes; 0: the "
+             "node's, without the nodes"),
     GROUP_FIELD("expert_dispatch", FabricSpec, expert_dispatch, &EXPERT_FABRIC_SCHEMA, NULL,
                 FIELD_MAY_MISS, "tokens to experts by a dispatch kernel such as DeepEP's"),
     GROUP_FIELD("expert_combine", FabricSpec, expert_combine, &EXPERT_FABRIC_SCHEMA, NULL,

@@ -125,7 +125,8 @@ static void made_rows(char *text)
         for (double bytes = 1024; bytes < 1e9; bytes *= 2)
             used += (size_t)snprintf(
                 text + used, TEXT_BYTES - used,
-                ",%.12g,%.17g,all_gather,NVLink3/NVSwitch,1,%g,A100-SXM-80G,nccl_perf,ai-dynamo/x\n",
+                ",%.12g,%.17g,all_gather,NVLink3/NVSwitch,1,%g,A100-SXM-80G,nccl_perf,ai-dynamo/"
+                "x\n",
                 1e6 * collective_seconds(&machine, COLLECTIVE_ALL_GATHER, bytes, ranks, 8), bytes,
                 ranks);
     assert_true(used < TEXT_BYTES);

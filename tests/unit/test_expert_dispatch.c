@@ -54,7 +54,8 @@ static const ExpertExchange EXCHANGE = {
 static void places(void **state)
 {
     (void)state;
-    /* DeepSeek-V3: 8 copies to at most 4 nodes reach 3.6 of them; many places: as many as copies. */
+    /* DeepSeek-V3: 8 copies to at most 4 nodes reach 3.6 of them; many places: as many as copies.
+     */
     assert_near(expert_places(4, 8), 4 * (1 - pow(0.75, 8)), 1e-12);
     assert_near(expert_places(1, 8), 1, 0);
     assert_near(expert_places(1e9, 8), 8, 1e-5);
@@ -168,8 +169,8 @@ static void monotonic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(places),         cmocka_unit_test(inside_a_node),
-        cmocka_unit_test(across_nodes),   cmocka_unit_test(nothing_fitted),
+        cmocka_unit_test(places),       cmocka_unit_test(inside_a_node),
+        cmocka_unit_test(across_nodes), cmocka_unit_test(nothing_fitted),
         cmocka_unit_test(monotonic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

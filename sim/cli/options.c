@@ -25,7 +25,7 @@ const OptionSpec OPTION_SPECS[] = {
     {"db", 0, OPTION_TEXT, "FILE", FIELD(database), 0, NULL, OPTIONS_OUTPUT, "store the run in an SQLite file"},
     {"split", 0, OPTION_TEXT, "NAME", FIELD(split), 0, NULL, OPTIONS_VALIDATE, "only rows whose column 'split' says NAME; tables of kernels: fitted or held-back"},
     {"fit", 0, OPTION_FIT, "NAME", 0, 0, NULL, OPTIONS_VALIDATE,
-     "fit a software stack, or a GPU's kernels (or all), to the rows not held back (repeatable); with --out: its file"},
+     "fit a software stack, a GPU's kernels, or a node's or fabric's collectives (or all), to the rows not held back (repeatable); with --out: its file"},
     {"fail-above", 0, OPTION_FRACTION, "ERROR", FIELD(fail_above), 0, NULL, OPTIONS_VALIDATE,
      "exit 1 when the median absolute error is larger, e.g. 0.05"},
     {"plot", 0, OPTION_FLAG, NULL, FIELD(plot), 0, NULL, OPTIONS_VALIDATE, "with --out: predicted against measured as a figure"},

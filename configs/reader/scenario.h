@@ -38,6 +38,11 @@ typedef enum PipelineSchedule {
     SCHEDULE_ZB_2P,       /* zero bubble, twice the activations, optimizer without a barrier */
     SCHEDULE_DUALPIPE     /* from both ends; every GPU holds two stages */
 } PipelineSchedule;
+typedef enum ZeroOwner {
+    OWNER_ALL, /* every rank a slice of each parameter: all-gather and reduce-scatter */
+    OWNER_ONE, /* one rank the whole of a parameter: broadcast and reduce */
+} ZeroOwner;
+
 typedef enum ExpertDispatch {
     DISPATCH_COPIES, /* every copy of a token: an all-to-all */
     DISPATCH_NODES   /* once to each node that has experts of it, on by NVLink (DeepEP) */
@@ -186,6 +191,7 @@ typedef struct ParallelSpec {
     double expert_overlap;   /* share of expert-parallel communication hidden under compute */
     SelectiveScope selective_scope; /* what recompute: selective computes again */
     double gather_limit;            /* parameters that ZeRO-3 holds gathered; 0: two layers */
+    ZeroOwner zero_owner;           /* who holds a parameter that ZeRO-3 divides */
 } ParallelSpec;
 
 typedef struct TrainingSpec {

@@ -16,6 +16,7 @@ static const char *const SCOPE_WORDS[] = {"scores", "operators", "modules", NULL
 static const char *const DROPOUT_WORDS[] = {"masked", "none", NULL};
 static const char *const SCHEDULE_WORDS[] = {"1f1b",  "gpipe",    "interleaved", "zb_h1",
                                              "zb_2p", "dualpipe", NULL};
+static const char *const OWNER_WORDS[] = {"all", "one", NULL};
 static const char *const DISPATCH_WORDS[] = {"copies", "nodes", NULL};
 static const char *const ATTENTION_WORDS[] = {"unfused", "flash1", "flash2", "flash3", NULL};
 static const char *const CLOCK_WORDS[] = {"exposed", "safe", NULL};
@@ -72,6 +73,8 @@ static const Field PARALLEL_FIELDS[] = {
         "matrix product; or the modules norm and activation"),
     NUMBER_FIELD("gather_limit", ParallelSpec, gather_limit, DIMENSION_COUNT, 0, 1e13, "0", 0,
                  "parameters that ZeRO-3 holds gathered at once; 0: two layers"),
+    WORD_FIELD("zero_owner", ParallelSpec, zero_owner, OWNER_WORDS, "all",
+               "of a parameter under ZeRO-3: a slice on all ranks, or the whole on one of them"),
 };
 static const Schema PARALLEL_SCHEMA = {.name = "parallel", GROUP_FIELDS(PARALLEL_FIELDS)};
 

@@ -34,6 +34,7 @@ const char *const MEASURED_DEFAULT_NAMES[MEASURED_DEFAULTS] = {
     [DEFAULT_MICRO] = "micro_batch",
     [DEFAULT_PRECISION] = "precision",
     [DEFAULT_BATCH] = "global_batch_seqs",
+    [DEFAULT_CHUNKS] = "vpp",
     [DEFAULT_RAISED] = "recompute raised until it fits",
 };
 
@@ -347,10 +348,28 @@ static double layout_ways(Laying *laying, MeasuredDefault which, double value)
     return needed(laying, MEASURED_DEFAULT_NAMES[which], value);
 }
 
+/* Sources that leave the virtual stages out often use them all the same; a stack that interleaves
+ * by default then has chunks of one layer each, where layers and microbatches allow it. */
+static double unstated_chunks(Laying *laying)
+{
+    const Measurement *row = laying->row;
+    const ParallelSpec *parallel = &laying->out->training.parallel;
+    const double micro =
+        measured_has(row->micro_batch) ? row->micro_batch : parallel->micro_batch;
+    const double microbatches = row->batch_sequences / (parallel->data * micro);
+    if (row->schedule[0] != '\0' || parallel->schedule != SCHEDULE_INTERLEAVED)
+        return 1;
+    if (parallel->pipeline > 1 && fmod(row->layers, parallel->pipeline) == 0 &&
+        fmod(microbatches, parallel->pipeline) == 0)
+        return defaulted(laying, DEFAULT_CHUNKS, row->layers / parallel->pipeline);
+    return 1;
+}
+
 static void lay_schedule(Laying *laying)
 {
     const Measurement *row = laying->row;
-    double chunks = measured_has(row->virtual_stages) ? row->virtual_stages : 1;
+    double chunks =
+        measured_has(row->virtual_stages) ? row->virtual_stages : unstated_chunks(laying);
     if (row->schedule[0] != '\0')
         put_word(laying, "training.parallel.schedule", row->schedule);
     if (chunks <= 1)

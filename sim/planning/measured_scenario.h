@@ -34,6 +34,7 @@ typedef enum MeasuredDefault {
     DEFAULT_MICRO,         /* the stack's */
     DEFAULT_PRECISION,     /* bf16 */
     DEFAULT_BATCH,         /* one microbatch a replica */
+    DEFAULT_CHUNKS,        /* a layer each where the stack interleaves */
     DEFAULT_RAISED,        /* recompute again: the least with which the row fits */
     MEASURED_DEFAULTS
 } MeasuredDefault;

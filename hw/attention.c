@@ -25,8 +25,8 @@ static const AttentionFit *available(const GpuSpec *gpu, AttentionKernel kernel)
 static const double fitted_head_dim = 128;
 
 /* Time of a head of another width, against FLOPs in proportion. Fused kernels take their time for
- * FLOPs. Unfused attention writes and reads the scores, whose bytes do not depend on the width; only
- * its products do, over the whole square, twice the FLOPs that causal attention counts. */
+ * FLOPs. Unfused attention writes and reads the scores, whose bytes do not depend on the width;
+ * only its products do, over the whole square, twice the FLOPs that causal attention counts. */
 static double by_head_width(const GpuSpec *gpu, const AttentionFit *fit, double head_dim)
 {
     if (fit != &gpu->attention_unfused)

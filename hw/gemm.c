@@ -148,6 +148,15 @@ double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const d
     return product_seconds(&machine, row_tiles, all_rows, touched, n, k);
 }
 
+double gpu_quantise_seconds(const GpuSpec *gpu, Precision precision, double rows, double k)
+{
+    if (precision != PRECISION_FP8 || !has_fp8(gpu) || rows <= 0 || k <= 0)
+        return 0;
+    /* kernels of their own, which the fit has in its constant part */
+    const double launch_s = fmax(0, gpu->gemm_fp8.launch_s - gpu->gemm_bf16.launch_s);
+    return launch_s + gpu->gemm_fp8.quantise_cost * rows * k / gpu->memory_bytes_per_s;
+}
+
 double gpu_memory_bound_seconds(const GpuSpec *gpu, double bytes)
 {
     if (bytes <= 0)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 const char *const MEASURED_DEFAULT_NAMES[MEASURED_DEFAULTS] = {
+    [DEFAULT_GPU] = "gpu",
     [DEFAULT_STACK] = "stack",
     [DEFAULT_KV_HEADS] = "n_kv_heads",
     [DEFAULT_HEAD_DIM] = "head_dim",
@@ -35,6 +36,7 @@ const char *const MEASURED_DEFAULT_NAMES[MEASURED_DEFAULTS] = {
     [DEFAULT_PRECISION] = "precision",
     [DEFAULT_BATCH] = "global_batch_seqs",
     [DEFAULT_CHUNKS] = "vpp",
+    [DEFAULT_CONVENTION] = "mfu_convention",
     [DEFAULT_RAISED] = "recompute raised until it fits",
 };
 
@@ -43,7 +45,7 @@ const char *const MEASURED_DEFAULT_NAMES[MEASURED_DEFAULTS] = {
 
 struct MeasuredBase {
     char hardware[NAME_BYTES], stack[NAME_BYTES];
-    int stack_assumed;
+    int hardware_assumed, stack_assumed;
     size_t fact_count;
     const char *facts[MAX_FACTS]; /* into the rules */
     Status status;                /* of reading it; the reason for other rows that ask again */
@@ -82,7 +84,8 @@ static int has_fact(const MeasuredBase *base, const char *key)
 static int same_base(const MeasuredBase *a, const MeasuredBase *b)
 {
     if (strcmp(a->hardware, b->hardware) != 0 || strcmp(a->stack, b->stack) != 0 ||
-        a->stack_assumed != b->stack_assumed || a->fact_count != b->fact_count)
+        a->hardware_assumed != b->hardware_assumed || a->stack_assumed != b->stack_assumed ||
+        a->fact_count != b->fact_count)
         return 0;
     for (size_t i = 0; i < a->fact_count; i++)
         if (strcmp(a->facts[i], b->facts[i]) != 0)
@@ -161,7 +164,7 @@ Status measured_base(MeasuredBases *bases, const Measurement *row, const Measure
     MeasuredBase *wanted = calloc(1, sizeof *wanted);
     if (wanted == NULL)
         return error_set(error, STATUS_ENVIRONMENT, "out of memory");
-    const char *hardware = rules_hardware(bases->rules, row);
+    const char *hardware = rules_hardware(bases->rules, row, &wanted->hardware_assumed);
     const char *stack = rules_stack(bases->rules, row, &wanted->stack_assumed);
     Status status = STATUS_OK;
     if (hardware == NULL || !is_plain_name(hardware))
@@ -340,10 +343,19 @@ static void lay_hardware(Laying *laying)
         laying->defaults |= 1u << DEFAULT_NETWORK;
 }
 
-static double layout_ways(Laying *laying, MeasuredDefault which, double value)
+/* As the row states it, else as a fact does; a stack or row that shards everything over the data
+ * (ZeRO-3, FSDP) has no other ways unless it says so. */
+static double layout_ways(Laying *laying, MeasuredDefault which, const char *key, double value,
+                          double of_base)
 {
-    int fully_sharded = measured_has(laying->row->zero_stage) && laying->row->zero_stage == 3;
-    if (!measured_has(value) && fully_sharded)
+    const double zero_stage = measured_has(laying->row->zero_stage)
+                                  ? laying->row->zero_stage
+                                  : laying->base->scenario.training.parallel.zero_stage;
+    if (measured_has(value))
+        return value;
+    if (has_fact(laying->base, key))
+        return defaulted(laying, which, of_base);
+    if (zero_stage >= 3)
         return defaulted(laying, which, 1);
     return needed(laying, MEASURED_DEFAULT_NAMES[which], value);
 }
@@ -354,8 +366,7 @@ static double unstated_chunks(Laying *laying)
 {
     const Measurement *row = laying->row;
     const ParallelSpec *parallel = &laying->out->training.parallel;
-    const double micro =
-        measured_has(row->micro_batch) ? row->micro_batch : parallel->micro_batch;
+    const double micro = measured_has(row->micro_batch) ? row->micro_batch : parallel->micro_batch;
     const double microbatches = row->batch_sequences / (parallel->data * micro);
     if (row->schedule[0] != '\0' || parallel->schedule != SCHEDULE_INTERLEAVED)
         return 1;
@@ -383,7 +394,10 @@ static void lay_schedule(Laying *laying)
  * where that cannot be, expert ways of their own are the only reading. */
 static void lay_expert_ways(Laying *laying, double tensor, double ranks)
 {
-    double expert = stated(laying, DEFAULT_EXPERT, laying->row->expert, 1);
+    const ParallelSpec *of_base = &laying->base->scenario.training.parallel;
+    const int known = has_fact(laying->base, "training.parallel.expert");
+    double expert =
+        stated(laying, DEFAULT_EXPERT, laying->row->expert, known ? of_base->expert : 1);
     double base = laying->base->scenario.training.parallel.expert_tensor;
     put(laying, "training.parallel.expert", expert);
     if (base > 0 || expert <= 1 || fmod(ranks, expert * tensor) == 0)
@@ -395,8 +409,10 @@ static void lay_layout(Laying *laying)
 {
     const Measurement *row = laying->row;
     const ParallelSpec *base = &laying->base->scenario.training.parallel;
-    double tensor = layout_ways(laying, DEFAULT_TENSOR, row->tensor);
-    double pipeline = layout_ways(laying, DEFAULT_PIPELINE, row->pipeline);
+    double tensor =
+        layout_ways(laying, DEFAULT_TENSOR, "training.parallel.tensor", row->tensor, base->tensor);
+    double pipeline = layout_ways(laying, DEFAULT_PIPELINE, "training.parallel.pipeline",
+                                  row->pipeline, base->pipeline);
     double context = stated(laying, DEFAULT_CONTEXT, row->context, 1);
     if (laying->status != STATUS_OK)
         return;
@@ -499,6 +515,8 @@ Status measured_scenario(const MeasuredBase *base, const Measurement *row, Scena
     Laying laying = {.base = base, .row = row, .out = scenario, .error = error};
     *scenario = base->scenario;
     snprintf(scenario->name, sizeof scenario->name, "%.*s", NAME_BYTES - 1, row->id);
+    if (base->hardware_assumed)
+        laying.defaults |= 1u << DEFAULT_GPU;
     if (base->stack_assumed)
         laying.defaults |= 1u << DEFAULT_STACK;
     lay_hardware(&laying);

@@ -73,7 +73,7 @@ static Status validate_row(MeasuredStep *worker, const Validation *validation, T
         measured_scenario(task->base, task->row, &worker->scenario, &outcome->defaults, error);
     if (status == STATUS_OK)
         status = measured_tokens_per_s(validation->rules, task->row, &worker->scenario,
-                                       &outcome->measured, error);
+                                       &outcome->measured, &outcome->defaults, error);
     if (status == STATUS_OK)
         status = measured_step_penalty(worker, seed, &penalty_share, error);
     if (status == STATUS_OK)

@@ -8,7 +8,7 @@
     (BIT(SETUP_TENSOR) | BIT(SETUP_PIPELINE) | BIT(SETUP_CONTEXT) | BIT(SETUP_EXPERT) |            \
      BIT(SETUP_EXPERT_TENSOR) | BIT(SETUP_ZERO))
 #define REPLICAS (BIT(SETUP_DATA) | BIT(SETUP_SHARDS))
-#define ORDER (BIT(SETUP_SCHEDULE) | BIT(SETUP_CHUNKS))
+#define ORDER    (BIT(SETUP_SCHEDULE) | BIT(SETUP_CHUNKS))
 
 /* What the rows of a pair differ in (in one of these at least), and what may differ with it. */
 static const struct {

@@ -212,6 +212,8 @@ typedef struct TrainingSpec {
     Dropout dropout;          /* masks of dropout behind attention and MLP are kept */
     int fp8_inputs;           /* inputs of fp8 matrix products are kept in fp8 only */
     double gradient_bytes_per_param; /* stored; 0: one gradient in gradient_precision */
+    double
+        frozen; /* share of the parameters that is not trained: 1 for LoRA, but for its adapters */
     double logit_bytes; /* of one logit with all that its loss keeps; 0: 16 and 32 bits */
     ParallelSpec parallel;
 } TrainingSpec;

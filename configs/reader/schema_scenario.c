@@ -107,6 +107,8 @@ static const Field TRAINING_FIELDS[] = {
                  "share of element-wise operators that a fused stack saves"),
     WORD_FIELD("dropout", TrainingSpec, dropout, DROPOUT_WORDS, "masked",
                "masked: masks of dropout behind attention and MLP are kept"),
+    NUMBER_FIELD("frozen", TrainingSpec, frozen, DIMENSION_FRACTION, 0, 1, "0", 0,
+                 "share of the parameters that is not trained (LoRA: 1)"),
     WORD_FIELD("fp8_inputs", TrainingSpec, fp8_inputs, BOOL_WORDS, "false",
                "inputs of fp8 matrix products are kept in fp8 only"),
     NUMBER_FIELD("gradient_bytes_per_param", TrainingSpec, gradient_bytes_per_param,

@@ -33,6 +33,7 @@ static Seconds dense_gemm(const Clock *clock, const Operator *op)
     const GpuSpec *gpu = &clock->gpu;
     const Precision precision = clock->precision;
     const double fused = clock->scenario->training.fused;
+    const double trained = 1.0 - clock->scenario->training.frozen; /* weights with a gradient */
     Seconds seconds = {
         .forward = gpu_gemm_seconds(gpu, precision, op->m, op->n, op->k) -
                    fused * gpu_quantise_seconds(gpu, precision, op->m, op->k),
@@ -41,8 +42,8 @@ static Seconds dense_gemm(const Clock *clock, const Operator *op)
     seconds.backward = gpu_gemm_seconds(gpu, precision, op->m, op->k, op->n) -
                        fused * gpu_quantise_seconds(gpu, precision, op->m, op->n);
     if (op->backward_twice != 0)
-        seconds.weight = gpu_gemm_seconds(gpu, precision, op->k, op->n, op->m) -
-                         gpu_quantise_seconds(gpu, precision, op->k, op->m);
+        seconds.weight = trained * (gpu_gemm_seconds(gpu, precision, op->k, op->n, op->m) -
+                                    gpu_quantise_seconds(gpu, precision, op->k, op->m));
     seconds.backward += seconds.weight;
     return seconds;
 }
@@ -55,6 +56,7 @@ static Seconds rank_grouped_gemm(const Clock *clock, const Operator *op, size_t 
     const GpuSpec *gpu = &clock->gpu;
     const Precision precision = clock->precision;
     const double fused = clock->scenario->training.fused;
+    const double trained = 1.0 - clock->scenario->training.frozen;
     double total = 0.0;
     for (size_t i = 0; i < experts; i++)
         total += clock->rows[i];
@@ -73,8 +75,9 @@ static Seconds rank_grouped_gemm(const Clock *clock, const Operator *op, size_t 
     const double mean_rows = used > 0 ? total / (double)used : 0.0;
     if (used > 0)
         seconds.weight =
-            gpu_grouped_gemm_seconds(gpu, precision, clock->rows, used, op->n, mean_rows) -
-            gpu_quantise_seconds(gpu, precision, op->k * (double)used, mean_rows);
+            trained *
+            (gpu_grouped_gemm_seconds(gpu, precision, clock->rows, used, op->n, mean_rows) -
+             gpu_quantise_seconds(gpu, precision, op->k * (double)used, mean_rows));
     seconds.backward += seconds.weight;
     return seconds;
 }

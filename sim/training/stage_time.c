@@ -238,6 +238,12 @@ static double send_seconds(const Scenario *scenario, double gpus)
     return p2p_seconds(&scenario->hardware, bytes, gpus <= scenario->hardware.node.gpus);
 }
 
+/* Frozen weights have no gradient, which is a third of the products' FLOPs. */
+static double trained_flops(const Scenario *scenario, const ModelFlops *flops)
+{
+    return flops->training - scenario->training.frozen * flops->matmul;
+}
+
 /* By scope: attention, every second product of the layers, or none but what is too light to count.
  */
 static double selective_flops(const Scenario *scenario, const ModelFlops *flops, double head)
@@ -259,7 +265,7 @@ static double hardware_flops_per_token(const Scenario *scenario, const ModelFlop
         again = flops->forward - head;
     else if (scenario->training.parallel.recompute == RECOMPUTE_SELECTIVE)
         again = selective_flops(scenario, flops, head);
-    return flops->training + again;
+    return trained_flops(scenario, flops) + again;
 }
 
 static Status check_counts(const Scenario *scenario, Error *error)
@@ -410,7 +416,7 @@ Status step_input_cached(StepInputCache *cache, const Scenario *scenario, unsign
     input->tokens = plan_step_tokens(training);
 
     ModelFlops flops = model_flops_per_token(&scenario->model, training->sequence_length);
-    input->model_flops = flops.training * input->tokens;
+    input->model_flops = trained_flops(scenario, &flops) * input->tokens;
     input->hardware_flops = hardware_flops_per_token(scenario, &flops) * input->tokens;
     input->peak_flops_per_s =
         input->gpus * gpu_peak_flops_per_s(&scenario->hardware.gpu, training->precision);

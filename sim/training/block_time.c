@@ -50,21 +50,19 @@ static Seconds dense_gemm(const Clock *clock, const Operator *op)
 
 /* One rank's experts: `rows` of them, products per expert in one launch. The weight gradient of
  * expert e is dB_e[k,n] = A_e^T[k,rows_e] dC_e: equal m = k for all, depth rows_e, of which the
- * mean is taken. */
+ * mean is taken. No operator before an expert quantises its rows, which come from other ranks or
+ * in another order (Transformer Engine, module/grouped_linear.py). */
 static Seconds rank_grouped_gemm(const Clock *clock, const Operator *op, size_t experts)
 {
     const GpuSpec *gpu = &clock->gpu;
     const Precision precision = clock->precision;
-    const double fused = clock->scenario->training.fused;
     const double trained = 1.0 - clock->scenario->training.frozen;
     double total = 0.0;
     for (size_t i = 0; i < experts; i++)
         total += clock->rows[i];
     Seconds seconds = {
-        .forward = gpu_grouped_gemm_seconds(gpu, precision, clock->rows, experts, op->n, op->k) -
-                   fused * gpu_quantise_seconds(gpu, precision, total, op->k),
-        .backward = gpu_grouped_gemm_seconds(gpu, precision, clock->rows, experts, op->k, op->n) -
-                    fused * gpu_quantise_seconds(gpu, precision, total, op->n),
+        .forward = gpu_grouped_gemm_seconds(gpu, precision, clock->rows, experts, op->n, op->k),
+        .backward = gpu_grouped_gemm_seconds(gpu, precision, clock->rows, experts, op->k, op->n),
     };
     if (op->backward_twice == 0)
         return seconds;

@@ -55,8 +55,8 @@ static void release(Table *table)
     free(table->result.choices);
 }
 
-/* Measured 100, 90, 80; predicted 110, 99, 80: the median is the reference, so the ratios are 100/90
- * against 110/99, which is exact, and 80/90 against 80/99, which is 9.09% low. */
+/* Measured 100, 90, 80; predicted 110, 99, 80: the median is the reference, so the ratios are
+ * 100/90 against 110/99, which is exact, and 80/90 against 80/99, which is 9.09% low. */
 static void test_scaling_against_the_median(void **state)
 {
     (void)state;

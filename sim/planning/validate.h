@@ -67,8 +67,8 @@ typedef struct ErrorGroup {
     ErrorStatistics statistics;
 } ErrorGroup;
 
-/* Rows of one source, year, software stack, GPU and model that differ in one thing: the error of
- * their predicted ratio, in which what is common to them cancels. */
+/* Rows of one table (source, locator, year), software stack, GPU and model that differ in one
+ * thing: the error of their predicted ratio, in which what is common to them cancels. */
 typedef enum RatioKind {
     RATIO_SCALING,    /* GPUs, and with them replicas and the batch */
     RATIO_LAYOUT,     /* ways of TP, PP, CP, EP and ZeRO on as many GPUs; with them microbatch and
@@ -92,7 +92,7 @@ typedef struct RatioPair {
     double measured, predicted, error;
 } RatioPair;
 
-/* Layouts of one job: same source, stack, GPU, model, GPU count, batch, sequence length, precision
+/* Layouts of one job: same table, stack, GPU, model, GPU count, batch, sequence length, precision
  * and network. Equal setups measured more than once count as one, at their mean. */
 typedef struct LayoutChoice {
     size_t layouts;

@@ -56,6 +56,8 @@ static int compare_origins(const ValidatedRow *a, const ValidatedRow *b)
     };
     int order = strcmp(x->source, y->source);
     if (order == 0)
+        order = strcmp(x->locator, y->locator);
+    if (order == 0)
         order = strcmp(a->stack, b->stack);
     if (order == 0)
         order = strcmp(a->hardware, b->hardware);

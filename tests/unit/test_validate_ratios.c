@@ -19,7 +19,8 @@ static ValidatedRow *add_row(Table *table, double measured, double predicted)
     const size_t index = table->result.row_count++;
     ValidatedRow *row = &table->rows[index];
     assert_true(index < MOST_ROWS);
-    table->measurements[index] = (Measurement){.id = "row", .source = "a paper", .year = 2024};
+    table->measurements[index] =
+        (Measurement){.id = "row", .source = "a paper", .locator = "table 1", .year = 2024};
     *row = (ValidatedRow){.row = &table->measurements[index],
                           .hardware = "h100-ndr",
                           .stack = "stack-nemo-2024",
@@ -77,7 +78,7 @@ static void test_scaling_against_the_median(void **state)
     release(&table);
 }
 
-/* Rows of another source, stack or model are no pair, nor are rows that differ in two things. */
+/* Rows of another table, stack or model are no pair, nor are rows that differ in two things. */
 static void test_what_is_no_pair(void **state)
 {
     (void)state;
@@ -88,7 +89,7 @@ static void test_what_is_no_pair(void **state)
     two->setup[SETUP_BATCH] = 256;
     ValidatedRow *other = add_row(&table, 50, 100);
     other->setup[SETUP_MICRO] = 2;
-    table.measurements[2].source = "another paper";
+    table.measurements[2].locator = "table 2";
     add_row(&table, 50, 100)->stack = "stack-nemo-2025";
     add_row(&table, 50, 100);
     table.measurements[4].layers = 12;

@@ -6,6 +6,7 @@
 #include "models/memory.h"
 #include "models/plan_check.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -466,28 +467,38 @@ static void lay_batch(Laying *laying)
     put(laying, "training.batch_tokens", batch * length);
 }
 
-/* 16-bit formats run at the same rate and take the same bytes. */
+/* 16-bit formats run at the same rate and take the same bytes. Of several formats in one text the
+ * narrowest is that of the products; "bf16 mixed", "FP8-CS" and the like are what they begin with.
+ */
 static void lay_precision(Laying *laying)
 {
     static const struct {
         const char *written, *word;
-    } WORDS[] = {{"bf16", "bf16"},      {"fp16", "bf16"}, {"fp16/bf16", "bf16"},
-                 {"bf16/fp16", "bf16"}, {"fp8", "fp8"},   {"fp32", "fp32"}};
-    const char *text = laying->row->precision;
-    char brief[TEXT_BRIEF_BYTES];
+    } WORDS[] = {{"fp4", NULL},    {"int8", NULL},   {"fp8", "fp8"}, {"float8", "fp8"},
+                 {"bf16", "bf16"}, {"fp16", "bf16"}, {"16", "bf16"}, {"fp32", "fp32"}};
+    char text[32], brief[TEXT_BRIEF_BYTES];
+    snprintf(text, sizeof text, "%s", laying->row->precision);
+    for (char *at = text; *at != '\0'; at++)
+        *at = (char)tolower((unsigned char)*at);
     if (text[0] == '\0') {
         laying->defaults |= 1u << DEFAULT_PRECISION;
-        text = "bf16";
+        snprintf(text, sizeof text, "bf16");
     }
-    for (size_t i = 0; i < sizeof WORDS / sizeof WORDS[0]; i++)
-        if (strcmp(WORDS[i].written, text) == 0) {
-            put_word(laying, "training.precision", WORDS[i].word);
-            if (laying->out->training.precision == PRECISION_FP8 &&
-                !(laying->out->hardware.gpu.peak_fp8_flops_per_s > 0))
-                refuse(laying, "precision fp8 on a GPU that has none");
-            return;
-        }
-    refuse(laying, "precision '%s' is not simulated", text_brief(brief, text));
+    const char *word = NULL;
+    size_t found = 0;
+    while (found < sizeof WORDS / sizeof WORDS[0] && strstr(text, WORDS[found].written) == NULL)
+        found++;
+    if (found < sizeof WORDS / sizeof WORDS[0])
+        word = WORDS[found].word;
+    if (word == NULL) {
+        refuse(laying, "precision '%s' is not simulated",
+               text_brief(brief, laying->row->precision));
+        return;
+    }
+    put_word(laying, "training.precision", word);
+    if (laying->out->training.precision == PRECISION_FP8 &&
+        !(laying->out->hardware.gpu.peak_fp8_flops_per_s > 0))
+        refuse(laying, "precision fp8 on a GPU that has none");
 }
 
 /* A row ran; where what it computed again is a default and it would not have fitted with that, it

@@ -196,6 +196,43 @@ static void test_skipped_with_reason(void **state)
     expect_skip(ROW("8", "8", "48", "six", "", "4", "full", "iter_seconds", "1"), "six");
 }
 
+/* Texts of precisions as sources write them. */
+static void test_precision_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *written;
+        Precision precision; /* of the products */
+        int refused;
+    } cases[] = {
+        {"bf16", PRECISION_BF16, 0},       {"BF16 mixed", PRECISION_BF16, 0},
+        {"fp16/bf16", PRECISION_BF16, 0},  {"FP8-CS", PRECISION_FP8, 0},
+        {"bf16 + fp8", PRECISION_FP8, 0},  {"NVFP4", PRECISION_BF16, 1},
+        {"something", PRECISION_BF16, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Fixture fixture;
+        char text[512];
+        snprintf(text, sizeof text,
+                 "id,n_layers,d_model,n_heads,gpu,n_gpus,tp,pp,seq_len,global_batch_seqs,"
+                 "micro_batch,precision,metric,value\n"
+                 "x-1,32,4096,32,H100-SXM-80GB,8,8,1,2048,8,1,%s,iter_seconds,1\n",
+                 cases[i].written);
+        const Status status = validate_text(&fixture, text);
+        assert_int_equal(status, cases[i].refused ? STATUS_INVALID : STATUS_OK);
+        const MeasuredBase *base = NULL;
+        Scenario scenario;
+        unsigned defaults;
+        if (!cases[i].refused) {
+            const Measurement *row = fixture.result.rows[0].row;
+            assert_int_equal(measured_base(&fixture.result.bases, row, &base, NULL), STATUS_OK);
+            assert_int_equal(measured_scenario(base, row, &scenario, &defaults, NULL), STATUS_OK);
+            assert_int_equal(scenario.training.precision, cases[i].precision);
+        }
+        release(&fixture);
+    }
+}
+
 static void test_no_usable_row(void **state)
 {
     (void)state;
@@ -260,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_documented_defaults),
         cmocka_unit_test(test_unstated_virtual_stages),
         cmocka_unit_test(test_skipped_with_reason),
+        cmocka_unit_test(test_precision_words),
         cmocka_unit_test(test_no_usable_row),
         cmocka_unit_test(test_conventions),
         cmocka_unit_test(test_statistics),

@@ -181,6 +181,15 @@ GpuSpec gpu_with_quantised_operands(const GpuSpec *gpu)
     return given;
 }
 
+double gpu_quantise_seconds(const GpuSpec *gpu, Precision precision, double rows, double k)
+{
+    if (precision != PRECISION_FP8 || !has_fp8(gpu) || rows <= 0 || k <= 0)
+        return 0;
+    /* kernels of their own, which the fit has in its constant part */
+    const double launch_s = fmax(0, gpu->gemm_fp8.launch_s - gpu->gemm_bf16.launch_s);
+    return launch_s + gpu->gemm_fp8.quantise_cost * rows * k / gpu->memory_bytes_per_s;
+}
+
 double gpu_memory_bound_seconds(const GpuSpec *gpu, double bytes)
 {
     if (bytes <= 0)

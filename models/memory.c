@@ -366,13 +366,15 @@ static StageMemory one_stage_memory(const Scenario *scenario, const StageLayout 
                                 ? training->gradient_bytes_per_param
                                 : precision_bytes(training->gradient_precision);
     memory.weights_bytes = weight * (parallel->zero_stage >= 3 ? divided : memory.parameters);
-    memory.gradients_bytes = gradient * (parallel->zero_stage >= 2 ? divided : memory.parameters);
-    memory.optimizer_bytes = training->optimizer_bytes_per_param *
+    const double trained = 1 - training->frozen;
+    memory.gradients_bytes =
+        trained * gradient * (parallel->zero_stage >= 2 ? divided : memory.parameters);
+    memory.optimizer_bytes = trained * training->optimizer_bytes_per_param *
                              (parallel->zero_stage >= 1 ? divided : memory.parameters);
     if (parallel->zero_stage >= 3) {
         const GatheredParameters gathered = gathered_parameters(scenario, &split);
         memory.weights_bytes += weight * gathered.weights;
-        memory.gradients_bytes += precision_bytes(PRECISION_BF16) * gathered.gradients;
+        memory.gradients_bytes += trained * precision_bytes(PRECISION_BF16) * gathered.gradients;
     }
     memory.activations_bytes = stage_activations(scenario, layout, stage);
     memory.total_bytes = memory.weights_bytes + memory.gradients_bytes + memory.optimizer_bytes +

@@ -318,16 +318,18 @@ static Status check_schedule(const TrainingSpec *training, Error *error)
     return STATUS_OK;
 }
 
+/* The embedding and the head may each stand in for a layer, in the first and in the last chunk. */
 static Status check_layers_of_chunks(const Scenario *scenario, Error *error)
 {
     const ParallelSpec *parallel = &scenario->training.parallel;
-    const double chunks = parallel->pipeline * fmax(1, parallel->virtual_stages);
-    if (chunks <= scenario->model.layers && chunks <= MAX_STAGES)
+    const double stages = parallel->pipeline, chunks = fmax(1, parallel->virtual_stages);
+    const double slots = scenario->model.layers + (chunks > 1 ? 2 : 0);
+    if (stages * chunks <= slots && stages * chunks <= MAX_STAGES)
         return STATUS_OK;
     return error_set(error, STATUS_INVALID,
                      "training.parallel.pipeline x virtual_stages = %g chunks are more than "
-                     "model.layers = %g or than %d",
-                     chunks, scenario->model.layers, MAX_STAGES);
+                     "model.layers = %g with embedding and head, or than %d",
+                     stages * chunks, scenario->model.layers, MAX_STAGES);
 }
 
 static Status check_training(const Scenario *scenario, Error *error)

@@ -25,43 +25,58 @@ GpuSpec gpu_at_sustained_clock(const GpuSpec *gpu)
     return slowed;
 }
 
+/* Each operand is quantised once where the products are in fp8, by the operator that writes it
+ * where that is fused, and a transposed copy at once: A for the forward and the weight gradient, dC
+ * for both gradients (Transformer Engine, cast_transpose; module/linear.py). The tables behind the
+ * fit quantise the rows of every product. */
 static Seconds dense_gemm(const Clock *clock, const Operator *op)
 {
     const GpuSpec *gpu = &clock->gpu;
-    Seconds seconds = {.forward = gpu_gemm_seconds(gpu, clock->precision, op->m, op->n, op->k)};
+    const Precision precision = clock->precision;
+    const double fused = clock->scenario->training.fused;
+    const double trained = 1.0 - clock->scenario->training.frozen; /* weights with a gradient */
+    Seconds seconds = {
+        .forward = gpu_gemm_seconds(gpu, precision, op->m, op->n, op->k) -
+                   fused * gpu_quantise_seconds(gpu, precision, op->m, op->k),
+    };
     /* C[m,n] = A[m,k] B[k,n]: dA[m,k] = dC B^T, and dB[k,n] = A^T dC for weights. */
-    seconds.backward = gpu_gemm_seconds(gpu, clock->precision, op->m, op->k, op->n);
+    seconds.backward = gpu_gemm_seconds(gpu, precision, op->m, op->k, op->n) -
+                       fused * gpu_quantise_seconds(gpu, precision, op->m, op->n);
     if (op->backward_twice != 0)
-        seconds.weight = gpu_gemm_seconds(gpu, clock->precision, op->k, op->n, op->m);
+        seconds.weight = trained * (gpu_gemm_seconds(gpu, precision, op->k, op->n, op->m) -
+                                    gpu_quantise_seconds(gpu, precision, op->k, op->m));
     seconds.backward += seconds.weight;
     return seconds;
 }
 
 /* One rank's experts: `rows` of them, products per expert in one launch. The weight gradient of
  * expert e is dB_e[k,n] = A_e^T[k,rows_e] dC_e: equal m = k for all, depth rows_e, of which the
- * mean is taken. */
+ * mean is taken. No operator before an expert quantises its rows, which come from other ranks or
+ * in another order (Transformer Engine, module/grouped_linear.py). */
 static Seconds rank_grouped_gemm(const Clock *clock, const Operator *op, size_t experts)
 {
     const GpuSpec *gpu = &clock->gpu;
+    const Precision precision = clock->precision;
+    const double trained = 1.0 - clock->scenario->training.frozen;
+    double total = 0.0;
+    for (size_t i = 0; i < experts; i++)
+        total += clock->rows[i];
     Seconds seconds = {
-        .forward =
-            gpu_grouped_gemm_seconds(gpu, clock->precision, clock->rows, experts, op->n, op->k),
-        .backward =
-            gpu_grouped_gemm_seconds(gpu, clock->precision, clock->rows, experts, op->k, op->n),
+        .forward = gpu_grouped_gemm_seconds(gpu, precision, clock->rows, experts, op->n, op->k),
+        .backward = gpu_grouped_gemm_seconds(gpu, precision, clock->rows, experts, op->k, op->n),
     };
     if (op->backward_twice == 0)
         return seconds;
     size_t used = 0;
-    double total = 0.0;
-    for (size_t i = 0; i < experts; i++) {
-        if (clock->rows[i] <= 0.0)
-            continue;
-        total += clock->rows[i];
-        clock->rows[used++] = op->k;
-    }
+    for (size_t i = 0; i < experts; i++)
+        if (clock->rows[i] > 0.0)
+            clock->rows[used++] = op->k;
+    const double mean_rows = used > 0 ? total / (double)used : 0.0;
     if (used > 0)
-        seconds.weight = gpu_grouped_gemm_seconds(gpu, clock->precision, clock->rows, used, op->n,
-                                                  total / (double)used);
+        seconds.weight =
+            trained *
+            (gpu_grouped_gemm_seconds(gpu, precision, clock->rows, used, op->n, mean_rows) -
+             gpu_quantise_seconds(gpu, precision, op->k * (double)used, mean_rows));
     seconds.backward += seconds.weight;
     return seconds;
 }
@@ -214,11 +229,14 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
     add_launches(clock, op, block);
     switch (op->kind) {
     case OPERATOR_GEMM:
-        add_compute(block, dense_gemm(clock, op));
+        mean = dense_gemm(clock, op);
+        add_compute(block, mean);
+        block->products_s += mean.forward;
         break;
     case OPERATOR_GROUPED_GEMM:
         grouped_gemm(clock, op, &mean, &worst);
         add_compute(block, mean);
+        block->products_s += mean.forward;
         block->forward.expert_imbalance_s += worst.forward - mean.forward;
         block->backward.expert_imbalance_s += worst.backward - mean.backward;
         break;
@@ -226,7 +244,9 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
         add_attention(clock, op, block);
         break;
     case OPERATOR_MEMORY:
-        add_compute(block, memory_bound(clock, op));
+        mean = memory_bound(clock, op);
+        add_compute(block, mean);
+        block->light_s += op->light != 0 ? mean.forward : 0.0;
         break;
     case OPERATOR_ALL_REDUCE:
     case OPERATOR_ALL_GATHER:
@@ -270,6 +290,8 @@ BlockTime block_time(const Clock *clock, const OperatorList *list)
     block.backward.compute_s *= slower;
     block.backward.weight_s *= slower;
     block.attention_s *= slower;
+    block.products_s *= slower;
+    block.light_s *= slower;
 
     block.forward.compute_s += block.forward_launch_s;
     block.backward.compute_s += block.backward_launch_s;
@@ -277,13 +299,34 @@ BlockTime block_time(const Clock *clock, const OperatorList *list)
     return block;
 }
 
-void block_add_recomputation(Recompute recompute, BlockTime *block)
+/* What a scope of selective recomputation does again: the attention core; all that torchtitan's
+ * policy does not keep, which are attention's output and every second product's (the layer's sums
+ * over tensor ranks are kept, its gathers are not: half of that communication); or norms and
+ * activation functions. */
+static void add_selective(const ParallelSpec *parallel, BlockTime *block)
 {
-    if (recompute == RECOMPUTE_SELECTIVE) {
+    const StagePhase *forward = &block->forward;
+    switch (parallel->selective_scope) {
+    case SELECTIVE_SCORES:
         block->backward.recompute_s += block->attention_s;
         block->backward.tensor_s += block->attention_ring_s;
+        break;
+    case SELECTIVE_OPERATORS:
+        block->backward.recompute_s +=
+            fmax(0.0, forward->compute_s - block->attention_s - block->products_s / 2.0);
+        block->backward.tensor_s += (forward->tensor_s - block->attention_ring_s) / 2.0;
+        break;
+    case SELECTIVE_MODULES:
+        block->backward.recompute_s += block->light_s;
+        break;
     }
-    if (recompute != RECOMPUTE_FULL)
+}
+
+void block_add_recomputation(const ParallelSpec *parallel, BlockTime *block)
+{
+    if (parallel->recompute == RECOMPUTE_SELECTIVE)
+        add_selective(parallel, block);
+    if (parallel->recompute != RECOMPUTE_FULL)
         return;
     block->backward.recompute_s += block->forward.compute_s;
     block->backward.tensor_s += block->forward.tensor_s;

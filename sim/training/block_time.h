@@ -12,6 +12,8 @@ typedef struct BlockTime {
     StagePhase forward, backward;
     double attention_s;      /* attention cores of the forward, for selective recomputation */
     double attention_ring_s; /* exposed passes of keys and values in that */
+    double products_s;       /* matrix products of the forward, likewise */
+    double light_s;          /* norms and activation functions of the forward, likewise */
     double forward_launch_s, backward_launch_s, attention_launch_s; /* of kernels, by the host */
 } BlockTime;
 
@@ -34,7 +36,7 @@ GpuSpec gpu_at_sustained_clock(const GpuSpec *gpu);
 BlockTime block_time(const Clock *clock, const OperatorList *list);
 
 /* Recomputation runs before a layer's backward (Korthikanti et al. 2022, section 5): the whole
- * forward, its communication included, or the attention core alone. */
-void block_add_recomputation(Recompute recompute, BlockTime *block);
+ * forward, its communication included, or what the selective scope names. */
+void block_add_recomputation(const ParallelSpec *parallel, BlockTime *block);
 
 #endif

@@ -130,13 +130,13 @@ static void fill_blocks(const Scenario *scenario, const ExpertLoad *load, double
     for (size_t draw = 0; draw < blocks->draws; draw++) {
         clock.draw = draw;
         blocks->layer[draw] = block_time(&clock, &list);
-        block_add_recomputation(parallel->recompute, &blocks->layer[draw]);
+        block_add_recomputation(parallel, &blocks->layer[draw]);
     }
     if (model_expert_layers(&scenario->model) < scenario->model.layers &&
         scenario->model.experts > 1.0) {
         operators_dense_layer_forward(scenario, &list);
         blocks->dense = block_time(&clock, &list);
-        block_add_recomputation(parallel->recompute, &blocks->dense);
+        block_add_recomputation(parallel, &blocks->dense);
     }
 
     /* Embedding and logits stay in 16 bits where the layers run in fp8. */
@@ -238,6 +238,24 @@ static double send_seconds(const Scenario *scenario, double gpus)
     return p2p_seconds(&scenario->hardware, bytes, gpus <= scenario->hardware.node.gpus);
 }
 
+/* Frozen weights have no gradient, which is a third of the products' FLOPs. */
+static double trained_flops(const Scenario *scenario, const ModelFlops *flops)
+{
+    return flops->training - scenario->training.frozen * flops->matmul;
+}
+
+/* By scope: attention, every second product of the layers, or none but what is too light to count.
+ */
+static double selective_flops(const Scenario *scenario, const ModelFlops *flops, double head)
+{
+    const double by_scope[] = {
+        [SELECTIVE_SCORES] = flops->attention_causal,
+        [SELECTIVE_OPERATORS] = (flops->matmul - head) / 2.0,
+        [SELECTIVE_MODULES] = 0.0,
+    };
+    return by_scope[scenario->training.parallel.selective_scope];
+}
+
 /* FLOPs that the GPUs do: the model's own, and what layers do again. The head is not recomputed. */
 static double hardware_flops_per_token(const Scenario *scenario, const ModelFlops *flops)
 {
@@ -246,8 +264,8 @@ static double hardware_flops_per_token(const Scenario *scenario, const ModelFlop
     if (scenario->training.parallel.recompute == RECOMPUTE_FULL)
         again = flops->forward - head;
     else if (scenario->training.parallel.recompute == RECOMPUTE_SELECTIVE)
-        again = flops->attention_causal;
-    return flops->training + again;
+        again = selective_flops(scenario, flops, head);
+    return trained_flops(scenario, flops) + again;
 }
 
 static Status check_counts(const Scenario *scenario, Error *error)
@@ -398,7 +416,7 @@ Status step_input_cached(StepInputCache *cache, const Scenario *scenario, unsign
     input->tokens = plan_step_tokens(training);
 
     ModelFlops flops = model_flops_per_token(&scenario->model, training->sequence_length);
-    input->model_flops = flops.training * input->tokens;
+    input->model_flops = trained_flops(scenario, &flops) * input->tokens;
     input->hardware_flops = hardware_flops_per_token(scenario, &flops) * input->tokens;
     input->peak_flops_per_s =
         input->gpus * gpu_peak_flops_per_s(&scenario->hardware.gpu, training->precision);

@@ -13,6 +13,7 @@ enum { MAX_STAGES = 1024 };
 typedef struct StageLayout {
     size_t stages;
     unsigned layers[MAX_STAGES];
+    unsigned before[MAX_STAGES]; /* layers of all stages before */
 } StageLayout;
 
 typedef struct StageMemory {
@@ -59,6 +60,23 @@ double stage_expert_layers(const ModelSpec *model, const StageLayout *layout, si
 double stage_in_flight(const Scenario *scenario, size_t stages, size_t stage, double microbatches);
 
 StageMemory stage_memory(const Scenario *scenario, const StageLayout *layout, size_t stage);
+
+/* What all stages of a plan have in common, worked out once; `stage_memory` is both in one. */
+typedef struct KeptActivations {
+    double kept, working; /* bytes for each microbatch in flight; once while one layer works */
+} KeptActivations;
+typedef struct MemoryParts {
+    const Scenario *scenario;
+    PartParameters dense, moe; /* of one layer */
+    KeptActivations dense_kept, moe_kept;
+    double table;        /* parameters of embedding or head */
+    double microbatches; /* of a step */
+    double logits_bytes; /* on the last stage */
+} MemoryParts;
+MemoryParts memory_parts(const Scenario *scenario);
+PartParameters stage_part_parameters(const MemoryParts *parts, const StageLayout *layout,
+                                     size_t stage);
+StageMemory memory_of_stage(const MemoryParts *parts, const StageLayout *layout, size_t stage);
 
 /* The worst stage against the GPU's memory; fills `remedy` by trying single changes of the plan in
  * the order recomputation, gradient precision, ZeRO stage, micro batch, pipeline and tensor ways

@@ -10,9 +10,10 @@
 #include "hw/gemm.h"
 
 #include <math.h>
+#include <stdint.h>
 
 /* Tile shapes and splits that the libraries choose from; not measurements but the model's own grid.
- */
+ * Each number of rows is twice the one before. */
 static const double tile_rows[] = {16, 32, 64, 128, 256};
 static const double tile_columns[] = {64, 128, 256};
 enum {
@@ -147,6 +148,21 @@ double gpu_gemm_seconds(const GpuSpec *gpu, Precision precision, double m, doubl
     return gpu_grouped_gemm_seconds(gpu, precision, &m, 1, n, k);
 }
 
+/* Tiles of each height that cover `rows`, added up: ceil(x / 2) of ceil(x) is ceil of x / 2. */
+static void add_row_tiles(double rows, double row_tiles[TILE_ROWS])
+{
+    static const double exactly_whole = 1e15;
+    double tiles = ceil(rows / tile_rows[0]);
+    if (tiles > exactly_whole) {
+        for (size_t i = 0; i < TILE_ROWS; i++)
+            row_tiles[i] += ceil(rows / tile_rows[i]);
+        return;
+    }
+    uint64_t count = (uint64_t)tiles;
+    for (size_t i = 0; i < TILE_ROWS; i++, count = (count + 1) / 2)
+        row_tiles[i] += (double)count;
+}
+
 double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const double *rows,
                                 size_t experts, double n, double k)
 {
@@ -157,8 +173,7 @@ double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const d
             continue;
         touched++;
         all_rows += rows[expert];
-        for (size_t i = 0; i < TILE_ROWS; i++)
-            row_tiles[i] += ceil(rows[expert] / tile_rows[i]);
+        add_row_tiles(rows[expert], row_tiles);
     }
     if (touched == 0 || n <= 0 || k <= 0)
         return 0;

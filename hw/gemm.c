@@ -70,8 +70,8 @@ static double waves(double rounds, double wave_quantisation)
     return rounds + wave_quantisation * (ceil(rounds) - rounds);
 }
 
-/* Seconds of the best split of k with one tile. `rounds`: full waves without a split; `work`: FLOPs of
- * a tile for each element of k, penalty included. */
+/* Seconds of the best split of k with one tile. `rounds`: full waves without a split; `work`: FLOPs
+ * of a tile for each element of k, penalty included. */
 static double tile_seconds(const GemmMachine *machine, double rounds, double work, double k,
                            double partial_s)
 {
@@ -81,8 +81,8 @@ static double tile_seconds(const GemmMachine *machine, double rounds, double wor
     for (int doublings = 0; doublings <= MOST_DOUBLINGS; doublings++, split *= 2) {
         if (split > 1 && k / split < LEAST_K_OF_A_SPLIT)
             break;
-        double seconds = waves(rounds * split, fit->wave_quantisation) *
-                         (k / split + fit->k_overhead) * s_per_k;
+        double seconds =
+            waves(rounds * split, fit->wave_quantisation) * (k / split + fit->k_overhead) * s_per_k;
         if (split > 1)
             seconds += fit->split_k_cost * fit->launch_s * doublings + partial_s * split;
         best = seconds < best ? seconds : best;

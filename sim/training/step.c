@@ -92,7 +92,7 @@ static Status folded_step(StepSimulator *simulator, const StepInput *input, Step
                           StepResult *result, Error *error)
 {
     FoldOutcome fold;
-    Status status = fold_evaluate(simulator->fold, input, spans, &fold, error);
+    Status status = fold_evaluate(simulator->fold, input, FOLD_CAUSES, spans, &fold, error);
     if (status != STATUS_OK)
         return status;
 

@@ -84,6 +84,9 @@ StageMemory memory_of_stage(const MemoryParts *parts, const StageLayout *layout,
  * scenario. */
 void memory_plan(const Scenario *scenario, MemoryPlan *plan);
 
+/* The same without looking for remedies. */
+void memory_worst(const MemoryParts *parts, MemoryPlan *plan);
+
 /* Does the worst stage fit? Without looking for remedies. */
 int memory_fits(const Scenario *scenario);
 

@@ -21,9 +21,8 @@ static int needs_no_more_than_before(const MemoryParts *parts, const StageLayout
         return 0;
     if (mirrored && layout->layers[last - stage] != layout->layers[last - stage + 1])
         return 0;
-    return layers_alike ||
-           (!mirrored && stage_expert_layers(model, layout, stage) ==
-                             stage_expert_layers(model, layout, stage - 1));
+    return layers_alike || (!mirrored && stage_expert_layers(model, layout, stage) ==
+                                             stage_expert_layers(model, layout, stage - 1));
 }
 
 void memory_worst(const MemoryParts *parts, MemoryPlan *plan)

@@ -31,7 +31,8 @@ static void fill(const Scenario *scenario, const ExpertLoad *load, double *rows,
     };
     OperatorList list;
 
-    *blocks = (BlockSet){.draws = load->draws > 0 ? load->draws : 1, .dropped_share = load->dropped};
+    *blocks =
+        (BlockSet){.draws = load->draws > 0 ? load->draws : 1, .dropped_share = load->dropped};
     operators_layer_forward(scenario, &list);
     for (size_t draw = 0; draw < blocks->draws; draw++) {
         clock.draw = draw;

@@ -1,5 +1,5 @@
-/* The kinds of blocks that the stages of a plan are made of, with their seconds. Inside sim/training
- * only. */
+/* The kinds of blocks that the stages of a plan are made of, with their seconds. Inside
+ * sim/training only. */
 #ifndef SIM_TRAINING_BLOCK_SET_H
 #define SIM_TRAINING_BLOCK_SET_H
 

@@ -3,8 +3,9 @@
  * same functions; what plans have in common is worked out once and kept.
  *
  * An evaluator is one thread's. It allocates when it is created, when it meets the layers of a plan
- * (tensor, context, expert ways, micro batch, ...) for the first time, and when a pipeline is larger
- * than all before it; never for a plan as such. Results do not depend on what was asked before. */
+ * (tensor, context, expert ways, micro batch, ...) for the first time, and when a pipeline is
+ * larger than all before it; never for a plan as such. Results do not depend on what was asked
+ * before. */
 #ifndef SIM_TRAINING_PLAN_EVALUATOR_H
 #define SIM_TRAINING_PLAN_EVALUATOR_H
 
@@ -41,9 +42,9 @@ void plan_evaluator_destroy(PlanEvaluator *evaluator);
 /* The plan that `base` came with. */
 Plan plan_evaluator_base(const PlanEvaluator *evaluator);
 
-/* STATUS_OK: the plan fits, `result` is full. STATUS_NO: it does not fit; memory and worst_stage are
- * filled. STATUS_INVALID: its numbers contradict each other. No text is written: plan_explain gives
- * the reason. */
+/* STATUS_OK: the plan fits, `result` is full. STATUS_NO: it does not fit; memory and worst_stage
+ * are filled. STATUS_INVALID: its numbers contradict each other. No text is written: plan_explain
+ * gives the reason. */
 Status plan_evaluate(PlanEvaluator *evaluator, const Plan *plan, PlanResult *result);
 
 /* Why not, in the words of `train`; STATUS_OK when the plan fits. Looks for a remedy, which takes

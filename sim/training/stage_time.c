@@ -66,8 +66,8 @@ static void add_unit(StageSum *sum, const BlockTime *block, const ShardedUnit *u
 }
 
 /* `held`: parameters of the stage. `alike`: a finished stage that holds as many, or NULL. */
-static void finish_stage(const Scenario *scenario, PartParameters held,
-                         const ShardingSum *sharding, const StageTime *alike, StageTime *stage)
+static void finish_stage(const Scenario *scenario, PartParameters held, const ShardingSum *sharding,
+                         const StageTime *alike, StageTime *stage)
 {
     const ParallelSpec *parallel = &scenario->training.parallel;
     const int sharded = parallel->zero_stage >= 3.0;

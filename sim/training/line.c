@@ -1,5 +1,6 @@
 #include "sim/training/line.h"
 
+#include "sim/training/paced.h"
 #include "sim/training/wave.h"
 
 #include <math.h>
@@ -101,11 +102,13 @@ void line_run(const Line *line, double send_s)
     const Wave wave = {
         .shape = line->shape, .times = line->times, .send_s = send_s, .scratch = line->scratch};
     fill_starts(line, send_s);
-    if (line->shape->schedule == SCHEDULE_GPIPE)
+    const PipelineSchedule schedule = line->shape->schedule;
+    if (schedule == SCHEDULE_GPIPE)
         gpipe_ends(line, send_s);
-    else if (line->shape->schedule == SCHEDULE_1F1B && equal_stages(line))
+    else if (schedule == SCHEDULE_1F1B && equal_stages(line))
         equal_1f1b_ends(line, send_s);
-    else
+    else if (schedule != SCHEDULE_1F1B ||
+             !paced_1f1b_ends(line->shape, line->times, send_s, line->scratch, line->ends.chunk))
         wave_run(&wave, line->ends.chunk);
 }
 

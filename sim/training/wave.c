@@ -1,5 +1,8 @@
 #include "sim/training/wave.h"
 
+#include <math.h>
+#include <string.h>
+
 /* `fmax` without its care for what is not a number. */
 static inline double later(double one, double other)
 {
@@ -23,6 +26,68 @@ static size_t behind(const ScheduleShape *shape, size_t stage)
     return shape->schedule == SCHEDULE_ZB_2P ? 2 * stage : stage;
 }
 
+/* ---- steady state ----
+ *
+ * While every stage does whole slots, a round maps times to times by additions and maxima only, so
+ * once all of them have grown alike since some rounds ago they go on growing alike (max-plus linear
+ * systems: Baccelli et al. 1992, Synchronization and Linearity, chapter 3), and rounds can be
+ * skipped. With one slowest stage the growth of one round is that stage's time. */
+
+enum { MOST_PARTS = 6 };
+
+typedef struct Part {
+    double *numbers;
+    size_t count;
+} Part;
+
+typedef struct Steady {
+    Part parts[MOST_PARTS]; /* all that a round depends on */
+    size_t part_count;
+    double *saved; /* the same numbers, `since` rounds ago */
+    size_t since, patience;
+} Steady;
+
+static void steady_save(Steady *steady)
+{
+    double *to = steady->saved;
+    for (size_t i = 0; i < steady->part_count; to += steady->parts[i++].count)
+        memcpy(to, steady->parts[i].numbers, steady->parts[i].count * sizeof *to);
+    steady->since = 0;
+}
+
+/* What all numbers have grown by, rounding aside, or -1. */
+static double steady_growth(const Steady *steady)
+{
+    const double rounding = 1e-15 * (double)(1 + steady->since);
+    const double *before = steady->saved;
+    const double growth_s = steady->parts[0].numbers[0] - before[0];
+    for (size_t i = 0; i < steady->part_count; before += steady->parts[i++].count)
+        for (size_t j = 0; j < steady->parts[i].count; j++) {
+            const double now_s = steady->parts[i].numbers[j];
+            if (!(fabs(now_s - before[j] - growth_s) <= rounding * now_s))
+                return -1.0;
+        }
+    return growth_s;
+}
+
+/* After a round, with `left` whole ones to come: how many of them may be skipped, with all numbers
+ * moved on. */
+static size_t steady_skip(Steady *steady, size_t left)
+{
+    steady->since++;
+    const double growth_s = steady_growth(steady);
+    if (growth_s >= 0.0) {
+        const size_t times = left / steady->since;
+        for (size_t i = 0; i < steady->part_count; i++)
+            for (size_t j = 0; j < steady->parts[i].count; j++)
+                steady->parts[i].numbers[j] += (double)times * growth_s;
+        return times * steady->since;
+    }
+    if (steady->since >= steady->patience)
+        steady_save(steady);
+    return 0;
+}
+
 /* Stages with numbers of their own, in two rows by parity: stage i at row[i % 2][i / 2]. One place
  * before and one behind each row stand for neighbours that the first and the last stage lack. */
 typedef struct Row {
@@ -31,14 +96,14 @@ typedef struct Row {
     double *forward_s, *forward_and_send_s, *backward_s, *weight_s;
 } Row;
 
-enum { ROW_ARRAYS = 7, ROW_MARGIN = 2 };
+enum { ROW_ARRAYS = 7, ROW_MARGIN = 2, STATE_ARRAYS = 3 };
 
 size_t wave_scratch(const ScheduleShape *shape)
 {
     size_t half = shape->stages / 2 + 1 + ROW_MARGIN;
-    size_t rows = 2 * ROW_ARRAYS * half;
+    size_t rows = 2 * ROW_ARRAYS * half, saved = STATE_ARRAYS * shape->stages;
     size_t fronts = (3 + 3 * shape->chunks) * shape->stages + 2; /* see Fronts */
-    return rows > fronts ? rows : fronts;
+    return (rows > fronts ? rows : fronts) + saved;
 }
 
 /* ---- 1F1B and ZB-H1 ----
@@ -119,8 +184,22 @@ static void run_halves(const Wave *wave, ChunkEnd *ends)
     const bool split = shape->kinds > TASK_WEIGHT;
     Row row[2];
     fill_rows(wave, row);
+    /* from `whole` on every stage does all of its slot, as long as the first one has forwards */
+    const size_t whole = split ? 3 * p : 2 * p, forwards = 2 * (m - 1);
+    Steady steady = {.part_count = 2 * STATE_ARRAYS,
+                     .saved = wave->scratch + 2 * ROW_ARRAYS * (p / 2 + 1 + ROW_MARGIN),
+                     .patience = p};
+    for (size_t i = 0; i < 2; i++) {
+        double *const state[STATE_ARRAYS] = {row[i].free_s, row[i].up_s, row[i].down_s};
+        for (size_t j = 0; j < STATE_ARRAYS; j++)
+            steady.parts[i * STATE_ARRAYS + j] = (Part){state[j], (p + 1 - i) / 2};
+    }
     for (size_t front = 0; front < fronts; front++) {
         const size_t parity = front % 2, other = 1 - parity;
+        if (parity == 0 && front == whole + whole % 2)
+            steady_save(&steady);
+        else if (parity == 0 && front > whole && front < forwards)
+            front += 2 * steady_skip(&steady, (forwards - front) / 2);
         /* forward (front - i) / 2 exists from stage front - 2 (m - 1) to stage front */
         size_t from = front > 2 * (m - 1) ? front - 2 * (m - 1) : 0;
         size_t past = front < p ? front + 1 : p;
@@ -280,7 +359,18 @@ static void run_fronts(const Wave *wave, ChunkEnd *ends)
     const bool split = shape->kinds > TASK_WEIGHT;
     const size_t p = shape->stages, ahead = 2 * (p - 1) + (shape->chunks - 1) * p;
     const Fronts fronts = fill_fronts(wave);
+    /* one round: all chunks of p microbatches, or where there is one chunk one microbatch */
+    const size_t round = shape->chunks > 1 ? p * shape->chunks : 1;
+    const size_t whole = ahead + (split ? p : 0);
+    Steady steady = {.parts = {{fronts.free_s, p}, {fronts.up_s, p}, {fronts.down_s, p}},
+                     .part_count = STATE_ARRAYS,
+                     .saved = fronts.weight_s + shape->chunks * p,
+                     .patience = p};
     for (size_t front = 0; front < fronts.all + ahead; front++) {
+        if (front == whole)
+            steady_save(&steady);
+        else if (front > whole && front < fronts.all && (front - whole) % round == 0)
+            front += round * steady_skip(&steady, (fronts.all - front) / round);
         if (front < fronts.all + p - 1)
             front_forward(&fronts, front);
         front_backward(&fronts, front, ahead, ends);

@@ -44,18 +44,20 @@ typedef struct StageSum {
     ShardingSum sharding;
 } StageSum;
 
-static ShardedUnit sharded_unit(const Scenario *scenario, const BlockTime *block,
-                                PartParameters part)
+static ShardedUnit sharded_unit(const BlockTime *block, const DataParallelTime *time)
 {
-    const DataParallelTime time =
-        data_parallel_layer_time(scenario, part.common + part.spread, part.spread);
     StagePhase forward = block->forward, backward = block->backward;
     total_phase(&forward);
     total_phase(&backward);
     return (ShardedUnit){.forward_s = forward.total_s,
                          .backward_s = backward.total_s,
-                         .gather_s = time.gather_s,
-                         .reduce_s = time.reduce_s};
+                         .gather_s = time->gather_s,
+                         .reduce_s = time->reduce_s};
+}
+
+static DataParallelTime unit_time(const Scenario *scenario, PartParameters part)
+{
+    return data_parallel_layer_time(scenario, part.common + part.spread, part.spread);
 }
 
 static void add_unit(StageSum *sum, const BlockTime *block, const ShardedUnit *unit)
@@ -99,21 +101,23 @@ static void fill_sharded_units(const Scenario *scenario, const MemoryParts *part
                                const BlockSet *blocks, ShardedUnits *units)
 {
     const PartParameters layer = scenario->model.experts > 1.0 ? parts->moe : parts->dense;
-    const PartParameters table = {.common = parts->table};
+    const DataParallelTime layer_time = unit_time(scenario, layer);
+    const DataParallelTime dense_time = unit_time(scenario, parts->dense);
+    const DataParallelTime table_time =
+        unit_time(scenario, (PartParameters){.common = parts->table});
     for (size_t draw = 0; draw < blocks->draws; draw++)
-        units->layer[draw] = sharded_unit(scenario, &blocks->layer[draw], layer);
-    units->dense = sharded_unit(scenario, &blocks->dense, parts->dense);
-    units->embedding = sharded_unit(scenario, &blocks->embedding, table);
-    units->head = sharded_unit(scenario, &blocks->head, table);
+        units->layer[draw] = sharded_unit(&blocks->layer[draw], &layer_time);
+    units->dense = sharded_unit(&blocks->dense, &dense_time);
+    units->embedding = sharded_unit(&blocks->embedding, &table_time);
+    units->head = sharded_unit(&blocks->head, &table_time);
 }
 
 /* Adds embedding, layers and head of one stage, in the order of the forward pass. */
-static void fill_stage(const Scenario *scenario, const BlockSet *blocks, const ShardedUnits *units,
-                       const StageLayout *layout, size_t index, StageSum *sum)
+static void fill_stage(const ModelSpec *model, int mixed, const BlockSet *blocks,
+                       const ShardedUnits *units, const StageLayout *layout, size_t index,
+                       StageSum *sum)
 {
-    const ModelSpec *model = &scenario->model;
     const double first = layout->before[index];
-    const int mixed = model->experts > 1.0 && model_expert_layers(model) < model->layers;
     size_t draw = (size_t)(mixed ? model_expert_layers_before(model, first) : first);
     if (index == 0)
         add_unit(sum, &blocks->embedding, &units->embedding);
@@ -131,12 +135,10 @@ static void fill_stage(const Scenario *scenario, const BlockSet *blocks, const S
 
 /* A finished stage between the first and the last that has the same layers, of the same kinds in
  * the same order; 0 when there is none. `twin_of` by the draw that a stage begins with. */
-static size_t find_twin(const ModelSpec *model, const StageLayout *layout, size_t index,
-                        size_t draws, size_t twin_of[MAX_LOAD_DRAWS])
+static size_t find_twin(const StageLayout *layout, size_t index, size_t draws,
+                        size_t twin_of[MAX_LOAD_DRAWS])
 {
-    const double with_experts = model_expert_layers(model);
-    const int layers_alike = with_experts <= 0.0 || with_experts >= model->layers;
-    if (!layers_alike || index == 0 || index + 1 == layout->stages)
+    if (index == 0 || index + 1 == layout->stages)
         return 0;
     size_t *twin = &twin_of[layout->before[index] % draws];
     if (*twin > 0 && layout->layers[*twin] == layout->layers[index])
@@ -155,11 +157,13 @@ static void fill_stages(const Scenario *scenario, const MemoryParts *parts,
         fill_sharded_units(scenario, parts, blocks, &units);
 
     input->dropped_share = blocks->dropped_share;
+    const ModelSpec *model = &scenario->model;
+    const int mixed = model->experts > 1.0 && model_expert_layers(model) < model->layers;
     size_t twin_of[MAX_LOAD_DRAWS] = {0};
     PartParameters held_before = {0};
     for (size_t i = 0; i < input->stages; i++) {
         StageTime *stage = &input->stage[i];
-        const size_t twin = find_twin(&scenario->model, layout, i, blocks->draws, twin_of);
+        const size_t twin = mixed ? 0 : find_twin(layout, i, blocks->draws, twin_of);
         if (twin > 0) {
             *stage = input->stage[twin];
             chunk_times(input, i, NULL, NULL, NULL, NULL);
@@ -170,7 +174,7 @@ static void fill_stages(const Scenario *scenario, const MemoryParts *parts,
                         .sharded = sharded,
                         .sharding = {.overlap_gather = parallel->overlap_param_gather,
                                      .overlap_reduce = parallel->overlap_grad_reduce}};
-        fill_stage(scenario, blocks, &units, layout, i, &sum);
+        fill_stage(model, mixed, blocks, &units, layout, i, &sum);
         const PartParameters held = stage_part_parameters(parts, layout, i);
         const int alike =
             i > 0 && held.common == held_before.common && held.spread == held_before.spread;

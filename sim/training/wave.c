@@ -44,7 +44,8 @@ typedef struct Steady {
     Part parts[MOST_PARTS]; /* all that a round depends on */
     size_t part_count;
     double *saved; /* the same numbers, `since` rounds ago */
-    size_t since, patience;
+    size_t since, patience; /* periods that are looked for: up to twice as long each time */
+    size_t most_patience;
 } Steady;
 
 static void steady_save(Steady *steady)
@@ -83,8 +84,11 @@ static size_t steady_skip(Steady *steady, size_t left)
                 steady->parts[i].numbers[j] += (double)times * growth_s;
         return times * steady->since;
     }
-    if (steady->since >= steady->patience)
+    if (steady->since >= steady->patience) {
         steady_save(steady);
+        steady->patience = 2 * steady->patience < steady->most_patience ? 2 * steady->patience
+                                                                         : steady->most_patience;
+    }
     return 0;
 }
 
@@ -142,29 +146,36 @@ static void fill_rows(const Wave *wave, Row row[2])
 }
 
 /* Places first..past - 1 of one parity go forward; `below[h]`: arrivals from the stage before. */
-static void go_forward(const Row *own, const double *below, size_t first, size_t past)
+static void go_forward(const Row *own, const double *restrict below, size_t first, size_t past)
 {
+    double *restrict free_s = own->free_s, *restrict up_s = own->up_s;
+    const double *restrict forward_s = own->forward_s;
+    const double *restrict forward_and_send_s = own->forward_and_send_s;
     for (size_t h = first; h < past; h++) {
-        double start_s = later(own->free_s[h], below[h]);
-        own->free_s[h] = start_s + own->forward_s[h];
-        own->up_s[h] = start_s + own->forward_and_send_s[h];
+        double start_s = later(free_s[h], below[h]);
+        free_s[h] = start_s + forward_s[h];
+        up_s[h] = start_s + forward_and_send_s[h];
     }
 }
 
-static void go_backward(const Row *own, const double *above, double send_s, size_t first,
+static void go_backward(const Row *own, const double *restrict above, double send_s, size_t first,
                         size_t past)
 {
+    double *restrict free_s = own->free_s, *restrict down_s = own->down_s;
+    const double *restrict backward_s = own->backward_s;
     for (size_t h = first; h < past; h++) {
-        double end_s = later(own->free_s[h], above[h]) + own->backward_s[h];
-        own->free_s[h] = end_s;
-        own->down_s[h] = end_s + send_s;
+        double end_s = later(free_s[h], above[h]) + backward_s[h];
+        free_s[h] = end_s;
+        down_s[h] = end_s + send_s;
     }
 }
 
 static void add_weights(const Row *own, size_t first, size_t past)
 {
+    double *restrict free_s = own->free_s;
+    const double *restrict weight_s = own->weight_s;
     for (size_t h = first; h < past; h++)
-        own->free_s[h] += own->weight_s[h];
+        free_s[h] += weight_s[h];
 }
 
 /* Places of stages from..past - 1 that have this parity. */
@@ -188,7 +199,8 @@ static void run_halves(const Wave *wave, ChunkEnd *ends)
     const size_t whole = split ? 3 * p : 2 * p, forwards = 2 * (m - 1);
     Steady steady = {.part_count = 2 * STATE_ARRAYS,
                      .saved = wave->scratch + 2 * ROW_ARRAYS * (p / 2 + 1 + ROW_MARGIN),
-                     .patience = p};
+                     .patience = 1,
+                     .most_patience = p};
     for (size_t i = 0; i < 2; i++) {
         double *const state[STATE_ARRAYS] = {row[i].free_s, row[i].up_s, row[i].down_s};
         for (size_t j = 0; j < STATE_ARRAYS; j++)
@@ -365,7 +377,8 @@ static void run_fronts(const Wave *wave, ChunkEnd *ends)
     Steady steady = {.parts = {{fronts.free_s, p}, {fronts.up_s, p}, {fronts.down_s, p}},
                      .part_count = STATE_ARRAYS,
                      .saved = fronts.weight_s + shape->chunks * p,
-                     .patience = p};
+                     .patience = 1,
+                     .most_patience = p};
     for (size_t front = 0; front < fronts.all + ahead; front++) {
         if (front == whole)
             steady_save(&steady);

@@ -1,5 +1,6 @@
 #include "sim/training/fold.h"
 
+#include "sim/training/dualpipe.h"
 #include "sim/training/line.h"
 #include "sim/training/step_end.h"
 
@@ -31,8 +32,9 @@ struct Fold {
     double *first_start_s;
     ChunkEnd *chunk_ends;
     double *scratch; /* of special forms */
+    char *runs;      /* of DualPipe */
     size_t nodes_capacity, orders_capacity, positions_capacity, ready_capacity, times_capacity,
-        free_capacity, start_capacity, ends_capacity, scratch_capacity;
+        free_capacity, start_capacity, ends_capacity, scratch_capacity, runs_capacity;
 };
 
 Fold *fold_create(Error *error)
@@ -56,6 +58,7 @@ void fold_destroy(Fold *fold)
     free(fold->first_start_s);
     free(fold->chunk_ends);
     free(fold->scratch);
+    free(fold->runs);
     free(fold);
 }
 
@@ -385,6 +388,50 @@ static Status run_specially(Fold *fold, const StepInput *input, FoldDetail detai
     return status;
 }
 
+/* ---- DualPipe ---- */
+
+/* One run; *work_s: of the mean stage. */
+static Status run_dualpipe(Fold *fold, const FoldOutcome *outcome, double send_s, double *work_s,
+                           Error *error)
+{
+    const DualPipe pipe = {.shape = &outcome->shape,
+                           .times = fold->times,
+                           .send_s = send_s,
+                           .memory = fold->runs};
+    *work_s = dualpipe_run(&pipe, &outcome->ends);
+    if (*work_s < 0.0)
+        return error_set(error, STATUS_INVALID, "the pipeline schedule waits for itself");
+    return STATUS_OK;
+}
+
+static Status run_both_ways(Fold *fold, const StepInput *input, FoldDetail detail,
+                            FoldOutcome *outcome, Error *error)
+{
+    const ScheduleShape *shape = &outcome->shape;
+    Status status =
+        pipeline_reserve((void **)&fold->runs, &fold->runs_capacity, dualpipe_memory_bytes(shape),
+                         sizeof *fold->runs, error);
+    if (status == STATUS_OK && detail == FOLD_CAUSES) {
+        status = run_dualpipe(fold, outcome, 0.0, &outcome->work_s, error);
+        if (status != STATUS_OK)
+            return status;
+        outcome->instant_s = pipeline_makespan(shape, &outcome->ends);
+        outcome->hidden_s = hidden_seconds(fold, shape, outcome->work_s);
+        average_times(fold, shape);
+        status = run_dualpipe(fold, outcome, 0.0, &outcome->ideal_work_s, error);
+        outcome->ideal_s = pipeline_makespan(shape, &outcome->ends);
+        if (status == STATUS_OK)
+            status = fill_times(fold, shape, input, error);
+    }
+    if (status == STATUS_OK)
+        status = run_dualpipe(fold, outcome, input->send_s, &outcome->work_s, error);
+    if (status != STATUS_OK)
+        return status;
+    outcome->makespan_s = pipeline_makespan(shape, &outcome->ends);
+    place_first_gradients(outcome, input);
+    return STATUS_OK;
+}
+
 Status fold_evaluate(Fold *fold, const StepInput *input, FoldDetail detail, StepSpan *spans,
                      FoldOutcome *outcome, Error *error)
 {
@@ -392,7 +439,8 @@ Status fold_evaluate(Fold *fold, const StepInput *input, FoldDetail detail, Step
     Status status = prepare(fold, input, &shape, outcome, error);
     if (status != STATUS_OK)
         return status;
-    if (spans != NULL || !line_knows(&shape))
+    if (spans != NULL)
         return run_generally(fold, input, detail, spans, outcome, error);
-    return run_specially(fold, input, detail, outcome, error);
+    return line_knows(&shape) ? run_specially(fold, input, detail, outcome, error)
+                              : run_both_ways(fold, input, detail, outcome, error);
 }

@@ -1,7 +1,6 @@
 #include "sim/training/wave.h"
 
-#include <math.h>
-#include <string.h>
+#include "sim/training/steady.h"
 
 /* `fmax` without its care for what is not a number. */
 static inline double later(double one, double other)
@@ -24,72 +23,6 @@ bool wave_knows(const ScheduleShape *shape)
 static size_t behind(const ScheduleShape *shape, size_t stage)
 {
     return shape->schedule == SCHEDULE_ZB_2P ? 2 * stage : stage;
-}
-
-/* ---- steady state ----
- *
- * While every stage does whole slots, a round maps times to times by additions and maxima only, so
- * once all of them have grown alike since some rounds ago they go on growing alike (max-plus linear
- * systems: Baccelli et al. 1992, Synchronization and Linearity, chapter 3), and rounds can be
- * skipped. With one slowest stage the growth of one round is that stage's time. */
-
-enum { MOST_PARTS = 6 };
-
-typedef struct Part {
-    double *numbers;
-    size_t count;
-} Part;
-
-typedef struct Steady {
-    Part parts[MOST_PARTS]; /* all that a round depends on */
-    size_t part_count;
-    double *saved; /* the same numbers, `since` rounds ago */
-    size_t since, patience; /* periods that are looked for: up to twice as long each time */
-    size_t most_patience;
-} Steady;
-
-static void steady_save(Steady *steady)
-{
-    double *to = steady->saved;
-    for (size_t i = 0; i < steady->part_count; to += steady->parts[i++].count)
-        memcpy(to, steady->parts[i].numbers, steady->parts[i].count * sizeof *to);
-    steady->since = 0;
-}
-
-/* What all numbers have grown by, rounding aside, or -1. */
-static double steady_growth(const Steady *steady)
-{
-    const double rounding = 1e-15 * (double)(1 + steady->since);
-    const double *before = steady->saved;
-    const double growth_s = steady->parts[0].numbers[0] - before[0];
-    for (size_t i = 0; i < steady->part_count; before += steady->parts[i++].count)
-        for (size_t j = 0; j < steady->parts[i].count; j++) {
-            const double now_s = steady->parts[i].numbers[j];
-            if (!(fabs(now_s - before[j] - growth_s) <= rounding * now_s))
-                return -1.0;
-        }
-    return growth_s;
-}
-
-/* After a round, with `left` whole ones to come: how many of them may be skipped, with all numbers
- * moved on. */
-static size_t steady_skip(Steady *steady, size_t left)
-{
-    steady->since++;
-    const double growth_s = steady_growth(steady);
-    if (growth_s >= 0.0) {
-        const size_t times = left / steady->since;
-        for (size_t i = 0; i < steady->part_count; i++)
-            for (size_t j = 0; j < steady->parts[i].count; j++)
-                steady->parts[i].numbers[j] += (double)times * growth_s;
-        return times * steady->since;
-    }
-    if (steady->since >= steady->patience) {
-        steady_save(steady);
-        steady->patience = 2 * steady->patience < steady->most_patience ? 2 * steady->patience
-                                                                         : steady->most_patience;
-    }
-    return 0;
 }
 
 /* Stages with numbers of their own, in two rows by parity: stage i at row[i % 2][i / 2]. One place
@@ -199,17 +132,16 @@ static void run_halves(const Wave *wave, ChunkEnd *ends)
     const size_t whole = split ? 3 * p : 2 * p, forwards = 2 * (m - 1);
     Steady steady = {.part_count = 2 * STATE_ARRAYS,
                      .saved = wave->scratch + 2 * ROW_ARRAYS * (p / 2 + 1 + ROW_MARGIN),
-                     .patience = 1,
                      .most_patience = p};
     for (size_t i = 0; i < 2; i++) {
         double *const state[STATE_ARRAYS] = {row[i].free_s, row[i].up_s, row[i].down_s};
         for (size_t j = 0; j < STATE_ARRAYS; j++)
-            steady.parts[i * STATE_ARRAYS + j] = (Part){state[j], (p + 1 - i) / 2};
+            steady.parts[i * STATE_ARRAYS + j] = (SteadyPart){state[j], (p + 1 - i) / 2};
     }
     for (size_t front = 0; front < fronts; front++) {
         const size_t parity = front % 2, other = 1 - parity;
         if (parity == 0 && front == whole + whole % 2)
-            steady_save(&steady);
+            steady_begin(&steady);
         else if (parity == 0 && front > whole && front < forwards)
             front += 2 * steady_skip(&steady, (forwards - front) / 2);
         /* forward (front - i) / 2 exists from stage front - 2 (m - 1) to stage front */
@@ -377,11 +309,10 @@ static void run_fronts(const Wave *wave, ChunkEnd *ends)
     Steady steady = {.parts = {{fronts.free_s, p}, {fronts.up_s, p}, {fronts.down_s, p}},
                      .part_count = STATE_ARRAYS,
                      .saved = fronts.weight_s + shape->chunks * p,
-                     .patience = 1,
                      .most_patience = p};
     for (size_t front = 0; front < fronts.all + ahead; front++) {
         if (front == whole)
-            steady_save(&steady);
+            steady_begin(&steady);
         else if (front > whole && front < fronts.all && (front - whole) % round == 0)
             front += round * steady_skip(&steady, (fronts.all - front) / round);
         if (front < fronts.all + p - 1)

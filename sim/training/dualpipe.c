@@ -4,7 +4,14 @@
 
 /* ---- what a stage does: step_schedule's order as a short program ---- */
 
-typedef enum BlockKind { FORWARD, BACKWARD, WEIGHT, WHOLE_BACKWARD, OVERLAPPED, BLOCK_KINDS } BlockKind;
+typedef enum BlockKind {
+    FORWARD,
+    BACKWARD,
+    WEIGHT,
+    WHOLE_BACKWARD,
+    OVERLAPPED,
+    BLOCK_KINDS
+} BlockKind;
 
 /* Overlapped: the forward of `chunk` with the whole backward of the other one. */
 typedef struct Block {
@@ -28,11 +35,11 @@ typedef struct StageRun {
     double seconds[BLOCK_KINDS][2];              /* by chunk */
     double free_s;
     bool started;
-    unsigned char near;         /* the direction that enters at this half's end */
-    size_t put_off, taken;      /* weight gradients put off in pairs, and done since */
+    unsigned char near;          /* the direction that enters at this half's end */
+    size_t put_off, taken;       /* weight gradients put off in pairs, and done since */
     unsigned char first_put_off; /* chunk of the first of those */
-    size_t done[2][2];          /* forwards and backwards so far, by chunk */
-    size_t arrived[2][2];       /* inputs of those */
+    size_t done[2][2];           /* forwards and backwards so far, by chunk */
+    size_t arrived[2][2];        /* inputs of those */
 } StageRun;
 
 static void add_segment(StageRun *run, size_t times, size_t count, Block one, Block two,
@@ -228,9 +235,10 @@ static bool run_blocks(const Runs *runs, bool to_the_loop, double *work_s)
 
 /* ---- the loop, all stages together ----
  *
- * In round n of its loop a stage i of the first half does the overlapped block X of the near forward,
- * then Y of the far one. X waits for X of stage i - 1 in round n - 1, Y for Y of stage i + 1 in the
- * same round, in the middle for X of the other half's; the other half is its mirror image. */
+ * In round n of its loop a stage i of the first half does the overlapped block X of the near
+ * forward, then Y of the far one. X waits for X of stage i - 1 in round n - 1, Y for Y of stage i +
+ * 1 in the same round, in the middle for X of the other half's; the other half is its mirror image.
+ */
 
 /* What arrived for X of the next round, and how many blocks of each kind are done. */
 static void leave_loop(const Runs *runs, const double *x_s, size_t rounds)
@@ -257,10 +265,8 @@ static void run_loop(const Runs *runs, size_t rounds, double *state_s, double *w
 {
     const size_t p = runs->stages, middle = p / 2;
     double *x_s = state_s, *y_s = state_s + p;
-    Steady steady = {.parts = {{state_s, 2 * p}},
-                     .part_count = 1,
-                     .saved = state_s + 2 * p,
-                     .most_patience = p};
+    Steady steady = {
+        .parts = {{state_s, 2 * p}}, .part_count = 1, .saved = state_s + 2 * p, .most_patience = p};
     for (size_t i = 0; i < p; i++) {
         const StageRun *run = &runs->run[i];
         const size_t near = run->near;

@@ -394,10 +394,8 @@ static Status run_specially(Fold *fold, const StepInput *input, FoldDetail detai
 static Status run_dualpipe(Fold *fold, const FoldOutcome *outcome, double send_s, double *work_s,
                            Error *error)
 {
-    const DualPipe pipe = {.shape = &outcome->shape,
-                           .times = fold->times,
-                           .send_s = send_s,
-                           .memory = fold->runs};
+    const DualPipe pipe = {
+        .shape = &outcome->shape, .times = fold->times, .send_s = send_s, .memory = fold->runs};
     *work_s = dualpipe_run(&pipe, &outcome->ends);
     if (*work_s < 0.0)
         return error_set(error, STATUS_INVALID, "the pipeline schedule waits for itself");
@@ -408,9 +406,8 @@ static Status run_both_ways(Fold *fold, const StepInput *input, FoldDetail detai
                             FoldOutcome *outcome, Error *error)
 {
     const ScheduleShape *shape = &outcome->shape;
-    Status status =
-        pipeline_reserve((void **)&fold->runs, &fold->runs_capacity, dualpipe_memory_bytes(shape),
-                         sizeof *fold->runs, error);
+    Status status = pipeline_reserve((void **)&fold->runs, &fold->runs_capacity,
+                                     dualpipe_memory_bytes(shape), sizeof *fold->runs, error);
     if (status == STATUS_OK && detail == FOLD_CAUSES) {
         status = run_dualpipe(fold, outcome, 0.0, &outcome->work_s, error);
         if (status != STATUS_OK)
@@ -439,8 +436,9 @@ Status fold_evaluate(Fold *fold, const StepInput *input, FoldDetail detail, Step
     Status status = prepare(fold, input, &shape, outcome, error);
     if (status != STATUS_OK)
         return status;
-    if (spans != NULL)
-        return run_generally(fold, input, detail, spans, outcome, error);
-    return line_knows(&shape) ? run_specially(fold, input, detail, outcome, error)
-                              : run_both_ways(fold, input, detail, outcome, error);
+    if (spans == NULL && line_knows(&shape))
+        return run_specially(fold, input, detail, outcome, error);
+    if (spans == NULL && shape.schedule == SCHEDULE_DUALPIPE)
+        return run_both_ways(fold, input, detail, outcome, error);
+    return run_generally(fold, input, detail, spans, outcome, error);
 }

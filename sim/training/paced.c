@@ -5,22 +5,23 @@
 /* The longest path through the tasks of 1F1B, p stages, m microbatches, send time s.
  *
  * Let round r hold forward r of every stage and the backward that follows it there, c = f + b, and
- * P(j) = f_0 + .. + f_j + j s. A path is at some stage x_r in each round: after backward x_r it goes
- * on to any forward of a stage that is no lower, or down one stage with a send. Adding up, a path
- * from round to round gains c of each stage that it is at and 2 s for each step down, besides ends
- * that telescope into P. Rounds before a stage's first backward hold forwards only, those after its
- * last forward backwards only:
+ * P(j) = f_0 + .. + f_j + j s. A path is at some stage x_r in each round: after backward x_r it
+ * goes on to any forward of a stage that is no lower, or down one stage with a send. Adding up, a
+ * path from round to round gains c of each stage that it is at and 2 s for each step down, besides
+ * ends that telescope into P. Rounds before a stage's first backward hold forwards only, those
+ * after its last forward backwards only:
  *
  *   end of stage i = max over z, x, j >= i of
  *     (p - 1 - z) max(f_0 .. f_z)                                  forwards, before the first turn
- *     + sum over m - (p - 1 - z) rounds of c_x + 2 s [a step down]      from a stage >= z to stage j
+ *     + sum over m - (p - 1 - z) rounds of c_x + 2 s [a step down]      from a stage >= z to stage
+ * j
  *     + P(j) - f_j + sum of (b_l + s) over i <= l < j                         the way up and down
  *     + (p - 1 - j) max(b_i .. b_j)                                  backwards, after the last turn
  *
- * Let a be the last of the stages with the largest c, and d_x = c_x + 2 s - c_a. A run of rounds from
- * stage h down to stage l gains (d_l + .. + d_h) - 2 s over c_a a round. Where no run gains more than
- * nothing, the best path comes down to a as soon as that pays, stays there and goes up to the last
- * stage at the end:
+ * Let a be the last of the stages with the largest c, and d_x = c_x + 2 s - c_a. A run of rounds
+ * from stage h down to stage l gains (d_l + .. + d_h) - 2 s over c_a a round. Where no run gains
+ * more than nothing, the best path comes down to a as soon as that pays, stays there and goes up to
+ * the last stage at the end:
  *
  *   P(p - 1) - f_{p-1} + m c_a + c_{p-1} - c_a + (sum of (b_l + s) over l >= i)
  *     + max over h >= a of (p - 1 - h)(max(f_0 .. f_h) - c_a) + d_{a+1} + .. + d_h
@@ -87,8 +88,7 @@ static double approach_s(const TaskTime *times, size_t stages, const Pace *pace,
         if (i < pace->stage)
             continue;
         if (i > pace->stage)
-            down_s +=
-                2.0 * send_s - (pace->round_s - (forward_s(times, i) + backward_s(times, i)));
+            down_s += 2.0 * send_s - (pace->round_s - (forward_s(times, i) + backward_s(times, i)));
         best_s = larger(best_s, (double)(stages - 1 - i) * (most_s - pace->round_s) + down_s);
     }
     return best_s;

@@ -46,7 +46,7 @@ size_t steady_skip(Steady *steady, size_t left)
     if (steady->since >= steady->patience) {
         save(steady);
         steady->patience = 2 * steady->patience < steady->most_patience ? 2 * steady->patience
-                                                                         : steady->most_patience;
+                                                                        : steady->most_patience;
     }
     return 0;
 }

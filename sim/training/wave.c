@@ -15,6 +15,8 @@ static bool doubled(PipelineSchedule schedule)
 
 bool wave_knows(const ScheduleShape *shape)
 {
+    if (shape->schedule == SCHEDULE_INTERLEAVED && shape->rounds % shape->stages != 0)
+        return false; /* the last group is not whole */
     return shape->schedule == SCHEDULE_1F1B || shape->schedule == SCHEDULE_ZB_H1 ||
            doubled(shape->schedule);
 }

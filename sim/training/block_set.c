@@ -12,7 +12,8 @@ static int has_dense_layers(const ModelSpec *model)
     return model->experts > 1.0 && model_expert_layers(model) < model->layers;
 }
 
-static void fill(const Scenario *scenario, const ExpertLoad *load, double *rows, BlockSet *blocks)
+static void fill(const Scenario *scenario, const ExpertLoad *load, double *rows,
+                 ProductMemo *products, BlockSet *blocks)
 {
     const TrainingSpec *training = &scenario->training;
     const ParallelSpec *parallel = &training->parallel;
@@ -24,6 +25,7 @@ static void fill(const Scenario *scenario, const ExpertLoad *load, double *rows,
         .precision = training->precision,
         .load = load,
         .rows = rows,
+        .products = products,
         .tensor_ranks_per_node = fmin(parallel->tensor, node_gpus),
         .expert_ranks_per_node = fmin(parallel->expert, fmax(1.0, floor(node_gpus / slices))),
         .expert_tensor_ranks_per_node = fmin(slices, node_gpus),
@@ -62,7 +64,8 @@ void block_set_recompute(const BlockSet *without, Recompute recompute, BlockSet 
 }
 
 Status block_set_fill(const Scenario *scenario, unsigned long long seed,
-                      unsigned long long replication, BlockSet *blocks, Error *error)
+                      unsigned long long replication, ProductMemo *products, BlockSet *blocks,
+                      Error *error)
 {
     ExpertLoad load = {0};
     double *rows = NULL;
@@ -75,7 +78,7 @@ Status block_set_fill(const Scenario *scenario, unsigned long long seed,
             error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu experts", load.experts);
         goto cleanup;
     }
-    fill(scenario, &load, rows, blocks);
+    fill(scenario, &load, rows, products, blocks);
     block_set_recompute(blocks, scenario->training.parallel.recompute, blocks);
 
 cleanup:

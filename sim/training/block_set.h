@@ -13,9 +13,11 @@ typedef struct BlockSet {
 } BlockSet;
 
 /* Those of a checked scenario, by its mode of recomputation. Expert loads are drawn from the stream
- * (seed, "expert load", replication). */
+ * (seed, "expert load", replication). `products` (may be NULL): those of plans of the same model,
+ * hardware, seed and replication, whose values are the same whether they were kept or not. */
 Status block_set_fill(const Scenario *scenario, unsigned long long seed,
-                      unsigned long long replication, BlockSet *blocks, Error *error);
+                      unsigned long long replication, ProductMemo *products, BlockSet *blocks,
+                      Error *error);
 
 /* What block_set_fill gives with another mode of recomputation, from what it gave with none. */
 void block_set_recompute(const BlockSet *without, Recompute recompute, BlockSet *blocks);

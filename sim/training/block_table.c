@@ -21,6 +21,7 @@ typedef struct Place {
 } Place;
 
 struct BlockTable {
+    ProductMemo *products;
     uint64_t clock;
     Place places[TABLE_PLACES];
 };
@@ -28,13 +29,23 @@ struct BlockTable {
 BlockTable *block_table_create(Error *error)
 {
     BlockTable *table = calloc(1, sizeof *table);
-    if (table == NULL)
+    if (table == NULL) {
         error_set(error, STATUS_ENVIRONMENT, "out of memory");
+        return NULL;
+    }
+    table->products = product_memo_create(error);
+    if (table->products == NULL) {
+        block_table_destroy(table);
+        return NULL;
+    }
     return table;
 }
 
 void block_table_destroy(BlockTable *table)
 {
+    if (table == NULL)
+        return;
+    product_memo_destroy(table->products);
     free(table);
 }
 
@@ -88,7 +99,7 @@ Status block_table_find(BlockTable *table, const Scenario *scenario, unsigned lo
         Scenario plain = *scenario;
         BlockSet *without = &place->by_mode[RECOMPUTE_NONE];
         plain.training.parallel.recompute = RECOMPUTE_NONE;
-        Status status = block_set_fill(&plain, seed, replication, without, error);
+        Status status = block_set_fill(&plain, seed, replication, table->products, without, error);
         if (status != STATUS_OK)
             return status;
         for (int i = RECOMPUTE_NONE + 1; i < RECOMPUTE_MODES; i++)

@@ -24,6 +24,17 @@ GpuSpec gpu_at_sustained_clock(const GpuSpec *gpu)
     return slowed;
 }
 
+static ProductKey product_key(const Clock *clock, const Operator *op)
+{
+    const int grouped = op->kind == OPERATOR_GROUPED_GEMM;
+    return (ProductKey){.m = op->m,
+                        .n = op->n,
+                        .k = op->k,
+                        .precision = (unsigned)clock->precision,
+                        .ranks = grouped ? (unsigned)clock->load->ranks : 0,
+                        .draw = grouped ? (unsigned)clock->draw : 0};
+}
+
 static Seconds dense_gemm(const Clock *clock, const Operator *op)
 {
     const GpuSpec *gpu = &clock->gpu;
@@ -65,6 +76,19 @@ static Seconds rank_grouped_gemm(const Clock *clock, const Operator *op, size_t 
     return seconds;
 }
 
+static Seconds kept_dense_gemm(const Clock *clock, const Operator *op)
+{
+    const ProductKey key = product_key(clock, op);
+    const ProductTimes *kept = product_memo_find(clock->products, &key);
+    if (kept != NULL)
+        return (Seconds){kept->forward, kept->backward, kept->weight};
+    const Seconds seconds = dense_gemm(clock, op);
+    const ProductTimes times = {
+        .forward = seconds.forward, .backward = seconds.backward, .weight = seconds.weight};
+    product_memo_keep(clock->products, &key, &times);
+    return seconds;
+}
+
 /* Every rank's time from its own experts' loads; all wait for the slowest. */
 static void grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, Seconds *worst)
 {
@@ -85,6 +109,24 @@ static void grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, 
         worst->forward = fmax(worst->forward, seconds.forward);
         worst->backward = fmax(worst->backward, seconds.backward);
     }
+}
+
+static void kept_grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, Seconds *worst)
+{
+    const ProductKey key = product_key(clock, op);
+    const ProductTimes *kept = product_memo_find(clock->products, &key);
+    if (kept != NULL) {
+        *mean = (Seconds){kept->forward, kept->backward, kept->weight};
+        *worst = (Seconds){.forward = kept->worst_forward, .backward = kept->worst_backward};
+        return;
+    }
+    grouped_gemm(clock, op, mean, worst);
+    const ProductTimes times = {.forward = mean->forward,
+                                .backward = mean->backward,
+                                .weight = mean->weight,
+                                .worst_forward = worst->forward,
+                                .worst_backward = worst->backward};
+    product_memo_keep(clock->products, &key, &times);
 }
 
 static Seconds attention_round(const Clock *clock, const Operator *op)
@@ -211,10 +253,10 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
     add_launches(clock, op, block);
     switch (op->kind) {
     case OPERATOR_GEMM:
-        add_compute(block, dense_gemm(clock, op));
+        add_compute(block, kept_dense_gemm(clock, op));
         break;
     case OPERATOR_GROUPED_GEMM:
-        grouped_gemm(clock, op, &mean, &worst);
+        kept_grouped_gemm(clock, op, &mean, &worst);
         add_compute(block, mean);
         block->forward.expert_imbalance_s += worst.forward - mean.forward;
         block->backward.expert_imbalance_s += worst.backward - mean.backward;

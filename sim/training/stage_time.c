@@ -275,7 +275,7 @@ Status step_input(const Scenario *scenario, unsigned long long seed, unsigned lo
     BlockSet blocks;
     Status status = check_counts(scenario, error);
     if (status == STATUS_OK)
-        status = block_set_fill(scenario, seed, replication, &blocks, error);
+        status = block_set_fill(scenario, seed, replication, NULL, &blocks, error);
     if (status != STATUS_OK)
         return status;
     const MemoryParts parts = memory_parts(scenario);

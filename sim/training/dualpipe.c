@@ -209,10 +209,12 @@ static void advance(StageRun *run)
  * of it where that is wanted. False when no stage can go on. */
 static bool run_blocks(const Runs *runs, bool to_the_loop, double *work_s)
 {
-    for (size_t left = runs->stages; left > 0;) {
+    bool upwards = true; /* microbatches go both ways */
+    for (size_t left = runs->stages; left > 0; upwards = !upwards) {
         bool moved = false;
         left = runs->stages;
-        for (size_t i = 0; i < runs->stages; i++) {
+        for (size_t j = 0; j < runs->stages; j++) {
+            const size_t i = upwards ? j : runs->stages - 1 - j;
             StageRun *run = &runs->run[i];
             for (;;) {
                 const bool there = to_the_loop && run->segment == run->loop &&

@@ -26,8 +26,10 @@
  *   P(p - 1) - f_{p-1} + m c_a + c_{p-1} - c_a + (sum of (b_l + s) over l >= i)
  *     + max over h >= a of (p - 1 - h)(max(f_0 .. f_h) - c_a) + d_{a+1} + .. + d_h
  *
- * unless it pays to end on a lower stage than the last, never to come down to a, or m is too small
- * for all that; bounds on what such paths gain decide. */
+ * where the path ends its rounds on stage j = p - 1; one that ends them on another stage j >= a has
+ * the best run down to j in place of c_{p-1} - c_a, and the terms of j. Ending on a stage below a,
+ * never coming down to a, and m too small for all that are ruled out by bounds on what such paths
+ * gain. */
 
 static double larger(double one, double other)
 {
@@ -94,23 +96,65 @@ static double approach_s(const TaskTime *times, size_t stages, const Pace *pace,
     return best_s;
 }
 
-/* Whether every end is best reached from the last stage: for each lower stage j what follows there
- * against what follows on the last one. */
-static bool last_stage_is_last(const TaskTime *times, size_t stages, const Pace *pace,
-                               double send_s, const double *runs)
+/* Stages on which the rounds of a path may end, besides the last one. */
+enum { MOST_TURNS = 8 };
+typedef struct Turn {
+    size_t stage;
+    double gain_s; /* over a path to the last stage, but for the backwards after the last turn */
+} Turn;
+
+typedef struct Turns {
+    size_t count;
+    Turn turns[MOST_TURNS];
+} Turns;
+
+/* Finds those from a on that may do better than the last stage. False when there are many, or when
+ * one below a may do better than both the last stage and a. */
+static bool find_turns(const TaskTime *times, size_t stages, const Pace *pace, double send_s,
+                       const double *runs, Turns *turns)
 {
-    double up_s = 0.0, both_ways_s = 0.0, most_s = 0.0; /* before stage j */
-    for (size_t i = 0; i + 1 < stages; i++)
+    double both_ways_s = 0.0, to_pace_s = 0.0, before_s = 0.0, most_s = 0.0;
+    for (size_t i = 0; i + 1 < stages; i++) {
+        if (i == pace->stage)
+            to_pace_s = both_ways_s;
         both_ways_s += forward_s(times, i) + backward_s(times, i) + 2.0 * send_s;
+    }
     const size_t last = stages - 1;
+    if (pace->stage == last)
+        to_pace_s = both_ways_s;
     const double turn_s = forward_s(times, last) + backward_s(times, last) - pace->round_s;
+    turns->count = 0;
     for (size_t j = 0; j < last; j++) {
         most_s = larger(most_s, backward_s(times, j));
-        if (runs[j] + (double)(last - j) * most_s > both_ways_s - up_s + turn_s)
-            return false;
-        up_s += forward_s(times, j) + backward_s(times, j) + 2.0 * send_s;
+        const double gain_s = runs[j] - (both_ways_s - before_s + turn_s);
+        if (gain_s + (double)(last - j) * most_s > 0.0) {
+            if (j < pace->stage &&
+                runs[j] + (double)(pace->stage - j) * most_s > to_pace_s - before_s)
+                return false;
+            if (j >= pace->stage && turns->count == MOST_TURNS)
+                return false;
+            if (j >= pace->stage)
+                turns->turns[turns->count++] = (Turn){.stage = j, .gain_s = gain_s};
+        }
+        before_s += forward_s(times, j) + backward_s(times, j) + 2.0 * send_s;
     }
     return true;
+}
+
+/* What the end of stage i gains by the best of the turns; most_s[j]: the longest backward from i to
+ * the stage of turn j, i falling. */
+static double best_gain_s(const Turns *turns, const TaskTime *times, size_t stages, size_t i,
+                          double most_s[MOST_TURNS])
+{
+    double best_s = 0.0;
+    for (size_t j = 0; j < turns->count; j++) {
+        const Turn *turn = &turns->turns[j];
+        if (i > turn->stage)
+            continue;
+        most_s[j] = larger(most_s[j], backward_s(times, i));
+        best_s = larger(best_s, turn->gain_s + (double)(stages - 1 - turn->stage) * most_s[j]);
+    }
+    return best_s;
 }
 
 bool paced_1f1b_ends(const ScheduleShape *shape, const TaskTime *times, double send_s,
@@ -122,8 +166,10 @@ bool paced_1f1b_ends(const ScheduleShape *shape, const TaskTime *times, double s
     const double behind = (double)(last - pace.stage);
     if (pace.stage < last && m < behind + 2.0)
         return false;
+    Turns turns;
     if (!fill_runs(times, p, &pace, send_s, scratch) ||
-        !last_stage_is_last(times, p, &pace, send_s, scratch))
+        !find_turns(times, p, &pace, send_s, scratch, &turns) ||
+        (turns.count > 0 && m < 2.0 * behind + 2.0)) /* down to a, and another run at the end */
         return false;
     const double approach = approach_s(times, p, &pace, send_s);
     /* paths that never come down to a: each round but those of their last run loses this much */
@@ -136,11 +182,13 @@ bool paced_1f1b_ends(const ScheduleShape *shape, const TaskTime *times, double s
         up_s += forward_s(times, i) + send_s;
     double end_s = up_s + m * pace.round_s + approach +
                    (forward_s(times, last) + backward_s(times, last) - pace.round_s);
+    double most_s[MOST_TURNS] = {0};
     for (size_t i = p; i-- > 0;) {
         const double taken_s = backward_s(times, i);
         if (i < last)
             end_s += taken_s + send_s;
-        ends[i] = (ChunkEnd){.first_gradient_s = end_s - taken_s, .end_s = end_s};
+        const double later_s = end_s + best_gain_s(&turns, times, p, i, most_s);
+        ends[i] = (ChunkEnd){.first_gradient_s = later_s - taken_s, .end_s = later_s};
     }
     return true;
 }

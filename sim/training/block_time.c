@@ -25,6 +25,18 @@ GpuSpec gpu_at_sustained_clock(const GpuSpec *gpu)
     return slowed;
 }
 
+static ProductKey product_key(const Clock *clock, const Operator *op)
+{
+    const int grouped = op->kind == OPERATOR_GROUPED_GEMM;
+    return (ProductKey){.m = op->m,
+                        .n = op->n,
+                        .k = op->k,
+                        .precision = (unsigned)clock->precision,
+                        .weights = op->backward_twice != 0,
+                        .ranks = grouped ? (unsigned)clock->load->ranks : 0,
+                        .draw = grouped ? (unsigned)clock->draw : 0};
+}
+
 /* Each operand is quantised once where the products are in fp8, by the operator that writes it
  * where that is fused, and a transposed copy at once: A for the forward and the weight gradient, dC
  * for both gradients (Transformer Engine, cast_transpose; module/linear.py). The tables behind the
@@ -81,6 +93,19 @@ static Seconds rank_grouped_gemm(const Clock *clock, const Operator *op, size_t 
     return seconds;
 }
 
+static Seconds kept_dense_gemm(const Clock *clock, const Operator *op)
+{
+    const ProductKey key = product_key(clock, op);
+    const ProductTimes *kept = product_memo_find(clock->products, &key);
+    if (kept != NULL)
+        return (Seconds){kept->forward, kept->backward, kept->weight};
+    const Seconds seconds = dense_gemm(clock, op);
+    const ProductTimes times = {
+        .forward = seconds.forward, .backward = seconds.backward, .weight = seconds.weight};
+    product_memo_keep(clock->products, &key, &times);
+    return seconds;
+}
+
 /* Every rank's time from its own experts' loads; all wait for the slowest. */
 static void grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, Seconds *worst)
 {
@@ -101,6 +126,24 @@ static void grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, 
         worst->forward = fmax(worst->forward, seconds.forward);
         worst->backward = fmax(worst->backward, seconds.backward);
     }
+}
+
+static void kept_grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, Seconds *worst)
+{
+    const ProductKey key = product_key(clock, op);
+    const ProductTimes *kept = product_memo_find(clock->products, &key);
+    if (kept != NULL) {
+        *mean = (Seconds){kept->forward, kept->backward, kept->weight};
+        *worst = (Seconds){.forward = kept->worst_forward, .backward = kept->worst_backward};
+        return;
+    }
+    grouped_gemm(clock, op, mean, worst);
+    const ProductTimes times = {.forward = mean->forward,
+                                .backward = mean->backward,
+                                .weight = mean->weight,
+                                .worst_forward = worst->forward,
+                                .worst_backward = worst->backward};
+    product_memo_keep(clock->products, &key, &times);
 }
 
 static Seconds attention_round(const Clock *clock, const Operator *op)
@@ -229,12 +272,12 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
     add_launches(clock, op, block);
     switch (op->kind) {
     case OPERATOR_GEMM:
-        mean = dense_gemm(clock, op);
+        mean = kept_dense_gemm(clock, op);
         add_compute(block, mean);
         block->products_s += mean.forward;
         break;
     case OPERATOR_GROUPED_GEMM:
-        grouped_gemm(clock, op, &mean, &worst);
+        kept_grouped_gemm(clock, op, &mean, &worst);
         add_compute(block, mean);
         block->products_s += mean.forward;
         block->forward.expert_imbalance_s += worst.forward - mean.forward;

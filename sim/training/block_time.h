@@ -5,6 +5,7 @@
 
 #include "models/operators.h"
 #include "sim/training/expert_load.h"
+#include "sim/training/product_memo.h"
 #include "sim/training/stage_time.h"
 
 /* Forward and backward of one microbatch in one block: a layer, the embedding or the head. */
@@ -24,7 +25,8 @@ typedef struct Clock {
     Precision precision; /* of this block's matrix products */
     const ExpertLoad *load;
     size_t draw;
-    double *rows; /* scratch for one rank's experts */
+    double *rows;          /* scratch for one rank's experts */
+    ProductMemo *products; /* kept from other plans, or NULL */
     double tensor_ranks_per_node, expert_ranks_per_node, expert_tensor_ranks_per_node;
     int ring_in_node; /* context-parallel neighbours share a node */
 } Clock;

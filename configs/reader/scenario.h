@@ -48,6 +48,14 @@ typedef enum AttentionKernel {
     ATTENTION_FLASH2,
     ATTENTION_FLASH3
 } AttentionKernel;
+typedef enum ExpertLoadModel {
+    EXPERT_LOAD_BALANCED, /* equal by force */
+    EXPERT_LOAD_UNIFORM,  /* equally popular: only chance differs */
+    EXPERT_LOAD_LOGNORMAL,
+    EXPERT_LOAD_DIRICHLET,
+    EXPERT_LOAD_ZIPF,
+    EXPERT_LOAD_AUXILIARY_LOSS /* lognormal spread that balancing leaves */
+} ExpertLoadModel;
 typedef enum RestartClock { RESTART_EXPOSED, RESTART_SAFE } RestartClock; /* closed forms S1, S2 */
 typedef enum FailureUnit { FAILURE_PER_GPU, FAILURE_PER_NODE, FAILURE_PER_JOB } FailureUnit;
 typedef enum CheckpointInterval { INTERVAL_FIXED, INTERVAL_OPTIMAL } CheckpointInterval;
@@ -232,6 +240,15 @@ typedef struct ParallelSpec {
     double dispatch_sms;            /* multiprocessors that a dispatch by nodes occupies */
 } ParallelSpec;
 
+/* How popular the experts of a layer are; see sim/training/expert_popularity.h. */
+typedef struct ExpertLoadSpec {
+    ExpertLoadModel model;
+    double sigma;         /* lognormal, auxiliary_loss: of the logarithm of popularity */
+    double concentration; /* dirichlet */
+    double exponent;      /* zipf */
+    double drift;         /* sigma from one microbatch to the next, any model but balanced */
+} ExpertLoadSpec;
+
 typedef struct TrainingSpec {
     char name[NAME_BYTES]; /* of the software stack, when one is named (configs/calibration) */
     double tokens;         /* to be trained on in all */
@@ -241,14 +258,14 @@ typedef struct TrainingSpec {
     Precision gradient_precision;     /* of stored gradients: bf16 or fp32 */
     double optimizer_bytes_per_param; /* Adam with fp32 master weights: 12 */
     AttentionKernel attention;
-    double kernel_overhead;   /* share of added time for everything a kernel table does not see */
-    double expert_load_sigma; /* lognormal sigma of expert popularity; 0: balanced */
-    double reserved_bytes;    /* framework, communication buffers, fragmentation; per GPU */
-    double capacity_factor;   /* rows of an expert over the mean, padded and cut; 0: dropless */
-    double launch_s;          /* host time of one kernel launch that nothing hides */
-    double fused;             /* share of element-wise operators that a fused stack saves, 0..1 */
-    Dropout dropout;          /* masks of dropout behind attention and MLP are kept */
-    int fp8_inputs;           /* inputs of fp8 matrix products are kept in fp8 only */
+    double kernel_overhead; /* share of added time for everything a kernel table does not see */
+    ExpertLoadSpec expert_load;
+    double reserved_bytes;  /* framework, communication buffers, fragmentation; per GPU */
+    double capacity_factor; /* rows of an expert over the mean, padded and cut; 0: dropless */
+    double launch_s;        /* host time of one kernel launch that nothing hides */
+    double fused;           /* share of element-wise operators that a fused stack saves, 0..1 */
+    Dropout dropout;        /* masks of dropout behind attention and MLP are kept */
+    int fp8_inputs;         /* inputs of fp8 matrix products are kept in fp8 only */
     double gradient_bytes_per_param; /* stored; 0: one gradient in gradient_precision */
     double logit_bytes; /* of one logit with all that its loss keeps; 0: 16 and 32 bits */
     ParallelSpec parallel;

@@ -67,13 +67,14 @@ static Seconds rank_grouped_gemm(const Clock *clock, const Operator *op, size_t 
 }
 
 /* Every rank's time from its own experts' loads; all wait for the slowest. */
-static void grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, Seconds *worst)
+static void sampled_grouped_gemm(const Clock *clock, const Operator *op, size_t sample,
+                                 Seconds *mean, Seconds *worst)
 {
-    const double *share = expert_load_share(clock->load, clock->draw);
+    const double *share = expert_load_share(clock->load, clock->draw, sample);
     size_t ranks = clock->load->ranks;
     size_t experts = clock->load->experts / ranks;
     double all_rows = op->m * (double)ranks;
-    size_t distinct = clock->load->draws > 1 ? ranks : 1; /* balanced ranks are all alike */
+    size_t distinct = clock->load->balanced ? 1 : ranks;
 
     *mean = *worst = (Seconds){0};
     for (size_t rank = 0; rank < distinct; rank++) {
@@ -85,6 +86,33 @@ static void grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, 
         mean->weight += seconds.weight / (double)distinct;
         worst->forward = fmax(worst->forward, seconds.forward);
         worst->backward = fmax(worst->backward, seconds.backward);
+    }
+}
+
+static void add_compute(BlockTime *block, Seconds seconds)
+{
+    block->forward.compute_s += seconds.forward;
+    block->backward.compute_s += seconds.backward;
+    block->backward.weight_s += seconds.weight;
+}
+
+/* The mean over the drawn microbatches: of the mean rank as computing, of what the slowest takes
+ * longer as imbalance. */
+static void add_grouped_gemm(const Clock *clock, const Operator *op, BlockTime *block)
+{
+    const double slower = 1.0 + clock->scenario->training.kernel_overhead;
+    const size_t samples = clock->load->samples;
+    const double weight = 1.0 / (double)samples;
+    for (size_t i = 0; i < samples; i++) {
+        Seconds mean, worst;
+        sampled_grouped_gemm(clock, op, i, &mean, &worst);
+        add_compute(block, (Seconds){.forward = weight * mean.forward,
+                                     .backward = weight * mean.backward,
+                                     .weight = weight * mean.weight});
+        block->forward.expert_imbalance_s += weight * (worst.forward - mean.forward);
+        block->backward.expert_imbalance_s += weight * (worst.backward - mean.backward);
+        block->drawn_forward_s[i] += worst.forward + (slower - 1.0) * mean.forward;
+        block->drawn_backward_s[i] += worst.backward + (slower - 1.0) * mean.backward;
     }
 }
 
@@ -188,11 +216,21 @@ static double expert_collective(const Clock *clock, double bytes)
             expert_exchange_seconds(hardware, EXPERT_COMBINE, &exchange));
 }
 
-static void add_compute(BlockTime *block, Seconds seconds)
+/* The busiest rank receives as many times more bytes as it has rows. */
+static void add_all_to_all(const Clock *clock, const Operator *op, BlockTime *block)
 {
-    block->forward.compute_s += seconds.forward;
-    block->backward.compute_s += seconds.backward;
-    block->backward.weight_s += seconds.weight;
+    const size_t samples = clock->load->samples;
+    const double even_s = expert_collective(clock, op->bytes);
+    block->forward.expert_s += even_s;
+    block->backward.expert_s += even_s;
+    for (size_t i = 0; i < samples && !clock->load->balanced; i++) {
+        const double most = expert_load_worst(clock->load, clock->draw, i);
+        const double seconds = expert_collective(clock, op->bytes * most);
+        block->forward.expert_imbalance_s += (seconds - even_s) / (double)samples;
+        block->backward.expert_imbalance_s += (seconds - even_s) / (double)samples;
+        block->drawn_forward_s[i] += seconds;
+        block->drawn_backward_s[i] += seconds;
+    }
 }
 
 /* The host's part of a kernel that no queue hides; a collective has its own in the node. */
@@ -209,7 +247,6 @@ static void add_launches(const Clock *clock, const Operator *op, BlockTime *bloc
 /* Communication is done again in the backward: the gradient takes the opposite way. */
 static void add_operator(const Clock *clock, const Operator *op, BlockTime *block)
 {
-    Seconds mean, worst;
     double seconds;
     add_launches(clock, op, block);
     switch (op->kind) {
@@ -217,10 +254,7 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
         add_compute(block, dense_gemm(clock, op));
         break;
     case OPERATOR_GROUPED_GEMM:
-        grouped_gemm(clock, op, &mean, &worst);
-        add_compute(block, mean);
-        block->forward.expert_imbalance_s += worst.forward - mean.forward;
-        block->backward.expert_imbalance_s += worst.backward - mean.backward;
+        add_grouped_gemm(clock, op, block);
         break;
     case OPERATOR_ATTENTION:
         add_attention(clock, op, block);
@@ -245,17 +279,22 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
         block->backward.tensor_s += seconds;
         break;
     case OPERATOR_ALL_TO_ALL:
-        seconds = expert_collective(clock, op->bytes);
-        block->forward.expert_s += seconds;
-        block->backward.expert_s += seconds;
-        /* the busiest rank receives as many times more bytes as it has rows */
-        seconds =
-            expert_collective(clock, op->bytes * expert_load_worst(clock->load, clock->draw)) -
-            seconds;
-        block->forward.expert_imbalance_s += seconds;
-        block->backward.expert_imbalance_s += seconds;
+        add_all_to_all(clock, op, block);
         break;
     }
+}
+
+/* Estimated from a few draws. */
+static double variance_of(const double *values, size_t count)
+{
+    double mean = 0.0, squares = 0.0;
+    if (count < 2)
+        return 0.0;
+    for (size_t i = 0; i < count; i++)
+        mean += values[i] / (double)count;
+    for (size_t i = 0; i < count; i++)
+        squares += (values[i] - mean) * (values[i] - mean);
+    return squares / (double)(count - 1);
 }
 
 BlockTime block_time(const Clock *clock, const OperatorList *list)
@@ -274,6 +313,9 @@ BlockTime block_time(const Clock *clock, const OperatorList *list)
     block.forward.compute_s += block.forward_launch_s;
     block.backward.compute_s += block.backward_launch_s;
     block.attention_s += block.attention_launch_s;
+
+    block.forward.expert_variance_s2 = variance_of(block.drawn_forward_s, clock->load->samples);
+    block.backward.expert_variance_s2 = variance_of(block.drawn_backward_s, clock->load->samples);
     return block;
 }
 
@@ -289,4 +331,8 @@ void block_add_recomputation(Recompute recompute, BlockTime *block)
     block->backward.tensor_s += block->forward.tensor_s;
     block->backward.expert_s += block->forward.expert_s;
     block->backward.expert_imbalance_s += block->forward.expert_imbalance_s;
+    /* the same tokens at the same experts: deviations add up, not variances */
+    const double deviation_s =
+        sqrt(block->forward.expert_variance_s2) + sqrt(block->backward.expert_variance_s2);
+    block->backward.expert_variance_s2 = deviation_s * deviation_s;
 }

@@ -13,6 +13,8 @@ typedef struct BlockTime {
     double attention_s;      /* attention cores of the forward, for selective recomputation */
     double attention_ring_s; /* exposed passes of keys and values in that */
     double forward_launch_s, backward_launch_s, attention_launch_s; /* of kernels, by the host */
+    double drawn_forward_s[MAX_LOAD_SAMPLES]; /* of the experts, one microbatch each */
+    double drawn_backward_s[MAX_LOAD_SAMPLES];
 } BlockTime;
 
 /* What the seconds of an operator depend on besides its shape. */

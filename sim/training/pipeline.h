@@ -53,7 +53,12 @@ typedef struct PipelineCase {
     size_t replicas;
     double send_s;
     const double *factors; /* of compute, [replica][stage]; NULL: 1 */
-    StepSpan *spans;       /* of replica 0, stages * tasks; NULL: not wanted */
+    /* Standard normal: by how much a microbatch's experts take longer than the mean, in deviations
+     * (expert_variance_s2); the same forward and backward. [group][stage][microbatch, chunk], a
+     * group of `group_replicas` neighbours meeting at the same experts; NULL: all alike. */
+    const double *expert_noise;
+    size_t group_replicas;
+    StepSpan *spans; /* of replica 0, stages * tasks; NULL: not wanted */
 } PipelineCase;
 
 typedef struct PipelineOutcome {

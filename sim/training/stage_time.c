@@ -25,6 +25,7 @@ static void add_phase(StagePhase *sum, const StagePhase *part)
     sum->expert_imbalance_s += part->expert_imbalance_s;
     sum->sharding_s += part->sharding_s;
     sum->weight_s += part->weight_s;
+    sum->expert_variance_s2 += part->expert_variance_s2; /* layers route on their own */
 }
 
 static void add_block(StageTime *stage, const BlockTime *block)
@@ -99,7 +100,7 @@ static void finish_stage(const Scenario *scenario, const StageLayout *layout, si
 /* The kinds of blocks that stages are made of. */
 typedef struct Blocks {
     size_t draws; /* of expert loads: so many kinds of layers with experts */
-    double dropped_share;
+    double dropped_share, expert_max_over_mean, rank_max_over_mean;
     BlockTime layer[MAX_LOAD_DRAWS];
     BlockTime dense, embedding, head;
     ShardedUnit layer_unit[MAX_LOAD_DRAWS], dense_unit, embedding_unit, head_unit;
@@ -125,7 +126,10 @@ static void fill_blocks(const Scenario *scenario, const ExpertLoad *load, double
     };
     OperatorList list;
 
-    *blocks = (Blocks){.draws = load->draws > 0 ? load->draws : 1, .dropped_share = load->dropped};
+    *blocks = (Blocks){.draws = load->draws > 0 ? load->draws : 1,
+                       .dropped_share = load->dropped,
+                       .expert_max_over_mean = load->max_over_mean,
+                       .rank_max_over_mean = load->rank_max_over_mean};
     operators_layer_forward(scenario, &list);
     for (size_t draw = 0; draw < blocks->draws; draw++) {
         clock.draw = draw;
@@ -170,6 +174,9 @@ static void fill_stages(const Scenario *scenario, Blocks *blocks, int with_memor
         fill_sharded_units(scenario, blocks);
 
     input->dropped_share = blocks->dropped_share;
+    input->expert_max_over_mean = blocks->expert_max_over_mean;
+    input->rank_max_over_mean = blocks->rank_max_over_mean;
+    input->expert_group_replicas = (size_t)plan_expert_group_replicas(parallel);
     StageLayout layout;
     stage_layout(model, input->stages, &layout);
     size_t layer_index = 0, draw_index = 0, dense_before = 0;
@@ -316,7 +323,7 @@ static void fill_key(const Scenario *scenario, unsigned long long seed,
     key->model = scenario->model;
     key->hardware = scenario->hardware;
     key->training = scenario->training;
-    const int drawn = scenario->training.expert_load_sigma > 0.0;
+    const int drawn = scenario->training.expert_load.model != EXPERT_LOAD_BALANCED;
     key->seed = drawn ? seed : 0;
     key->replication = drawn ? replication : 0;
 

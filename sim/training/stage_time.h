@@ -15,6 +15,7 @@ typedef struct StagePhase {
     double sharding_s;         /* ZeRO-3: exposed gathers of parameters, reductions of gradients */
     double total_s;            /* the sum */
     double weight_s;           /* of compute_s: weight gradients, which no other stage waits for */
+    double expert_variance_s2; /* of the total between microbatches: their tokens differ */
 } StagePhase;
 
 typedef struct StageTime {
@@ -47,7 +48,10 @@ typedef struct StepInput {
     double peak_flops_per_s; /* of all GPUs, at the precision of the matrix products */
     double gpus;
     double dropped_share;        /* of the tokens' copies to experts: above the capacity factor */
-    StageTime stage[MAX_STAGES]; /* a stage is the sum of its chunks */
+    double expert_max_over_mean; /* rows of the most loaded expert; of the most loaded rank */
+    double rank_max_over_mean;
+    size_t expert_group_replicas; /* replicas whose tokens meet at their experts; 0 counts as 1 */
+    StageTime stage[MAX_STAGES];  /* a stage is the sum of its chunks */
     size_t virtual_stages; /* chunks of a stage, above 1 only when interleaved; 0 counts as 1 */
     ChunkTime chunk[MAX_STAGES]; /* [chunk][stage], when there are several */
 } StepInput;

@@ -113,7 +113,7 @@ static double breakdown_sum(const StepBreakdown *b)
 {
     return b->compute_s + b->recompute_s + b->tensor_s + b->expert_s + b->expert_imbalance_s +
            b->bubble_s + b->stage_imbalance_s + b->pipeline_send_s + b->data_parallel_s +
-           b->optimizer_s + b->jitter_s;
+           b->optimizer_s + b->expert_jitter_s + b->jitter_s;
 }
 
 /* What one task takes, read off the input in other words than the simulation's. */

@@ -36,7 +36,7 @@ static int read_base(void **state)
     scenario_midpoint(scenario, &base);
     base.training.parallel.recompute = RECOMPUTE_NONE;
     base.training.parallel.tensor_overlap = 0;
-    base.training.expert_load_sigma = 0;
+    base.training.expert_load.model = EXPERT_LOAD_BALANCED;
     base.training.kernel_overhead = 0;
     free(scenario);
     free(errors);
@@ -244,7 +244,7 @@ static void test_expert_loads(void **state)
     (void)state;
     Scenario scenario = base;
     StepInput *balanced = input_of(&scenario);
-    scenario.training.expert_load_sigma = 0.6;
+    scenario.training.expert_load = (ExpertLoadSpec){.model = EXPERT_LOAD_LOGNORMAL, .sigma = 0.6};
     StepInput *skewed = input_of(&scenario);
     StepInput *again = input_of(&scenario);
     assert_memory_equal(skewed, again, sizeof *skewed);
@@ -255,7 +255,7 @@ static void test_expert_loads(void **state)
 
     scenario.training.parallel.expert = 16;
     StepInput *waiting = input_of(&scenario);
-    scenario.training.expert_load_sigma = 0;
+    scenario.training.expert_load.model = EXPERT_LOAD_BALANCED;
     StepInput *even = input_of(&scenario);
     assert_near(imbalance(even), 0, 0);
     assert_true(even->stage[0].forward.expert_s > 0);
@@ -458,7 +458,7 @@ static void test_capacity_factor(void **state)
     Scenario scenario = base;
     scenario.training.parallel.expert = 16;
     StepInput *even = input_of(&scenario);
-    scenario.training.expert_load_sigma = 1;
+    scenario.training.expert_load = (ExpertLoadSpec){.model = EXPERT_LOAD_LOGNORMAL, .sigma = 1};
     scenario.training.capacity_factor = 1;
     StepInput *capped = input_of(&scenario);
     assert_near(imbalance(capped), 0, 0);
@@ -506,7 +506,7 @@ static void test_layers_of_two_kinds(void **state)
 {
     (void)state;
     Scenario scenario = base;
-    scenario.training.expert_load_sigma = 0;
+    scenario.training.expert_load.model = EXPERT_LOAD_BALANCED;
     scenario.model.dense_layers = 8;
     scenario.model.expert_d_ff = scenario.model.d_ff / 4;
     StepInput *input = input_of(&scenario);

@@ -191,6 +191,8 @@ typedef struct NodeSpec {
     CollectiveFit all_reduce, all_gather, reduce_scatter, all_to_all;
     double eager_launch_s; /* added to every collective that is not graph-captured */
     ExpertNodeFit expert_dispatch, expert_combine;
+    double collective_sms;       /* multiprocessors that a collective holds while it runs */
+    double memory_per_wire_byte; /* bytes that HBM moves for each byte on the wire */
 } NodeSpec;
 
 typedef struct FabricSpec {
@@ -205,6 +207,7 @@ typedef struct FabricSpec {
     double oversubscription;  /* 1: non-blocking */
     double chunk_s2_per_byte; /* c of a level of the tree between nodes; 0: that of the node */
     ExpertFabricFit expert_dispatch, expert_combine;
+    double sms_per_port; /* multiprocessors that keep one network port busy */
 } FabricSpec;
 
 typedef struct HardwareSpec {

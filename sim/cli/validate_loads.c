@@ -51,10 +51,8 @@ Status validate_loads(Session *session, const CsvTable *table)
     LoadOracle oracle = {0};
     char *json = NULL;
     ForecastOptions options = session_forecast_options(session);
-    Provenance provenance = {.verb = line->verb->name,
-                             .scenario = line->operands[0],
-                             .seed = options.seed,
-                             .reps = 1};
+    Provenance provenance = {
+        .verb = line->verb->name, .scenario = line->operands[0], .seed = options.seed, .reps = 1};
     memcpy(provenance.sha256, table->sha256, sizeof provenance.sha256);
     Status status = STATUS_OK;
     if (line->plot || line->fit_count > 0 || line->set_count > 0 || line->split != NULL)

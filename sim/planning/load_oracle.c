@@ -124,8 +124,8 @@ typedef struct Quantity {
     double (*of)(const double *rows, size_t experts, double parameter);
 } Quantity;
 static const Quantity QUANTITIES[] = {
-    {"max_over_mean", 0, most}, {"min_over_mean", 0, least},      {"cv", 0, variation},
-    {"hit_experts", 0, hit},    {"drop_cf", 1, dropped},          {"pad_tile", 1, padded},
+    {"max_over_mean", 0, most},       {"min_over_mean", 0, least}, {"cv", 0, variation},
+    {"hit_experts", 0, hit},          {"drop_cf", 1, dropped},     {"pad_tile", 1, padded},
     {"maxrank_EP", 1, most_of_ranks},
 };
 

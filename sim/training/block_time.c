@@ -139,9 +139,10 @@ static Seconds exposed_ring(const Clock *clock, const Operator *op, Seconds roun
         return (Seconds){0};
     const double pass_s = p2p_seconds(hardware, op->bytes, clock->ring_in_node);
     const double with_gradients_s = p2p_seconds(hardware, 2.0 * op->bytes, clock->ring_in_node);
+    const StreamRates rates = stream_rates(&hardware->gpu, clock->ring_demand, 0.0);
     return (Seconds){
-        .forward = passes * fmax(0.0, pass_s - round.forward),
-        .backward = passes * fmax(0.0, with_gradients_s - round.backward) + pass_s,
+        .forward = passes * overlap_exposed_s(rates, round.forward, pass_s),
+        .backward = passes * overlap_exposed_s(rates, round.backward, with_gradients_s) + pass_s,
     };
 }
 
@@ -169,25 +170,39 @@ static Seconds memory_bound(const Clock *clock, const Operator *op)
                      .backward = left * gpu_memory_bound_seconds(gpu, 2.0 * op->bytes)};
 }
 
+static void add_memory_bound(const Clock *clock, const Operator *op, BlockTime *block)
+{
+    const Seconds seconds = memory_bound(clock, op);
+    add_compute(block, seconds);
+    block->memory_bound_s += seconds.forward;
+}
+
 static double tensor_collective(const Clock *clock, const Operator *op, Collective collective)
 {
     const ParallelSpec *parallel = &clock->scenario->training.parallel;
     if (parallel->tensor <= 1.0)
         return 0.0;
-    double seconds = collective_seconds(&clock->scenario->hardware, collective, op->bytes,
-                                        parallel->tensor, clock->tensor_ranks_per_node);
-    return seconds * (1.0 - parallel->tensor_overlap);
+    return collective_seconds(&clock->scenario->hardware, collective, op->bytes, parallel->tensor,
+                              clock->tensor_ranks_per_node);
 }
 
 /* Between the ranks that hold slices of the same expert. */
 static double expert_slices_collective(const Clock *clock, const Operator *op)
 {
     const ParallelSpec *parallel = &clock->scenario->training.parallel;
-    const double seconds = collective_seconds(
+    return collective_seconds(
         &clock->scenario->hardware,
         op->kind == OPERATOR_EXPERT_ALL_GATHER ? COLLECTIVE_ALL_GATHER : COLLECTIVE_REDUCE_SCATTER,
         op->bytes, plan_expert_tensor_ways(parallel), clock->expert_tensor_ranks_per_node);
-    return seconds * (1.0 - parallel->tensor_overlap);
+}
+
+/* The share that runs beside computing is settled when all of the block's computing is known. */
+static void add_tensor(const Clock *clock, double seconds, BlockTime *block)
+{
+    const double beside = clock->scenario->training.parallel.tensor_overlap;
+    block->forward.tensor_s += (1.0 - beside) * seconds;
+    block->backward.tensor_s += (1.0 - beside) * seconds;
+    block->tensor_beside_s += beside * seconds;
 }
 
 /* All copies of this rank's tokens to the ranks of their experts, or back. The way there of a
@@ -198,12 +213,11 @@ static double expert_collective(const Clock *clock, double bytes)
     const Scenario *scenario = clock->scenario;
     const HardwareSpec *hardware = &scenario->hardware;
     const ParallelSpec *parallel = &scenario->training.parallel;
-    const double left = 1.0 - parallel->expert_overlap;
     if (parallel->expert <= 1.0)
         return 0.0;
     if (parallel->dispatch == DISPATCH_COPIES)
-        return left * collective_seconds(hardware, COLLECTIVE_ALL_TO_ALL, bytes, parallel->expert,
-                                         clock->expert_ranks_per_node);
+        return collective_seconds(hardware, COLLECTIVE_ALL_TO_ALL, bytes, parallel->expert,
+                                  clock->expert_ranks_per_node);
     const double copies = scenario->model.experts_per_token;
     const ExpertExchange exchange = {.token_bytes = bytes / copies,
                                      .copies = copies,
@@ -211,25 +225,28 @@ static double expert_collective(const Clock *clock, double bytes)
                                      .ranks_per_node = clock->expert_ranks_per_node,
                                      .node_limit = scenario->model.routed_groups,
                                      .sms = parallel->dispatch_sms};
-    return left * 0.5 *
-           (expert_exchange_seconds(hardware, EXPERT_DISPATCH, &exchange) +
-            expert_exchange_seconds(hardware, EXPERT_COMBINE, &exchange));
+    return 0.5 * (expert_exchange_seconds(hardware, EXPERT_DISPATCH, &exchange) +
+                  expert_exchange_seconds(hardware, EXPERT_COMBINE, &exchange));
 }
 
 /* The busiest rank receives as many times more bytes as it has rows. */
 static void add_all_to_all(const Clock *clock, const Operator *op, BlockTime *block)
 {
     const size_t samples = clock->load->samples;
+    const double beside = clock->scenario->training.parallel.expert_overlap;
     const double even_s = expert_collective(clock, op->bytes);
-    block->forward.expert_s += even_s;
-    block->backward.expert_s += even_s;
+    block->forward.expert_s += (1.0 - beside) * even_s;
+    block->backward.expert_s += (1.0 - beside) * even_s;
+    block->expert_beside_s += beside * even_s;
     for (size_t i = 0; i < samples && !clock->load->balanced; i++) {
         const double most = expert_load_worst(clock->load, clock->draw, i);
         const double seconds = expert_collective(clock, op->bytes * most);
-        block->forward.expert_imbalance_s += (seconds - even_s) / (double)samples;
-        block->backward.expert_imbalance_s += (seconds - even_s) / (double)samples;
-        block->drawn_forward_s[i] += seconds;
-        block->drawn_backward_s[i] += seconds;
+        const double longer_s = (seconds - even_s) / (double)samples;
+        block->forward.expert_imbalance_s += (1.0 - beside) * longer_s;
+        block->backward.expert_imbalance_s += (1.0 - beside) * longer_s;
+        block->expert_beside_s += beside * longer_s;
+        block->drawn_forward_s[i] += (1.0 - beside) * seconds;
+        block->drawn_backward_s[i] += (1.0 - beside) * seconds;
     }
 }
 
@@ -260,7 +277,7 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
         add_attention(clock, op, block);
         break;
     case OPERATOR_MEMORY:
-        add_compute(block, memory_bound(clock, op));
+        add_memory_bound(clock, op, block);
         break;
     case OPERATOR_ALL_REDUCE:
     case OPERATOR_ALL_GATHER:
@@ -269,19 +286,43 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
                                     op->kind == OPERATOR_ALL_REDUCE   ? COLLECTIVE_ALL_REDUCE
                                     : op->kind == OPERATOR_ALL_GATHER ? COLLECTIVE_ALL_GATHER
                                                                       : COLLECTIVE_REDUCE_SCATTER);
-        block->forward.tensor_s += seconds;
-        block->backward.tensor_s += seconds;
+        add_tensor(clock, seconds, block);
         break;
     case OPERATOR_EXPERT_ALL_GATHER:
     case OPERATOR_EXPERT_REDUCE_SCATTER:
-        seconds = expert_slices_collective(clock, op);
-        block->forward.tensor_s += seconds;
-        block->backward.tensor_s += seconds;
+        add_tensor(clock, expert_slices_collective(clock, op), block);
         break;
     case OPERATOR_ALL_TO_ALL:
         add_all_to_all(clock, op, block);
         break;
     }
+}
+
+double block_memory_share(const BlockTime *block)
+{
+    const double computed_s = block->forward.compute_s - block->forward_launch_s;
+    return computed_s > 0.0 ? fmin(1.0, block->memory_bound_s / computed_s) : 0.0;
+}
+
+/* All that runs beside a phase's computing is one stream: what it takes from the GPU is the mean
+ * over its time. What shows of it is shared out by kind. */
+static void settle_overlap(const Clock *clock, const BlockTime *block, StagePhase *phase)
+{
+    const double tensor_s = block->tensor_beside_s, expert_s = block->expert_beside_s;
+    const double all_s = tensor_s + expert_s;
+    if (!(all_s > 0.0))
+        return;
+    const StreamDemand *tensor = &clock->tensor_demand, *expert = &clock->expert_demand;
+    const StreamDemand demand = {
+        .multiprocessors =
+            (tensor->multiprocessors * tensor_s + expert->multiprocessors * expert_s) / all_s,
+        .memory = (tensor->memory * tensor_s + expert->memory * expert_s) / all_s,
+    };
+    const StreamRates rates =
+        stream_rates(&clock->scenario->hardware.gpu, demand, block_memory_share(block));
+    const double exposed_s = overlap_exposed_s(rates, phase->compute_s, all_s);
+    phase->tensor_s += exposed_s * tensor_s / all_s;
+    phase->expert_s += exposed_s * expert_s / all_s;
 }
 
 /* Estimated from a few draws. */
@@ -309,10 +350,14 @@ BlockTime block_time(const Clock *clock, const OperatorList *list)
     block.backward.compute_s *= slower;
     block.backward.weight_s *= slower;
     block.attention_s *= slower;
+    block.memory_bound_s *= slower;
 
     block.forward.compute_s += block.forward_launch_s;
     block.backward.compute_s += block.backward_launch_s;
     block.attention_s += block.attention_launch_s;
+
+    settle_overlap(clock, &block, &block.forward);
+    settle_overlap(clock, &block, &block.backward);
 
     block.forward.expert_variance_s2 = variance_of(block.drawn_forward_s, clock->load->samples);
     block.backward.expert_variance_s2 = variance_of(block.drawn_backward_s, clock->load->samples);

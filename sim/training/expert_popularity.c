@@ -7,13 +7,13 @@
 #include <string.h>
 
 enum {
-    MOST_TOKEN_DRAWS = 4096,  /* choices that are drawn one by one */
-    REJECTIONS = 64,          /* tries of the alias table before the rest is searched */
-    INTERVALS = 48            /* of the integral over the threshold */
+    MOST_TOKEN_DRAWS = 4096, /* choices that are drawn one by one */
+    REJECTIONS = 64,         /* tries of the alias table before the rest is searched */
+    INTERVALS = 48           /* of the integral over the threshold */
 };
 
 static const double LEAST_POPULARITY = 1e-12; /* of the mean; below, products lose their digits */
-static const double LEAST_SHARE = 1e-300;      /* what rounding may leave of a share */
+static const double LEAST_SHARE = 1e-300;     /* what rounding may leave of a share */
 static const double MOST_TOKENS = 2147483648.0;
 
 /* GSL's distributions on a stream's own state. */
@@ -86,9 +86,9 @@ void popularity_draw(const ExpertLoadSpec *spec, size_t experts, RandomStream *s
                      double *popularity)
 {
     static void (*const draws[])(const ExpertLoadSpec *, size_t, RandomStream *, double *) = {
-        [EXPERT_LOAD_BALANCED] = draw_equal,       [EXPERT_LOAD_UNIFORM] = draw_equal,
-        [EXPERT_LOAD_LOGNORMAL] = draw_lognormal,  [EXPERT_LOAD_DIRICHLET] = draw_dirichlet,
-        [EXPERT_LOAD_ZIPF] = draw_zipf,            [EXPERT_LOAD_AUXILIARY_LOSS] = draw_lognormal,
+        [EXPERT_LOAD_BALANCED] = draw_equal,      [EXPERT_LOAD_UNIFORM] = draw_equal,
+        [EXPERT_LOAD_LOGNORMAL] = draw_lognormal, [EXPERT_LOAD_DIRICHLET] = draw_dirichlet,
+        [EXPERT_LOAD_ZIPF] = draw_zipf,           [EXPERT_LOAD_AUXILIARY_LOSS] = draw_lognormal,
     };
     draws[spec->model](spec, experts, stream, popularity);
     normalise(popularity, experts);
@@ -110,7 +110,8 @@ struct RowSampler {
     double *popularity;
     double *inclusion;
     int has_alias, has_inclusion;
-    double *keep; /* alias table (Walker 1977, Vose 1991): place i is i with keep[i], else other[i] */
+    double
+        *keep; /* alias table (Walker 1977, Vose 1991): place i is i with keep[i], else other[i] */
     uint32_t *other;
     uint32_t *taken_by; /* the last token that took this expert */
     uint32_t *places;   /* scratch */

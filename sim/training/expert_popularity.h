@@ -2,8 +2,8 @@
  * tokens then brings to each of them. Inside sim/training and of what checks it (sim/planning).
  *
  * A token takes its k experts one after the other, each by popularity among those that it has not
- * taken yet (Plackett-Luce; what the k largest of logit + Gumbel noise give). So no expert gets more
- * rows than there are tokens, however popular it is.
+ * taken yet (Plackett-Luce; what the k largest of logit + Gumbel noise give). So no expert gets
+ * more rows than there are tokens, however popular it is.
  */
 #ifndef SIM_TRAINING_EXPERT_POPULARITY_H
 #define SIM_TRAINING_EXPERT_POPULARITY_H
@@ -41,11 +41,12 @@ void row_sampler_destroy(RowSampler *sampler);
 void row_sampler_set(RowSampler *sampler, const double *popularity);
 
 /* rows[experts] of `tokens` tokens (rounded, at most 2^31). Exact for top-1, and token by token
- * where these are few; else every expert's rows have their exact mean and variance, and their sum is
- * right (see the source). */
+ * where these are few; else every expert's rows have their exact mean and variance, and their sum
+ * is right (see the source). */
 void row_sampler_draw(RowSampler *sampler, double tokens, RandomStream *stream, double *rows);
 
-/* Probability that a token has expert e among its k, for all e; sums to k. Of the set popularity. */
+/* Probability that a token has expert e among its k, for all e; sums to k. Of the set popularity.
+ */
 const double *row_sampler_inclusion(RowSampler *sampler);
 
 #endif

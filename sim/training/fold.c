@@ -204,14 +204,14 @@ static Status lay_out(Fold *fold, const ScheduleShape *shape, Error *error)
     return STATUS_OK;
 }
 
-static double joined_seconds(const Fold *fold, const Node *block, size_t length)
+static double joined_seconds(const Fold *fold, StreamRates rates, const Node *block, size_t length)
 {
     const ScheduleShape *shape = &fold->shape;
     unsigned tasks[LONGEST_BLOCK] = {0};
     for (size_t i = 0; i < length && i < LONGEST_BLOCK; i++)
         tasks[i] = block[i].task;
-    return block_seconds(shape, fold->times + block->stage * shape->chunks * shape->kinds, tasks,
-                         length);
+    return block_seconds(shape, rates, fold->times + block->stage * shape->chunks * shape->kinds,
+                         tasks, length);
 }
 
 static void record_span(const ScheduleShape *shape, const Node *node, double start_s, double end_s,
@@ -246,8 +246,8 @@ static double run_nodes(Fold *fold, const StepInput *input, double send_s, StepS
         double start_s = later(fold->free_s[stage], fold->ready_s[block->ready]);
         for (length = 1; (block[length - 1].task & TASK_JOINED) != 0; length++)
             start_s = later(start_s, fold->ready_s[block[length].ready]);
-        double duration_s =
-            length == 1 ? fold->times[block->slot].total_s : joined_seconds(fold, block, length);
+        double duration_s = length == 1 ? fold->times[block->slot].total_s
+                                        : joined_seconds(fold, input->block_rates, block, length);
         double end_s = start_s + duration_s;
         work_s += duration_s;
         fold->free_s[stage] = end_s;

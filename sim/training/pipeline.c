@@ -166,8 +166,8 @@ void task_times_of_stage(const ScheduleShape *shape, const StepInput *input, siz
     }
 }
 
-double block_seconds(const ScheduleShape *shape, const TaskTime *times, const unsigned *block,
-                     size_t length)
+double block_seconds(const ScheduleShape *shape, StreamRates rates, const TaskTime *times,
+                     const unsigned *block, size_t length)
 {
     double forward_s = 0.0, backward_s = 0.0, busy_s = 0.0;
     for (size_t i = 0; i < length; i++) {
@@ -182,7 +182,7 @@ double block_seconds(const ScheduleShape *shape, const TaskTime *times, const un
     if (!(forward_s > 0.0) || !(backward_s > 0.0))
         return forward_s + backward_s;
     double idle_s = forward_s + backward_s - busy_s;
-    return fmax(fmax(busy_s, idle_s), fmax(forward_s, backward_s));
+    return fmax(overlap_seconds(rates, busy_s, idle_s), fmax(forward_s, backward_s));
 }
 
 /* ---- events ---- */
@@ -198,7 +198,8 @@ static double joined_seconds(const Pipeline *pipeline, const Worker *worker, con
     do
         tasks[length] = block[length].task;
     while ((block[length++].task & TASK_JOINED) != 0 && length < LONGEST_BLOCK);
-    return block_seconds(&pipeline->shape, worker->times, tasks, length);
+    return block_seconds(&pipeline->shape, pipeline->input->block_rates, worker->times, tasks,
+                         length);
 }
 
 /* What the tokens of this microbatch add to or take from the mean of its experts' time. */

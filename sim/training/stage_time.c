@@ -101,10 +101,27 @@ static void finish_stage(const Scenario *scenario, const StageLayout *layout, si
 typedef struct Blocks {
     size_t draws; /* of expert loads: so many kinds of layers with experts */
     double dropped_share, expert_max_over_mean, rank_max_over_mean;
+    double memory_share; /* of a layer's computing: time that only moves bytes */
+    StreamRates rates;   /* of its computing and its own communication */
     BlockTime layer[MAX_LOAD_DRAWS];
     BlockTime dense, embedding, head;
     ShardedUnit layer_unit[MAX_LOAD_DRAWS], dense_unit, embedding_unit, head_unit;
 } Blocks;
+
+static void fill_demands(Clock *clock)
+{
+    const HardwareSpec *hardware = &clock->scenario->hardware;
+    const ParallelSpec *parallel = &clock->scenario->training.parallel;
+    const double ring = plan_context_ways(parallel);
+    clock->tensor_demand = stream_demand(hardware, COLLECTIVE_ALL_GATHER, parallel->tensor,
+                                         clock->tensor_ranks_per_node);
+    clock->expert_demand = stream_demand(hardware, COLLECTIVE_ALL_TO_ALL, parallel->expert,
+                                         clock->expert_ranks_per_node);
+    if (parallel->dispatch == DISPATCH_NODES && parallel->expert > 1.0) /* a kernel told to */
+        clock->expert_demand.multiprocessors = parallel->dispatch_sms / hardware->gpu.sms;
+    clock->ring_demand =
+        stream_demand(hardware, COLLECTIVE_ALL_GATHER, ring, clock->ring_in_node ? ring : 1.0);
+}
 
 static void fill_blocks(const Scenario *scenario, const ExpertLoad *load, double *rows,
                         Blocks *blocks)
@@ -124,6 +141,7 @@ static void fill_blocks(const Scenario *scenario, const ExpertLoad *load, double
         .expert_tensor_ranks_per_node = fmin(slices, node_gpus),
         .ring_in_node = parallel->tensor * plan_context_ways(parallel) <= node_gpus,
     };
+    fill_demands(&clock);
     OperatorList list;
 
     *blocks = (Blocks){.draws = load->draws > 0 ? load->draws : 1,
@@ -136,6 +154,10 @@ static void fill_blocks(const Scenario *scenario, const ExpertLoad *load, double
         blocks->layer[draw] = block_time(&clock, &list);
         block_add_recomputation(parallel->recompute, &blocks->layer[draw]);
     }
+    blocks->memory_share = block_memory_share(&blocks->layer[0]);
+    blocks->rates = stream_rates(&scenario->hardware.gpu,
+                                 parallel->expert > 1.0 ? clock.expert_demand : clock.tensor_demand,
+                                 blocks->memory_share);
     if (model_expert_layers(&scenario->model) < scenario->model.layers &&
         scenario->model.experts > 1.0) {
         operators_dense_layer_forward(scenario, &list);
@@ -173,6 +195,9 @@ static void fill_stages(const Scenario *scenario, Blocks *blocks, int with_memor
     if (sharded)
         fill_sharded_units(scenario, blocks);
 
+    input->block_rates = blocks->rates;
+    input->data_rates =
+        stream_rates(&scenario->hardware.gpu, data_parallel_demand(scenario), blocks->memory_share);
     input->dropped_share = blocks->dropped_share;
     input->expert_max_over_mean = blocks->expert_max_over_mean;
     input->rank_max_over_mean = blocks->rank_max_over_mean;
@@ -201,7 +226,8 @@ static void fill_stages(const Scenario *scenario, Blocks *blocks, int with_memor
         StageSum sum = {.stage = stage,
                         .sharded = sharded,
                         .sharding = {.overlap_gather = parallel->overlap_param_gather,
-                                     .overlap_reduce = parallel->overlap_grad_reduce}};
+                                     .overlap_reduce = parallel->overlap_grad_reduce,
+                                     .rates = input->data_rates}};
         size_t dense = 0;
         if (i == 0)
             add_unit(&sum, &blocks->embedding, &blocks->embedding_unit);

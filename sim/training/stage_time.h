@@ -5,6 +5,7 @@
 #include "configs/reader/error.h"
 #include "configs/reader/scenario.h"
 #include "models/memory.h"
+#include "sim/training/overlap.h"
 
 typedef struct StagePhase {
     double compute_s;          /* kernels */
@@ -42,6 +43,8 @@ typedef struct StepInput {
     double send_s; /* activation between neighbouring stages, one microbatch */
     double jitter; /* relative standard deviation of a GPU's compute during one step */
     int overlap_grad_reduce, overlap_param_gather;
+    StreamRates data_rates;  /* of computing and data-parallel communication side by side */
+    StreamRates block_rates; /* of computing and a layer's own communication side by side */
     double tokens;           /* of the step */
     double model_flops;      /* of the step, exact matmul count with causal attention */
     double hardware_flops;   /* with recomputation */

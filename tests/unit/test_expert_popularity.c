@@ -198,8 +198,10 @@ static void test_bounds_of_popularity(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_inclusion_by_enumeration), cmocka_unit_test(test_limits_of_zipf),
-        cmocka_unit_test(test_moments),                  cmocka_unit_test(test_both_ways_meet),
+        cmocka_unit_test(test_inclusion_by_enumeration),
+        cmocka_unit_test(test_limits_of_zipf),
+        cmocka_unit_test(test_moments),
+        cmocka_unit_test(test_both_ways_meet),
         cmocka_unit_test(test_bounds_of_popularity),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,10 +128,18 @@ static void test_recomputation(void **state)
     free(full);
 }
 
+/* Communication that takes nothing from computing beside it, and loses nothing to it. */
+static void without_contention(Scenario *scenario)
+{
+    scenario->hardware.node.collective_sms = 0;
+    scenario->hardware.node.memory_per_wire_byte = 0;
+}
+
 static void test_kernel_overhead_slows_kernels_only(void **state)
 {
     (void)state;
     Scenario scenario = base;
+    without_contention(&scenario);
     scenario.training.parallel.recompute = RECOMPUTE_FULL;
     StepInput *plain = input_of(&scenario);
     scenario.training.kernel_overhead = 0.2;
@@ -148,6 +156,43 @@ static void test_kernel_overhead_slows_kernels_only(void **state)
     }
     free(plain);
     free(slower);
+}
+
+/* What runs beside computing shows by what it takes from it: a little, more with more
+ * multiprocessors, and in full what is longer than all computing. */
+static void test_overlap_competes(void **state)
+{
+    (void)state;
+    Scenario scenario = base;
+    StepInput *bare = input_of(&scenario);
+    scenario.training.parallel.tensor_overlap = 1;
+    StepInput *beside = input_of(&scenario);
+    scenario.hardware.node.collective_sms *= 2;
+    StepInput *greedy = input_of(&scenario);
+    without_contention(&scenario);
+    StepInput *free_of_charge = input_of(&scenario);
+    scenario.hardware.node.all_gather.bytes_per_s /= 100;
+    scenario.hardware.node.reduce_scatter.bytes_per_s /= 100;
+    StepInput *long_ones = input_of(&scenario);
+    scenario.training.parallel.tensor_overlap = 0;
+    StepInput *long_bare = input_of(&scenario);
+    for (size_t i = 1; i + 1 < bare->stages; i++) {
+        const StageTime *stage = &beside->stage[i];
+        assert_near(stage->forward.compute_s, bare->stage[i].forward.compute_s, 0);
+        const double shown = stage->forward.tensor_s / bare->stage[i].forward.tensor_s;
+        assert_true(shown > 0.1 && shown < 0.5);
+        assert_true(greedy->stage[i].forward.tensor_s > 1.5 * stage->forward.tensor_s);
+        assert_near(free_of_charge->stage[i].forward.tensor_s, 0, 0);
+        assert_near(free_of_charge->stage[i].backward.tensor_s, 0, 0);
+        const StagePhase *phase = &long_ones->stage[i].forward;
+        assert_near(phase->tensor_s + phase->compute_s, long_bare->stage[i].forward.tensor_s, 1e-9);
+    }
+    free(bare);
+    free(beside);
+    free(greedy);
+    free(free_of_charge);
+    free(long_ones);
+    free(long_bare);
 }
 
 /* ZeRO-0 reduces with twice the wire bytes and gathers nothing; its optimizer works on every
@@ -301,6 +346,7 @@ static void test_context_ways(void **state)
     Scenario scenario = dense(1, 1, 8);
     StepInput *whole = input_of(&scenario);
     scenario = dense(1, 4, 2);
+    without_contention(&scenario);
     StepInput *cut = input_of(&scenario);
     assert_near(cut->gpus, 8, 0);
     assert_int_equal(cut->replicas, 2);
@@ -434,8 +480,14 @@ static void test_dispatch_by_nodes(void **state)
     assert_true(nodes->stage[0].forward.expert_s < 0.8 * copies->stage[0].forward.expert_s);
     assert_true(limited->stage[0].forward.expert_s < 0.5 * nodes->stage[0].forward.expert_s);
     scenario.training.parallel.expert_overlap = 1;
-    StepInput *hidden = input_of(&scenario);
-    assert_near(hidden->stage[0].forward.expert_s, 0, 0);
+    StepInput *competing = input_of(&scenario);
+    assert_true(competing->stage[0].forward.expert_s > 0);
+    /* the block computes for less long than it communicates: it hides its own time at most */
+    const StagePhase *phase = &competing->stage[0].forward;
+    const double bare_s = limited->stage[0].forward.expert_s;
+    print_message("  bare %g s, beside %g s of computing: %g s show\n", bare_s, phase->compute_s,
+                  phase->expert_s);
+    assert_true(phase->expert_s >= bare_s - phase->compute_s && phase->expert_s < bare_s);
     scenario = dense(1, 1, 8);
     scenario.model.experts = scenario.training.parallel.expert = 8;
     scenario.model.experts_per_token = 2;
@@ -446,7 +498,7 @@ static void test_dispatch_by_nodes(void **state)
     free(copies);
     free(nodes);
     free(limited);
-    free(hidden);
+    free(competing);
     free(one_node);
     free(same);
 }
@@ -544,6 +596,7 @@ int main(void)
         cmocka_unit_test(test_shape_of_the_step),
         cmocka_unit_test(test_recomputation),
         cmocka_unit_test(test_kernel_overhead_slows_kernels_only),
+        cmocka_unit_test(test_overlap_competes),
         cmocka_unit_test(test_sustained_clock),
         cmocka_unit_test(test_zero_stages),
         cmocka_unit_test(test_single_replica),

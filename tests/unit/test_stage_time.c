@@ -481,20 +481,17 @@ static void test_dispatch_by_nodes(void **state)
     assert_true(limited->stage[0].forward.expert_s < 0.5 * nodes->stage[0].forward.expert_s);
     scenario.training.parallel.expert_overlap = 1;
     StepInput *competing = input_of(&scenario);
-    assert_true(competing->stage[0].forward.expert_s > 0);
-    /* the block computes for less long than it communicates: it hides its own time at most */
+    /* all of it runs beside longer computing: what shows is what it takes from that */
     const StagePhase *phase = &competing->stage[0].forward;
     const double bare_s = limited->stage[0].forward.expert_s;
-    print_message("  bare %g s, beside %g s of computing: %g s show\n", bare_s, phase->compute_s,
-                  phase->expert_s);
-    assert_true(phase->expert_s >= bare_s - phase->compute_s && phase->expert_s < bare_s);
+    assert_true(phase->expert_s > 0 && phase->compute_s > bare_s && phase->expert_s < 0.3 * bare_s);
     scenario = dense(1, 1, 8);
     scenario.model.experts = scenario.training.parallel.expert = 8;
     scenario.model.experts_per_token = 2;
     StepInput *one_node = input_of(&scenario);
     scenario.training.parallel.dispatch = DISPATCH_NODES;
     StepInput *same = input_of(&scenario);
-    assert_memory_equal(one_node, same, sizeof *same);
+    assert_memory_equal(one_node->stage, same->stage, sizeof same->stage);
     free(copies);
     free(nodes);
     free(limited);

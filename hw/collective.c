@@ -130,6 +130,15 @@ double collective_seconds(const HardwareSpec *hardware, Collective collective, d
            pipeline_across_seconds(hardware, collective, fit, wire_bytes, ranks / per_node);
 }
 
+double collective_bus_bytes_per_s(const HardwareSpec *hardware, Collective collective, double ranks,
+                                  double ranks_per_node)
+{
+    const CollectiveFit *fit = fit_of(&hardware->node, collective);
+    const double per_node = fmax(1, fmin(fmin(ranks_per_node, hardware->node.gpus), ranks));
+    return per_node >= ranks ? fit->bytes_per_s
+                             : bus_bytes_per_s(hardware, collective, fit, ranks, per_node);
+}
+
 double p2p_seconds(const HardwareSpec *hardware, double bytes, int same_node)
 {
     if (bytes <= 0)

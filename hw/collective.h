@@ -22,6 +22,10 @@ typedef enum Collective {
 double collective_seconds(const HardwareSpec *hardware, Collective collective, double bytes,
                           double ranks, double ranks_per_node);
 
+/* Bytes/s on the wire of each rank when the message is large. */
+double collective_bus_bytes_per_s(const HardwareSpec *hardware, Collective collective, double ranks,
+                                  double ranks_per_node);
+
 /* A send between neighbouring pipeline stages on different nodes (or inside one: `same_node`).
  * Every GPU of a node sends at once, so each has its share of the ports. */
 double p2p_seconds(const HardwareSpec *hardware, double bytes, int same_node);

@@ -7,7 +7,9 @@
 
 typedef struct BlockSet {
     size_t draws; /* of expert loads: so many kinds of layers with experts */
-    double dropped_share;
+    double dropped_share, expert_max_over_mean, rank_max_over_mean;
+    double memory_share; /* of a layer's computing: time that only moves bytes */
+    StreamRates rates;   /* of its computing and its own communication */
     BlockTime layer[MAX_LOAD_DRAWS];
     BlockTime dense, embedding, head; /* dense: a layer without experts of a model with some */
 } BlockSet;

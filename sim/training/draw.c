@@ -25,7 +25,12 @@ const ColumnName draw_columns[DRAW_COLUMNS] = {
     [COLUMN_SEND] = {"step.breakdown_s.pipeline_send", "s"},
     [COLUMN_DATA_PARALLEL] = {"step.breakdown_s.data_parallel", "s"},
     [COLUMN_OPTIMIZER] = {"step.breakdown_s.optimizer", "s"},
+    [COLUMN_EXPERT_JITTER] = {"step.breakdown_s.expert_jitter", "s"},
     [COLUMN_JITTER] = {"step.breakdown_s.jitter", "s"},
+    [COLUMN_EXPERT_COST] = {"step.expert_load.share_of_step", ""},
+    [COLUMN_EXPERT_MOST] = {"step.expert_load.max_over_mean", ""},
+    [COLUMN_EXPERT_RANK_MOST] = {"step.expert_load.rank_max_over_mean", ""},
+    [COLUMN_EXPERT_DROPPED] = {"step.expert_load.dropped_share", ""},
     [COLUMN_RUN_DAYS] = {"run.days", "days"},
     [COLUMN_RUN_WALL] = {"run.wall_s", "s"},
     [COLUMN_RUN_GOODPUT] = {"run.goodput", ""},
@@ -76,7 +81,8 @@ static double fill_step(const Scenario *drawn, const StepInput *input, const Ste
 {
     const StepBreakdown *b = &folded->breakdown;
     double jitter_s = jitter_penalty_at(penalty, input->jitter) * (b->compute_s + b->recompute_s);
-    double seconds = folded->seconds + jitter_s;
+    double expert_jitter_s = jitter_penalty_expert_s(penalty, input);
+    double seconds = folded->seconds + expert_jitter_s + jitter_s;
     double slower = folded->seconds / seconds;
     double bf16_peak = input->gpus * drawn->hardware.gpu.peak_bf16_flops_per_s;
 
@@ -99,8 +105,20 @@ static double fill_step(const Scenario *drawn, const StepInput *input, const Ste
     row[COLUMN_SEND] = b->pipeline_send_s;
     row[COLUMN_DATA_PARALLEL] = b->data_parallel_s;
     row[COLUMN_OPTIMIZER] = b->optimizer_s;
+    row[COLUMN_EXPERT_JITTER] = expert_jitter_s;
     row[COLUMN_JITTER] = jitter_s;
     return seconds;
+}
+
+/* How unevenly tokens meet experts, and what share of the step it costs. */
+static void fill_expert_load(const Scenario *drawn, const StepInput *input, double *row)
+{
+    const int dense = drawn->model.experts <= 1.0;
+    const double lost_s = row[COLUMN_EXPERT_IMBALANCE] + row[COLUMN_EXPERT_JITTER];
+    row[COLUMN_EXPERT_COST] = dense ? nan("") : lost_s / row[COLUMN_STEP_SECONDS];
+    row[COLUMN_EXPERT_MOST] = dense ? nan("") : input->expert_max_over_mean;
+    row[COLUMN_EXPERT_RANK_MOST] = dense ? nan("") : input->rank_max_over_mean;
+    row[COLUMN_EXPERT_DROPPED] = dense ? nan("") : input->dropped_share;
 }
 
 static void fill_run(const Scenario *drawn, const StepInput *input, const RunInput *run,
@@ -172,6 +190,7 @@ Status draw_simulate(DrawWorker *worker, const Scenario *drawn, const JitterPena
     if (status != STATUS_OK)
         return status;
     double step_s = fill_step(drawn, &worker->input, &folded, penalty, row);
+    fill_expert_load(drawn, &worker->input, row);
 
     status = run_input(drawn, step_s, worker->input.tokens, &run, error);
     if (status == STATUS_OK)

@@ -26,7 +26,12 @@ typedef enum DrawColumn {
     COLUMN_SEND,
     COLUMN_DATA_PARALLEL,
     COLUMN_OPTIMIZER,
+    COLUMN_EXPERT_JITTER,
     COLUMN_JITTER,
+    COLUMN_EXPERT_COST,
+    COLUMN_EXPERT_MOST,
+    COLUMN_EXPERT_RANK_MOST,
+    COLUMN_EXPERT_DROPPED,
     COLUMN_RUN_DAYS,
     COLUMN_RUN_WALL,
     COLUMN_RUN_GOODPUT,
@@ -76,7 +81,7 @@ Status draw_worker_open(DrawWorker *worker, Error *error);
 void draw_worker_close(DrawWorker *worker);
 
 /* Simulates `drawn` (nothing uncertain left). `row` gets DRAW_COLUMNS numbers; only the time
- * between failures may be infinite. */
+ * between failures may be infinite, and what a dense model has not is not a number. */
 Status draw_simulate(DrawWorker *worker, const Scenario *drawn, const JitterPenalty *penalty,
                      unsigned long long seed, unsigned long long replication, double *row,
                      Error *error);

@@ -21,6 +21,7 @@ static void add_phase(StagePhase *sum, const StagePhase *part)
     sum->expert_imbalance_s += part->expert_imbalance_s;
     sum->sharding_s += part->sharding_s;
     sum->weight_s += part->weight_s;
+    sum->expert_variance_s2 += part->expert_variance_s2; /* layers route on their own */
 }
 
 static void add_block(StageTime *stage, const BlockTime *block)
@@ -156,7 +157,13 @@ static void fill_stages(const Scenario *scenario, const MemoryParts *parts,
     if (sharded)
         fill_sharded_units(scenario, parts, blocks, &units);
 
+    input->block_rates = blocks->rates;
+    input->data_rates =
+        stream_rates(&scenario->hardware.gpu, data_parallel_demand(scenario), blocks->memory_share);
     input->dropped_share = blocks->dropped_share;
+    input->expert_max_over_mean = blocks->expert_max_over_mean;
+    input->rank_max_over_mean = blocks->rank_max_over_mean;
+    input->expert_group_replicas = (size_t)plan_expert_group_replicas(parallel);
     const ModelSpec *model = &scenario->model;
     const int mixed = model->experts > 1.0 && model_expert_layers(model) < model->layers;
     size_t twin_of[MAX_LOAD_DRAWS] = {0};
@@ -173,7 +180,8 @@ static void fill_stages(const Scenario *scenario, const MemoryParts *parts,
         StageSum sum = {.stage = stage,
                         .sharded = sharded,
                         .sharding = {.overlap_gather = parallel->overlap_param_gather,
-                                     .overlap_reduce = parallel->overlap_grad_reduce}};
+                                     .overlap_reduce = parallel->overlap_grad_reduce,
+                                     .rates = input->data_rates}};
         fill_stage(model, mixed, blocks, &units, layout, i, &sum);
         const PartParameters held = stage_part_parameters(parts, layout, i);
         const int alike =

@@ -78,6 +78,7 @@ typedef struct RunSpares {
     double nodes; /* beside those in use */
     double crews; /* repair at the same time; 0: as many as needed */
     Law repair;   /* from detection until the node is a spare again */
+    int measured; /* 1: the number of nodes in repair is followed in time, for its spread */
 } RunSpares;
 
 /* Nodes that fail more often than the others. */
@@ -157,8 +158,9 @@ typedef struct RunOutcome {
     double failures, saves;
     double failures_by_class[MAX_FAILURE_CLASSES];
     double planned_stops; /* of classes with endless notice; not among the failures */
-    double spare_waits, drops, evictions, spikes;    /* counts */
-    double nodes_in_repair_mean, nodes_in_repair_sd; /* over the wall clock */
+    double spare_waits, drops, evictions, spikes; /* counts */
+    double nodes_in_repair_mean;
+    double nodes_in_repair_sd;           /* over the wall clock, where it is measured */
     double phase_wall_s[MAX_RUN_PHASES]; /* repeated work counts for the phase it belongs to */
     RunLedger ledger;
 } RunOutcome;

@@ -82,6 +82,8 @@ extern const Schema GPU_SCHEMA;
 extern const Schema NODE_SCHEMA;
 extern const Schema FABRIC_SCHEMA;
 extern const Schema TRAINING_SCHEMA;
+extern const Schema RELIABILITY_SCHEMA;
+extern const Schema FAILURES_SCHEMA;
 extern const Schema CLAIM_FILE_SCHEMA;
 
 extern const Part PARTS[];

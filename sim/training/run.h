@@ -170,6 +170,10 @@ typedef struct RunSimulator RunSimulator;
 RunSimulator *run_simulator_create(Error *error);
 void run_simulator_destroy(RunSimulator *simulator);
 
+/* The classes of a scenario in the order of RunInput: those of its shipped set, then its own. */
+size_t reliability_class_count(const ReliabilitySpec *reliability);
+const FailureClass *reliability_class(const ReliabilitySpec *reliability, size_t index);
+
 /* From a checked scenario and the step that was simulated for it: one phase. The optimal interval
  * is the exact one. */
 Status run_input(const Scenario *scenario, double step_s, double step_tokens, RunInput *input,
@@ -203,6 +207,8 @@ double run_mtbf_s(const RunInput *input, const RunPhase *phase);     /* HUGE_VAL
 
 /* tau as the simulation uses it: whole steps, at least one. */
 double run_interval_in_steps(const RunPhase *phase);
+
+double run_class_down_s(const RunInput *input, size_t class_index); /* mean D of one cause */
 
 /* Mean of D (detection over causes, and replacement) in a phase, and the ETTR that the closed form
  * of the input's restart clock gives at run_interval_in_steps, times e^(-P/M) for saves that take P

@@ -85,6 +85,33 @@ static void print_lost_hours(FILE *out, const MetricSet *metrics)
         ascii_wrap(out, line, 0);
 }
 
+/* Means, since only means of the lines add up to the mean of the whole. */
+static void print_cost_lines(FILE *out, const MetricSet *metrics)
+{
+    static const char prefix[] = "cost.items_usd.";
+    char line[LINE_BYTES], amount[64];
+    const Metric *all = metrics_find(metrics, "cost.usd");
+    Summary summary, total;
+    size_t shown = 0;
+    if (all == NULL || metrics_summary(all, &total, NULL) != STATUS_OK || !(total.mean > 0))
+        return;
+    format_quantity(total.mean, "USD", amount, sizeof amount);
+    int used = snprintf(line, sizeof line, "cost (mean) %s:", amount);
+    for (size_t i = 0; i < metrics->count; i++) {
+        const Metric *metric = &metrics->metrics[i];
+        if (strncmp(metric->name, prefix, sizeof prefix - 1) != 0 ||
+            metrics_summary(metric, &summary, NULL) != STATUS_OK || !(summary.mean > 0))
+            continue;
+        format_quantity(summary.mean, "USD", amount, sizeof amount);
+        if (used > 0 && (size_t)used < sizeof line)
+            used += snprintf(line + used, sizeof line - (size_t)used, "%s %s %s (%.0f%%)",
+                             shown > 0 ? "," : "", metric->name + sizeof prefix - 1, amount,
+                             100 * summary.mean / total.mean);
+        shown++;
+    }
+    ascii_wrap(out, line, 0);
+}
+
 /* What was left out of the draws, cut to a few lines: JSON has all of it. */
 static void print_dropped(FILE *out, const TrainForecast *forecast)
 {
@@ -117,6 +144,7 @@ void terminal_train(FILE *out, const Scenario *scenario, const TrainForecast *fo
     print_answer(out, &forecast->metrics);
     print_step(out, forecast);
     print_lost_hours(out, &forecast->metrics);
+    print_cost_lines(out, &forecast->metrics);
     print_memory(out, &forecast->memory);
     print_dropped(out, forecast);
     terminal_drivers(out, "duration", scenario, drivers, driver_count);

@@ -82,6 +82,9 @@ extern const Schema GPU_SCHEMA;
 extern const Schema NODE_SCHEMA;
 extern const Schema FABRIC_SCHEMA;
 extern const Schema TRAINING_SCHEMA;
+extern const Schema PRICE_SCHEMA;
+extern const Schema RENT_SCHEMA;
+extern const Schema OWN_SCHEMA;
 extern const Schema CLAIM_FILE_SCHEMA;
 
 extern const Part PARTS[];

@@ -161,19 +161,6 @@ static const Field RELIABILITY_FIELDS[] = {
 };
 static const Schema RELIABILITY_SCHEMA = {.name = "reliability", GROUP_FIELDS(RELIABILITY_FIELDS)};
 
-static const Field PRICE_FIELDS[] = {
-    NUMBER_FIELD("gpu_hour", PriceSpec, gpu_hour_usd, DIMENSION_USD_PER_HOUR, 0, 1e6, NULL, 0,
-                 "rent of one GPU"),
-    NUMBER_FIELD("energy", PriceSpec, energy_usd_per_j, DIMENSION_USD_PER_J, 0, 1, NULL, 0,
-                 "price of energy"),
-    WORD_FIELD("energy_included", PriceSpec, energy_included, BOOL_WORDS, "false",
-               "the rent includes energy"),
-    NUMBER_FIELD("pue", PriceSpec, pue, DIMENSION_NUMBER, 1, 10, NULL, 0,
-                 "power of the datacentre over power of the machines"),
-    NUMBER_FIELD("co2", PriceSpec, co2_kg_per_j, DIMENSION_KG_PER_J, 0, 1, NULL, 0, "of the grid"),
-};
-static const Schema PRICE_SCHEMA = {.name = "prices", GROUP_FIELDS(PRICE_FIELDS)};
-
 static const Field SERVING_FIELDS[] = {
     WAYS("tensor", ServingSpec, tensor, MAX_WAYS, "tensor-parallel ways"),
     WAYS("pipeline", ServingSpec, pipeline, MAX_WAYS, "pipeline stages"),
@@ -226,8 +213,8 @@ static const Field SCENARIO_FIELDS[] = {
                 "the training job; its `base:` may name a software stack in configs/calibration"),
     GROUP_FIELD("reliability", Scenario, reliability, &RELIABILITY_SCHEMA, NULL, FIELD_MAY_MISS,
                 "failures and checkpoints"),
-    GROUP_FIELD("prices", Scenario, prices, &PRICE_SCHEMA, NULL, FIELD_MAY_MISS,
-                "rent, energy, carbon"),
+    GROUP_FIELD("prices", Scenario, prices, &PRICE_SCHEMA, "prices", FIELD_MAY_MISS,
+                "rent or own machines, energy, carbon: a name in configs/hw or its keys"),
     GROUP_FIELD("serving", Scenario, serving, &SERVING_SCHEMA, NULL, FIELD_MAY_MISS,
                 "the serving cluster"),
 };

@@ -1,6 +1,7 @@
 #include "sim/training/draw.h"
 
 #include "models/architecture.h"
+#include "sim/training/run_cost.h"
 
 #include <math.h>
 
@@ -50,7 +51,14 @@ const ColumnName draw_columns[DRAW_COLUMNS] = {
     [COLUMN_LOST_RESTART] = {"run.lost_hours.restart", "h"},
     [COLUMN_COST] = {"cost.usd", "USD"},
     [COLUMN_COST_GPUS] = {"cost.items_usd.gpus", "USD"},
+    [COLUMN_COST_NETWORK] = {"cost.items_usd.network", "USD"},
+    [COLUMN_COST_FACILITY] = {"cost.items_usd.facility", "USD"},
+    [COLUMN_COST_STORAGE] = {"cost.items_usd.storage", "USD"},
     [COLUMN_COST_ENERGY] = {"cost.items_usd.energy", "USD"},
+    [COLUMN_COST_STAFF] = {"cost.items_usd.staff", "USD"},
+    [COLUMN_COST_FAILURES] = {"cost.items_usd.failures", "USD"},
+    [COLUMN_COST_FAILURES_SHARE] = {"cost.failures_share", ""},
+    [COLUMN_COST_SPARES] = {"cost.spares_usd", "USD"},
     [COLUMN_COST_PER_GPU_HOUR] = {"cost.usd_per_gpu_hour", "USD/h"},
     [COLUMN_ENERGY] = {"cost.energy_kwh", "kWh"},
     [COLUMN_CO2] = {"cost.co2_kg", "kg"},
@@ -138,24 +146,35 @@ static void fill_run(const Scenario *drawn, const StepInput *input, const RunInp
     row[COLUMN_LOST_RESTART] = outcome->ledger.restart_s / HOUR_S;
 }
 
-/* Rent is paid for every GPU of the job from the first to the last second, failures included. */
-static void fill_cost(const Scenario *drawn, const StepInput *input, double wall_s, double *row)
+/* Every GPU of the job is paid for from the first to the last second, failures included. */
+static void fill_cost(const Scenario *drawn, const StepInput *input, const RunOutcome *outcome,
+                      double *row)
 {
-    const PriceSpec *prices = &drawn->prices;
     double gpus = fmax(drawn->hardware.gpus, input->gpus);
     double nodes = ceil(gpus / drawn->hardware.node.gpus);
-    double gpu_hours = gpus * wall_s / HOUR_S;
-    double energy_j = drawn->hardware.node.power_w * nodes * prices->pue * wall_s;
-    double rent_usd = gpu_hours * prices->gpu_hour_usd;
-    double energy_usd = prices->energy_included != 0 ? 0.0 : energy_j * prices->energy_usd_per_j;
+    double useful_s = outcome->goodput * outcome->wall_s;
+    const PaidTime paid = {.wall_s = outcome->wall_s,
+                           .gpu_s = gpus * outcome->wall_s,
+                           .node_s = nodes * outcome->wall_s,
+                           .useful_s = useful_s,
+                           .useful_gpu_s = gpus * useful_s,
+                           .useful_node_s = nodes * useful_s};
+    const RunCost cost = run_cost(drawn, &paid);
 
-    row[COLUMN_RUN_GPU_HOURS] = gpu_hours;
-    row[COLUMN_COST] = rent_usd + energy_usd;
-    row[COLUMN_COST_GPUS] = rent_usd;
-    row[COLUMN_COST_ENERGY] = energy_usd;
-    row[COLUMN_COST_PER_GPU_HOUR] = (rent_usd + energy_usd) / gpu_hours;
-    row[COLUMN_ENERGY] = energy_j / KWH_J;
-    row[COLUMN_CO2] = energy_j * prices->co2_kg_per_j;
+    row[COLUMN_RUN_GPU_HOURS] = paid.gpu_s / HOUR_S;
+    row[COLUMN_COST] = cost.usd;
+    row[COLUMN_COST_GPUS] = cost.gpus_usd;
+    row[COLUMN_COST_NETWORK] = cost.network_usd;
+    row[COLUMN_COST_FACILITY] = cost.facility_usd;
+    row[COLUMN_COST_STORAGE] = cost.storage_usd;
+    row[COLUMN_COST_ENERGY] = cost.energy_usd;
+    row[COLUMN_COST_STAFF] = cost.staff_usd;
+    row[COLUMN_COST_FAILURES] = cost.failures_usd;
+    row[COLUMN_COST_FAILURES_SHARE] = cost.usd > 0.0 ? cost.failures_usd / cost.usd : 0.0;
+    row[COLUMN_COST_SPARES] = cost.spares_usd;
+    row[COLUMN_COST_PER_GPU_HOUR] = cost.usd / (paid.gpu_s / HOUR_S);
+    row[COLUMN_ENERGY] = cost.energy_j / KWH_J;
+    row[COLUMN_CO2] = cost.energy_j * drawn->prices.co2_kg_per_j;
 }
 
 Status draw_simulate(DrawWorker *worker, const Scenario *drawn, const JitterPenalty *penalty,
@@ -179,6 +198,6 @@ Status draw_simulate(DrawWorker *worker, const Scenario *drawn, const JitterPena
     if (status != STATUS_OK)
         return status;
     fill_run(drawn, &worker->input, &run, &outcome, row);
-    fill_cost(drawn, &worker->input, outcome.wall_s, row);
+    fill_cost(drawn, &worker->input, &outcome, row);
     return STATUS_OK;
 }

@@ -78,7 +78,7 @@ double price_gpu_hour_usd(const Scenario *scenario, double gpus)
 {
     const PriceRates rates = price_rates(scenario);
     const double nodes = gpus / fmax(1, scenario->hardware.node.gpus);
-    return hour_s * (rates.gpus + (nodes * (rates.network + rates.facility) + rates.storage +
-                                   rates.staff) /
-                                      fmax(1, gpus));
+    return hour_s *
+           (rates.gpus + (nodes * (rates.network + rates.facility) + rates.storage + rates.staff) /
+                             fmax(1, gpus));
 }

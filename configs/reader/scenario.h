@@ -39,6 +39,10 @@ typedef enum PipelineSchedule {
     SCHEDULE_ZB_2P,       /* zero bubble, twice the activations, optimizer without a barrier */
     SCHEDULE_DUALPIPE     /* from both ends; every GPU holds two stages */
 } PipelineSchedule;
+typedef enum LayoutOrder {
+    OUTERMOST_PIPELINE, /* a stage of all replicas side by side, then the next stage */
+    OUTERMOST_DATA      /* all stages of a replica side by side, then the next replica */
+} LayoutOrder;
 typedef enum ExpertDispatch {
     DISPATCH_COPIES, /* every copy of a token: an all-to-all */
     DISPATCH_NODES   /* once to each node that has experts of it, on by NVLink (DeepEP) */
@@ -54,6 +58,22 @@ typedef enum FailureUnit { FAILURE_PER_GPU, FAILURE_PER_NODE, FAILURE_PER_JOB } 
 typedef enum CheckpointInterval { INTERVAL_FIXED, INTERVAL_OPTIMAL } CheckpointInterval;
 typedef enum KvSharding { KV_REPLICATED, KV_BY_BATCH } KvSharding;
 typedef enum ScenarioKind { SCENARIO_TRAINING, SCENARIO_SERVING } ScenarioKind;
+
+/* An image encoder beside the decoder, whose output the decoder reads through cross-attention
+ * layers of its own (Flamingo, Alayrac et al. 2022; Llama 3, Grattafiori et al. 2024, section 7).
+ * All zero: text only. */
+typedef struct VisionSpec {
+    double layers, d_model, d_ff, heads; /* of the encoder: a plain transformer over patches */
+    double patches;                      /* of one image, whole tiles together */
+    double image_tokens;   /* vectors of one image that the decoder sees; 0: as many as patches */
+    double image_width;    /* of each of them; 0: d_model */
+    double cross_every;    /* a cross-attention layer beside every n-th layer of the decoder */
+    double cross_kv_heads; /* 0: as many as query heads */
+    double cross_d_ff;     /* hidden width of the MLP of a cross-attention layer; 0: it has none */
+    double images;         /* in one training sequence */
+    double seen_images;    /* of these that one token attends to; 0: all */
+    double bytes;          /* of one image as it is loaded */
+} VisionSpec;
 
 /* A decoder-only transformer. Dense when experts == 1. */
 typedef struct ModelSpec {
@@ -83,6 +103,7 @@ typedef struct ModelSpec {
     double attention_window;  /* tokens that a token looks back at most; 0: all */
     double routed_groups;     /* of experts that one token's copies go to at most; 0: any */
     double learned_positions; /* rows of a table of positions; 0: none (rotary or none) */
+    VisionSpec vision;
 } ModelSpec;
 
 /* t = launch + (t_compute^p + t_memory^p)^(1/p) with tile and wave quantisation; see hw/gemm.h. */
@@ -145,6 +166,12 @@ typedef struct NodeSpec {
     double eager_launch_s; /* added to every collective that is not graph-captured */
 } NodeSpec;
 
+/* How rings that are larger than a segment pass through the segments. */
+typedef enum SegmentRings {
+    RINGS_ORDERED,  /* each segment once: only its last member sends to the next segment */
+    RINGS_SCATTERED /* neighbours on a ring may lie in different segments */
+} SegmentRings;
+
 typedef struct FabricSpec {
     char name[NAME_BYTES];
     double efficiency;    /* eta: share of line rate that large collectives reach */
@@ -152,9 +179,12 @@ typedef struct FabricSpec {
     double tree_hop_s;    /* latency of one level of an all-reduce tree between nodes; 0: no tree */
     double base_s;        /* fixed cost of one collective between nodes */
     double p2p_latency_s; /* one send between pipeline stages */
-    double p2p_efficiency;   /* share of a NIC's line rate that one send reaches */
-    double bucket_bytes;     /* gradient bucket of data-parallel collectives */
-    double oversubscription; /* 1: non-blocking */
+    double p2p_efficiency;      /* share of a NIC's line rate that one send reaches */
+    double bucket_bytes;        /* gradient bucket of data-parallel collectives */
+    double oversubscription;    /* 1: non-blocking */
+    double segment_gpus;        /* of a part of the cluster that is non-blocking inside; 0: all */
+    double segment_bytes_per_s; /* of one node to other segments, one direction */
+    SegmentRings segment_rings;
 } FabricSpec;
 
 typedef struct HardwareSpec {
@@ -163,6 +193,12 @@ typedef struct HardwareSpec {
     GpuSpec gpu;
     NodeSpec node;
     FabricSpec fabric;
+    /* A cluster bought in waves. Pipeline stages on older GPUs may have fewer layers; replicas on
+     * older GPUs hold up all others. Nodes and network are those of the newer ones. */
+    GpuSpec older_gpu;
+    double older_stages;   /* so many of the last stages of every replica */
+    double older_layers;   /* of each of them; 0: as many as the others */
+    double older_replicas; /* so many whole replicas */
 } HardwareSpec;
 
 /* How one optimizer step is laid out. gpus = tensor * context * pipeline * data. */
@@ -186,6 +222,7 @@ typedef struct ParallelSpec {
     ExpertDispatch dispatch; /* what of a token crosses the network to its experts */
     double expert_overlap;   /* share of expert-parallel communication hidden under compute */
     SelectiveScope selective_scope; /* what recompute: selective computes again */
+    LayoutOrder outermost;          /* ways that lie farthest apart */
     double gather_limit;            /* parameters that ZeRO-3 holds gathered; 0: two layers */
 } ParallelSpec;
 

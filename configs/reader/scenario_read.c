@@ -224,7 +224,7 @@ static const Part *part_of_file(const char *path, const char *kind, ErrorList *e
             report(errors, word != NULL ? &word->place : &root->place,
                    strcmp(kind, "models") == 0
                        ? "part: model"
-                       : "part: gpu, node, fabric, hardware, prices, rent or own",
+                       : "part: gpu, node, fabric, hardware, rent or own",
                    word == NULL ? "missing key 'part'" : "not a part that belongs here");
     }
     pool_free(&pool);

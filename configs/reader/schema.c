@@ -15,7 +15,6 @@ const Part PARTS[] = {
     {"node", "hw", "hardware.node", &NODE_SCHEMA, offsetof(Scenario, hardware.node)},
     {"fabric", "hw", "hardware.fabric", &FABRIC_SCHEMA, offsetof(Scenario, hardware.fabric)},
     {"stack", "calibration", "training", &TRAINING_SCHEMA, offsetof(Scenario, training)},
-    {"prices", "hw", "prices", &PRICE_SCHEMA, offsetof(Scenario, prices)},
     {"rent", "hw", "prices.rent", &RENT_SCHEMA, offsetof(Scenario, prices.rent)},
     {"own", "hw", "prices.own", &OWN_SCHEMA, offsetof(Scenario, prices.own)},
     {"scenario", "scenarios", "", &SCENARIO_SCHEMA, 0},

@@ -16,6 +16,7 @@ static const char *const SCOPE_WORDS[] = {"scores", "operators", "modules", NULL
 static const char *const DROPOUT_WORDS[] = {"masked", "none", NULL};
 static const char *const SCHEDULE_WORDS[] = {"1f1b",  "gpipe",    "interleaved", "zb_h1",
                                              "zb_2p", "dualpipe", NULL};
+static const char *const OUTERMOST_WORDS[] = {"pipeline", "data", NULL};
 static const char *const DISPATCH_WORDS[] = {"copies", "nodes", NULL};
 static const char *const ATTENTION_WORDS[] = {"unfused", "flash1", "flash2", "flash3", NULL};
 static const char *const CLOCK_WORDS[] = {"exposed", "safe", NULL};
@@ -70,6 +71,8 @@ static const Field PARALLEL_FIELDS[] = {
         "selective_scope", ParallelSpec, selective_scope, SCOPE_WORDS, "scores",
         "of recompute: selective: attention scores; all operators but attention and every second "
         "matrix product; or the modules norm and activation"),
+    WORD_FIELD("outermost", ParallelSpec, outermost, OUTERMOST_WORDS, "pipeline",
+               "ways that lie farthest apart: pipeline stages, or whole replicas (data)"),
     NUMBER_FIELD("gather_limit", ParallelSpec, gather_limit, DIMENSION_COUNT, 0, 1e13, "0", 0,
                  "parameters that ZeRO-3 holds gathered at once; 0: two layers"),
 };
@@ -213,8 +216,8 @@ static const Field SCENARIO_FIELDS[] = {
                 "the training job; its `base:` may name a software stack in configs/calibration"),
     GROUP_FIELD("reliability", Scenario, reliability, &RELIABILITY_SCHEMA, NULL, FIELD_MAY_MISS,
                 "failures and checkpoints"),
-    GROUP_FIELD("prices", Scenario, prices, &PRICE_SCHEMA, "prices", FIELD_MAY_MISS,
-                "rent or own machines, energy, carbon: a name in configs/hw or its keys"),
+    GROUP_FIELD("prices", Scenario, prices, &PRICE_SCHEMA, NULL, FIELD_MAY_MISS,
+                "rent or machines of one's own, energy, carbon"),
     GROUP_FIELD("serving", Scenario, serving, &SERVING_SCHEMA, NULL, FIELD_MAY_MISS,
                 "the serving cluster"),
 };

@@ -1,6 +1,7 @@
 #include "sim/training/draw.h"
 
 #include "models/architecture.h"
+#include "models/plan_check.h"
 #include "sim/training/run_cost.h"
 
 #include <math.h>
@@ -78,6 +79,14 @@ void draw_worker_close(DrawWorker *worker)
         engine_destroy(worker->engine);
 }
 
+static double peak_bf16_flops_per_s(const Scenario *drawn, double gpus)
+{
+    const HardwareSpec *hardware = &drawn->hardware;
+    const double older = plan_older_share(drawn);
+    return gpus * ((1.0 - older) * hardware->gpu.peak_bf16_flops_per_s +
+                   older * hardware->older_gpu.peak_bf16_flops_per_s);
+}
+
 /* The folded step and what the slowest of all replicas adds to it. */
 static double fill_step(const Scenario *drawn, const StepInput *input, const StepResult *folded,
                         const JitterPenalty *penalty, double *row)
@@ -86,7 +95,7 @@ static double fill_step(const Scenario *drawn, const StepInput *input, const Ste
     double jitter_s = jitter_penalty_at(penalty, input->jitter) * (b->compute_s + b->recompute_s);
     double seconds = folded->seconds + jitter_s;
     double slower = folded->seconds / seconds;
-    double bf16_peak = input->gpus * drawn->hardware.gpu.peak_bf16_flops_per_s;
+    double bf16_peak = peak_bf16_flops_per_s(drawn, input->gpus);
 
     row[COLUMN_STEP_SECONDS] = seconds;
     row[COLUMN_STEP_MFU] = folded->mfu * slower;
@@ -118,7 +127,7 @@ static void fill_run(const Scenario *drawn, const StepInput *input, const RunInp
     double flops =
         model_flops_per_token(&drawn->model, drawn->training.sequence_length).training * tokens;
     double flops_6nd = model_flops_6nd(&drawn->model) * tokens;
-    double bf16_peak = input->gpus * drawn->hardware.gpu.peak_bf16_flops_per_s;
+    double bf16_peak = peak_bf16_flops_per_s(drawn, input->gpus);
     double save_never_s = run->useful_s; /* an interval this long or longer is one segment */
 
     row[COLUMN_RUN_WALL] = outcome->wall_s;

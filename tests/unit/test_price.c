@@ -36,8 +36,8 @@ static void test_the_offer_nearest_in_time_counts(void **state)
         double year, expected;
         Contract contract;
     } cases[] = {
-        {2022, 3, CONTRACT_ON_DEMAND}, {2024, 2, CONTRACT_ON_DEMAND},
-        {2030, 2, CONTRACT_ON_DEMAND}, {2001, 3, CONTRACT_ON_DEMAND},
+        {2022, 3, CONTRACT_ON_DEMAND},     {2024, 2, CONTRACT_ON_DEMAND},
+        {2030, 2, CONTRACT_ON_DEMAND},     {2001, 3, CONTRACT_ON_DEMAND},
         {2023, 3, CONTRACT_ON_DEMAND}, /* as near: the earlier */
         {0, 2, CONTRACT_ON_DEMAND},    /* the latest */
         {2022, 1.5, CONTRACT_RESERVED_3Y},
@@ -65,7 +65,8 @@ static void test_quantiles_lie_between_sellers(void **state)
                     1e-12);
 }
 
-/* Two nodes of $365,000 for five years, a fifth of all for network, half used, $3,650 of storage. */
+/* Two nodes of $365,000 for five years, a fifth of all for network, half used, $3,650 of storage.
+ */
 static Scenario owned_scenario(void)
 {
     Scenario scenario = {0};

@@ -68,15 +68,14 @@ const ColumnName draw_columns[DRAW_COLUMNS] = {
 Status draw_worker_open(DrawWorker *worker, Error *error)
 {
     worker->simulator = step_simulator_create(error);
-    worker->engine = worker->simulator != NULL ? engine_create(64, error) : NULL;
-    return worker->engine != NULL ? STATUS_OK : STATUS_ENVIRONMENT;
+    worker->runs = worker->simulator != NULL ? run_simulator_create(error) : NULL;
+    return worker->runs != NULL ? STATUS_OK : STATUS_ENVIRONMENT;
 }
 
 void draw_worker_close(DrawWorker *worker)
 {
     step_simulator_destroy(worker->simulator);
-    if (worker->engine != NULL)
-        engine_destroy(worker->engine);
+    run_simulator_destroy(worker->runs);
 }
 
 static double peak_bf16_flops_per_s(const Scenario *drawn, double gpus)
@@ -128,7 +127,9 @@ static void fill_run(const Scenario *drawn, const StepInput *input, const RunInp
         model_flops_per_token(&drawn->model, drawn->training.sequence_length).training * tokens;
     double flops_6nd = model_flops_6nd(&drawn->model) * tokens;
     double bf16_peak = peak_bf16_flops_per_s(drawn, input->gpus);
-    double save_never_s = run->useful_s; /* an interval this long or longer is one segment */
+    const RunPhase *phase = &run->phases[0];
+    double mtbf_s = run_mtbf_s(run, phase);
+    double save_never_s = phase->useful_s; /* an interval this long or longer is one segment */
 
     row[COLUMN_RUN_WALL] = outcome->wall_s;
     row[COLUMN_RUN_DAYS] = outcome->wall_s / DAY_S;
@@ -136,23 +137,23 @@ static void fill_run(const Scenario *drawn, const StepInput *input, const RunInp
     row[COLUMN_RUN_MFU] = flops / (outcome->wall_s * input->peak_flops_per_s);
     row[COLUMN_RUN_MFU_6ND] = flops_6nd / (outcome->wall_s * input->peak_flops_per_s);
     row[COLUMN_RUN_MFU_BF16_PEAK] = flops / (outcome->wall_s * bf16_peak);
-    row[COLUMN_RUN_STEPS] = round(run->useful_s / run->step_s);
+    row[COLUMN_RUN_STEPS] = round(phase->useful_s / phase->step_s);
     row[COLUMN_RUN_FAILURES] = outcome->failures;
     row[COLUMN_RUN_SAVES] = outcome->saves;
     row[COLUMN_RUN_FLOPS] = flops;
     row[COLUMN_RUN_FLOPS_6ND] = flops_6nd;
-    row[COLUMN_RUN_MTBF] = run->mtbf_s / HOUR_S;
-    row[COLUMN_RUN_INTERVAL] = fmin(run_interval_in_steps(run), save_never_s);
+    row[COLUMN_RUN_MTBF] = mtbf_s / HOUR_S;
+    row[COLUMN_RUN_INTERVAL] = fmin(run_interval_in_steps(phase), save_never_s);
     row[COLUMN_RUN_INTERVAL_YOUNG] =
-        fmin(run_interval_young(run->mtbf_s, run->save_stall_s), save_never_s);
+        fmin(run_interval_young(mtbf_s, run->saves.stall_s), save_never_s);
     row[COLUMN_RUN_INTERVAL_DALY] =
-        fmin(run_interval_daly(run->mtbf_s, run->save_stall_s), save_never_s);
+        fmin(run_interval_daly(mtbf_s, run->saves.stall_s), save_never_s);
     row[COLUMN_RUN_ETTR_CLOSED_FORM] = run_ettr_closed_form(run);
     row[COLUMN_LOST_WORK] = outcome->ledger.lost_work_s / HOUR_S;
     row[COLUMN_LOST_SAVE] = outcome->ledger.save_s / HOUR_S;
     row[COLUMN_LOST_DETECTION] = outcome->ledger.detection_s / HOUR_S;
     row[COLUMN_LOST_REPLACEMENT] = outcome->ledger.replacement_s / HOUR_S;
-    row[COLUMN_LOST_RESTART] = outcome->ledger.restart_s / HOUR_S;
+    row[COLUMN_LOST_RESTART] = (outcome->ledger.init_s + outcome->ledger.load_s) / HOUR_S;
 }
 
 /* Every GPU of the job is paid for from the first to the last second, failures included. */
@@ -203,7 +204,7 @@ Status draw_simulate(DrawWorker *worker, const Scenario *drawn, const JitterPena
 
     status = run_input(drawn, step_s, worker->input.tokens, &run, error);
     if (status == STATUS_OK)
-        status = run_simulate(worker->engine, &run, seed, replication, &outcome, error);
+        status = run_simulate(worker->runs, &run, seed, replication, &outcome, error);
     if (status != STATUS_OK)
         return status;
     fill_run(drawn, &worker->input, &run, &outcome, row);

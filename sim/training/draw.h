@@ -74,7 +74,7 @@ extern const ColumnName draw_columns[DRAW_COLUMNS];
 /* What one thread needs for its draws. */
 typedef struct DrawWorker {
     StepSimulator *simulator;
-    Engine *engine;
+    RunSimulator *runs;
     StepInput input;
 } DrawWorker;
 

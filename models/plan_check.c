@@ -1,6 +1,7 @@
 #include "models/plan_check.h"
 
 #include "models/architecture.h"
+#include "models/course.h"
 #include "models/memory.h"
 
 #include <math.h>
@@ -467,8 +468,33 @@ static Status check_serving(const Scenario *scenario, Error *error)
     return STATUS_OK;
 }
 
+/* Every part of a run is a plan of its own. */
+static Status check_course(const Scenario *scenario, Error *error)
+{
+    CoursePart parts[MAX_COURSE_PARTS];
+    Scenario one;
+    Status status = course_check(scenario, error);
+    if (status != STATUS_OK)
+        return status;
+    const size_t count = course_parts(scenario, parts);
+    for (size_t i = 0; i < count; i++) {
+        course_apply(scenario, &parts[i], &one);
+        Error found = {0};
+        status = plan_check(&one, &found);
+        if (status == STATUS_OK)
+            continue;
+        error_set(error, status, "phase '%s': %s", scenario->course[parts[i].phase].name,
+                  found.message);
+        error_hint(error, "%s", found.hint);
+        return status;
+    }
+    return STATUS_OK;
+}
+
 Status plan_check(const Scenario *scenario, Error *error)
 {
+    if (scenario->course_count > 0 && scenario->kind == SCENARIO_TRAINING)
+        return check_course(scenario, error);
     Status status = check_whole_numbers(scenario, error);
     if (status == STATUS_OK)
         status = check_model(&scenario->model, error);

@@ -90,8 +90,8 @@ VisionFlops vision_flops_per_token(const ModelSpec *model, double context)
     flops.matmul = 2 * (layers * cross_token_matrices(model) + images * (cross_images + encoder));
 
     /* QK^T and PV: 2 products of 2 FLOPs for each channel and each pair of vectors. */
-    const double cross = 4 * layers * model->heads * model->head_dim *
-                         model_seen_image_tokens(model);
+    const double cross =
+        4 * layers * model->heads * model->head_dim * model_seen_image_tokens(model);
     const double self = 4 * vision->layers * vision->d_model * vision->patches * vision->patches;
     flops.attention = cross + images * self;
     return flops;

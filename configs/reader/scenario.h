@@ -20,7 +20,9 @@ enum {
     MAX_UNCERTAIN = 64,
     MAX_CHOICES = 8,
     MAX_FAILURE_CLASSES = 24,
-    MAX_RENT_OFFERS = 32
+    MAX_RENT_OFFERS = 32,
+    MAX_COURSE_PHASES = 12,
+    MAX_DATA_PARTS = 12
 };
 
 typedef enum Precision { PRECISION_BF16, PRECISION_FP8, PRECISION_FP16, PRECISION_FP32 } Precision;
@@ -271,6 +273,64 @@ typedef struct ReliabilitySpec {
     double slowdown;   /* share of throughput lost to stragglers over the run */
 } ReliabilitySpec;
 
+/* A stretch of a run that is trained otherwise than the scenario says. Zero in a key: as there. */
+typedef enum PhaseVision { PHASE_VISION_AS_MODEL, PHASE_VISION_OFF } PhaseVision;
+typedef enum PhaseRecompute {
+    PHASE_RECOMPUTE_AS_BASE,
+    PHASE_RECOMPUTE_NONE,
+    PHASE_RECOMPUTE_SELECTIVE,
+    PHASE_RECOMPUTE_FULL
+} PhaseRecompute;
+typedef struct CoursePhase {
+    char name[NAME_BYTES];
+    double tokens;  /* 0: what the other phases leave of training.tokens */
+    double until_s; /* the phase ends at this time after the start of the run; 0: with its tokens */
+    double pause_s; /* standstill before it, for a new layout or new machines */
+    double batch_tokens;
+    double batch_from;   /* the batch grows from this to batch_tokens, in equal steps of tokens */
+    double batch_stages; /* so many batch sizes on the way */
+    double sequence_length, micro_batch;
+    double tensor, context, pipeline, data;
+    double older_stages, older_layers, older_replicas;
+    double gpus_paid; /* 0: those in use */
+    PhaseRecompute recompute;
+    PhaseVision vision;
+} CoursePhase;
+
+/* What is trained on, and how fast it can be read. */
+typedef struct DataPart {
+    char name[NAME_BYTES];
+    double unique_tokens; /* of one pass */
+    double epochs;        /* passes */
+} DataPart;
+typedef struct DataSpec {
+    double text_bytes_per_token; /* as loaded */
+    double read_bytes_per_s;     /* of the storage that batches come from; 0: never waited for */
+    size_t part_count;
+    DataPart parts[MAX_DATA_PARTS];
+} DataSpec;
+
+/* Published laws of the loss, with their coefficients; see models/scaling_law.h. */
+typedef struct ParametricLaw {
+    double floor, a, alpha, b, beta; /* L = floor + a / N^alpha + b / D^beta */
+} ParametricLaw;
+typedef struct RoutedLaw {
+    double a, b, c, d; /* log10 L = a log10 N + b log10 E' + c log10 N log10 E' + d */
+    double start, maximum;
+} RoutedLaw;
+typedef struct JointLaw {
+    double floor, a, alpha, delta, gamma, b, beta, omega, zeta;
+    double start, maximum;
+} JointLaw;
+typedef struct LawSpec {
+    char name[NAME_BYTES];
+    double tokens_per_parameter;
+    ParametricLaw parametric;
+    RoutedLaw routed;
+    JointLaw joint;
+    double repeat_worth; /* passes after which a repeated token is worth 1/e of a fresh one */
+} LawSpec;
+
 /* What hours of a GPU are paid by. */
 typedef enum PriceBasis {
     PRICE_HOURLY, /* gpu_hour */
@@ -380,6 +440,10 @@ typedef struct Scenario {
     ReliabilitySpec reliability;
     PriceSpec prices;
     ServingSpec serving;
+    DataSpec data;
+    LawSpec law;
+    size_t course_count; /* 0: one phase, as `training` says */
+    CoursePhase course[MAX_COURSE_PHASES];
     size_t uncertain_count;
     UncertainInput uncertain[MAX_UNCERTAIN];
 } Scenario;

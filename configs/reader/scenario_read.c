@@ -222,9 +222,8 @@ static const Part *part_of_file(const char *path, const char *kind, ErrorList *e
             part = NULL;
         if (part == NULL)
             report(errors, word != NULL ? &word->place : &root->place,
-                   strcmp(kind, "models") == 0
-                       ? "part: model"
-                       : "part: gpu, node, fabric, hardware, rent or own",
+                   strcmp(kind, "models") == 0 ? "part: model"
+                                               : "part: gpu, node, fabric, hardware, rent or own",
                    word == NULL ? "missing key 'part'" : "not a part that belongs here");
     }
     pool_free(&pool);

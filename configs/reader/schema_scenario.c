@@ -218,6 +218,12 @@ static const Field SCENARIO_FIELDS[] = {
                 "failures and checkpoints"),
     GROUP_FIELD("prices", Scenario, prices, &PRICE_SCHEMA, NULL, FIELD_MAY_MISS,
                 "rent or machines of one's own, energy, carbon"),
+    GROUP_FIELD("data", Scenario, data, &DATA_SCHEMA, NULL, FIELD_MAY_MISS,
+                "what is trained on, and how fast it is read"),
+    GROUP_FIELD("law", Scenario, law, &LAW_SCHEMA, "law", FIELD_MAY_MISS,
+                "published laws of the loss: a name in configs/calibration or its keys"),
+    LIST_FIELD("course", FIELD_LIST, Scenario, course, course_count, &COURSE_SCHEMA, FIELD_MAY_MISS,
+               "phases of the run, each with what it does otherwise"),
     GROUP_FIELD("serving", Scenario, serving, &SERVING_SCHEMA, NULL, FIELD_MAY_MISS,
                 "the serving cluster"),
 };

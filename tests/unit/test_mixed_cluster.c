@@ -45,8 +45,7 @@ static StepResult step_of(const Scenario *scenario)
 /* ---- two generations ---- */
 
 static const char *const waves[] = {"hardware=h100-ndr", "hardware.gpus=24960",
-                                    "training.attention=flash2",
-                                    "hardware.older_gpu=a100-sxm-80g"};
+                                    "training.attention=flash2", "hardware.older_gpu=a100-sxm-80g"};
 
 static void test_older_replicas_set_the_pace(void **state)
 {
@@ -144,8 +143,7 @@ static void test_scattered_rings_run_at_the_thin_link(void **state)
     const double bytes = 1e9, ranks = 1024, extent = 8 * 1024, link = 25e9;
     const HardwareSpec scattered = segmented(RINGS_SCATTERED, link);
     const HardwareSpec ordered = segmented(RINGS_ORDERED, link);
-    const double inside =
-        collective_seconds(&ordered, COLLECTIVE_REDUCE_SCATTER, bytes, ranks, 1);
+    const double inside = collective_seconds(&ordered, COLLECTIVE_REDUCE_SCATTER, bytes, ranks, 1);
     const double across =
         collective_seconds_of(&scattered, COLLECTIVE_REDUCE_SCATTER, bytes, ranks, 1, extent);
     const double wire = bytes * (ranks - 1) / ranks;
@@ -153,9 +151,8 @@ static void test_scattered_rings_run_at_the_thin_link(void **state)
     assert_near(across - inside, wire / (link / 8) - wire / port, 1e-9);
 
     /* 512 nodes' links of 25 GB/s for 8 rings: 1.6 TB/s each, no limit */
-    assert_near(
-        collective_seconds_of(&ordered, COLLECTIVE_REDUCE_SCATTER, bytes, ranks, 1, extent), inside,
-        0);
+    assert_near(collective_seconds_of(&ordered, COLLECTIVE_REDUCE_SCATTER, bytes, ranks, 1, extent),
+                inside, 0);
     /* with 1 Gb/s a node: 512 x 0.125 / 8 = 8 GB/s a ring */
     const HardwareSpec thin = segmented(RINGS_ORDERED, 0.125e9);
     assert_near(collective_seconds_of(&thin, COLLECTIVE_REDUCE_SCATTER, bytes, ranks, 1, extent) -

@@ -73,9 +73,8 @@ static void test_operators_do_the_counted_flops(void **state)
             const double tensor = scenario.training.parallel.tensor;
             const double tokens = scenario.training.sequence_length;
             const VisionFlops flops = vision_flops_per_token(&scenario.model, tokens);
-            const double done =
-                tensor * (model_cross_layers(&scenario.model) * flops_of(&cross) +
-                          scenario.model.vision.layers * flops_of(&encoder));
+            const double done = tensor * (model_cross_layers(&scenario.model) * flops_of(&cross) +
+                                          scenario.model.vision.layers * flops_of(&encoder));
             /* keys and values of one head are cut into eighths like everything else */
             assert_near(done / (tokens * (flops.matmul + flops.attention)), 1, 1e-9);
         }

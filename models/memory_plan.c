@@ -10,19 +10,21 @@ static const double gigabyte = 1e9;
 static void worst_stage(const Scenario *scenario, MemoryPlan *plan)
 {
     StageLayout layout;
-    stage_layout(&scenario->model, (size_t)scenario->training.parallel.pipeline, &layout);
+    plan_layout(scenario, (size_t)scenario->training.parallel.pipeline, &layout);
     plan->stages = layout.stages;
     plan->worst_stage = 0;
     plan->worst = stage_memory(scenario, &layout, 0);
+    plan->capacity_bytes = stage_capacity_bytes(scenario, layout.stages, 0);
     for (size_t stage = 1; stage < layout.stages; stage++) {
         const StageMemory memory = stage_memory(scenario, &layout, stage);
-        if (memory.total_bytes > plan->worst.total_bytes) {
+        const double capacity_bytes = stage_capacity_bytes(scenario, layout.stages, stage);
+        /* the stage with the least room left */
+        if (memory.total_bytes - capacity_bytes > plan->worst.total_bytes - plan->capacity_bytes) {
             plan->worst = memory;
             plan->worst_stage = stage;
+            plan->capacity_bytes = capacity_bytes;
         }
     }
-    const GpuSpec *gpu = &scenario->hardware.gpu;
-    plan->capacity_bytes = gpu->memory_bytes * gpu->memory_usable;
     plan->fits = plan->worst.total_bytes <= plan->capacity_bytes;
 }
 

@@ -16,6 +16,7 @@ static const char *const SCOPE_WORDS[] = {"scores", "operators", "modules", NULL
 static const char *const DROPOUT_WORDS[] = {"masked", "none", NULL};
 static const char *const SCHEDULE_WORDS[] = {"1f1b",  "gpipe",    "interleaved", "zb_h1",
                                              "zb_2p", "dualpipe", NULL};
+static const char *const OUTERMOST_WORDS[] = {"pipeline", "data", NULL};
 static const char *const DISPATCH_WORDS[] = {"copies", "nodes", NULL};
 static const char *const ATTENTION_WORDS[] = {"unfused", "flash1", "flash2", "flash3", NULL};
 static const char *const SHARDING_WORDS[] = {"replicated", "by_batch", NULL};
@@ -65,6 +66,8 @@ static const Field PARALLEL_FIELDS[] = {
         "selective_scope", ParallelSpec, selective_scope, SCOPE_WORDS, "scores",
         "of recompute: selective: attention scores; all operators but attention and every second "
         "matrix product; or the modules norm and activation"),
+    WORD_FIELD("outermost", ParallelSpec, outermost, OUTERMOST_WORDS, "pipeline",
+               "ways that lie farthest apart: pipeline stages, or whole replicas (data)"),
     NUMBER_FIELD("gather_limit", ParallelSpec, gather_limit, DIMENSION_COUNT, 0, 1e13, "0", 0,
                  "parameters that ZeRO-3 holds gathered at once; 0: two layers"),
 };
@@ -110,19 +113,6 @@ static const Field TRAINING_FIELDS[] = {
                 "how one step is laid out"),
 };
 const Schema TRAINING_SCHEMA = {.name = "training", GROUP_FIELDS(TRAINING_FIELDS)};
-
-static const Field PRICE_FIELDS[] = {
-    NUMBER_FIELD("gpu_hour", PriceSpec, gpu_hour_usd, DIMENSION_USD_PER_HOUR, 0, 1e6, NULL, 0,
-                 "rent of one GPU"),
-    NUMBER_FIELD("energy", PriceSpec, energy_usd_per_j, DIMENSION_USD_PER_J, 0, 1, NULL, 0,
-                 "price of energy"),
-    WORD_FIELD("energy_included", PriceSpec, energy_included, BOOL_WORDS, "false",
-               "the rent includes energy"),
-    NUMBER_FIELD("pue", PriceSpec, pue, DIMENSION_NUMBER, 1, 10, NULL, 0,
-                 "power of the datacentre over power of the machines"),
-    NUMBER_FIELD("co2", PriceSpec, co2_kg_per_j, DIMENSION_KG_PER_J, 0, 1, NULL, 0, "of the grid"),
-};
-static const Schema PRICE_SCHEMA = {.name = "prices", GROUP_FIELDS(PRICE_FIELDS)};
 
 static const Field SERVING_FIELDS[] = {
     WAYS("tensor", ServingSpec, tensor, MAX_WAYS, "tensor-parallel ways"),
@@ -177,7 +167,13 @@ static const Field SCENARIO_FIELDS[] = {
     GROUP_FIELD("reliability", Scenario, reliability, &RELIABILITY_SCHEMA, NULL, FIELD_MAY_MISS,
                 "failures and checkpoints"),
     GROUP_FIELD("prices", Scenario, prices, &PRICE_SCHEMA, NULL, FIELD_MAY_MISS,
-                "rent, energy, carbon"),
+                "rent or machines of one's own, energy, carbon"),
+    GROUP_FIELD("data", Scenario, data, &DATA_SCHEMA, NULL, FIELD_MAY_MISS,
+                "what is trained on, and how fast it is read"),
+    GROUP_FIELD("law", Scenario, law, &LAW_SCHEMA, "law", FIELD_MAY_MISS,
+                "published laws of the loss: a name in configs/calibration or its keys"),
+    LIST_FIELD("course", FIELD_LIST, Scenario, course, course_count, &COURSE_SCHEMA, FIELD_MAY_MISS,
+               "phases of the run, each with what it does otherwise"),
     GROUP_FIELD("serving", Scenario, serving, &SERVING_SCHEMA, NULL, FIELD_MAY_MISS,
                 "the serving cluster"),
 };

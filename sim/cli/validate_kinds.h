@@ -9,7 +9,7 @@
 enum { VALIDATE_MARK_COLUMNS = 6 };
 
 typedef struct ValidateKind {
-    const char *what;                        /* "training steps" */
+    const char *what;                         /* "training steps" */
     const char *marks[VALIDATE_MARK_COLUMNS]; /* columns that say it is this kind; NULL: no more */
     /* Does everything from the checked table on; returns the exit status. */
     Status (*validate)(Session *session, const CsvTable *table);

@@ -57,8 +57,8 @@ Status verb_validate(Session *session)
     char path[ERROR_PATH_BYTES];
     Error error = {0};
     CsvTable table = {0};
-    Status status = csv_read(find_table(session, session->line.operands[0], path, sizeof path),
-                             &table, &error);
+    Status status =
+        csv_read(find_table(session, session->line.operands[0], path, sizeof path), &table, &error);
     if (status != STATUS_OK)
         return session_fail(session, &error);
     status = kind_of(&table)->validate(session, &table);

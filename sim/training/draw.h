@@ -3,6 +3,7 @@
 #ifndef SIM_TRAINING_DRAW_H
 #define SIM_TRAINING_DRAW_H
 
+#include "sim/training/course_run.h"
 #include "sim/training/jitter_penalty.h"
 #include "sim/training/run.h"
 #include "sim/training/step.h"
@@ -27,6 +28,9 @@ typedef enum DrawColumn {
     COLUMN_DATA_PARALLEL,
     COLUMN_OPTIMIZER,
     COLUMN_JITTER,
+    COLUMN_LOADING,
+    COLUMN_LOADED_BYTES,
+    COLUMN_LOADED_BYTES_PER_TOKEN,
     COLUMN_RUN_DAYS,
     COLUMN_RUN_WALL,
     COLUMN_RUN_GOODPUT,
@@ -51,7 +55,14 @@ typedef enum DrawColumn {
     COLUMN_LOST_RESTART,
     COLUMN_COST,
     COLUMN_COST_GPUS,
+    COLUMN_COST_NETWORK,
+    COLUMN_COST_FACILITY,
+    COLUMN_COST_STORAGE,
     COLUMN_COST_ENERGY,
+    COLUMN_COST_STAFF,
+    COLUMN_COST_FAILURES,
+    COLUMN_COST_FAILURES_SHARE,
+    COLUMN_COST_SPARES,
     COLUMN_COST_PER_GPU_HOUR,
     COLUMN_ENERGY,
     COLUMN_CO2,
@@ -69,13 +80,18 @@ typedef struct DrawWorker {
     StepSimulator *simulator;
     RunSimulator *runs;
     StepInput input;
+    RunCourse course;
 } DrawWorker;
+
+/* Numbers of one draw: DRAW_COLUMNS, then PHASE_COLUMNS for each phase of the course. */
+enum { MAX_ROW = DRAW_COLUMNS + MAX_COURSE_PHASES * PHASE_COLUMNS };
 
 /* `worker` is all zero before; closing is allowed then too. */
 Status draw_worker_open(DrawWorker *worker, Error *error);
 void draw_worker_close(DrawWorker *worker);
 
-/* Simulates `drawn` (nothing uncertain left). `row` gets DRAW_COLUMNS numbers; only the time
+/* Simulates `drawn` (nothing uncertain left). `row` gets as many numbers as
+ * the course has columns; only the time
  * between failures may be infinite. */
 Status draw_simulate(DrawWorker *worker, const Scenario *drawn, const JitterPenalty *penalty,
                      unsigned long long seed, unsigned long long replication, double *row,

@@ -24,9 +24,10 @@ typedef struct Sampling {
     JitterPenalty penalty;
     size_t threads;
     DrawWorker *workers;
-    double *columns;  /* [DRAW_COLUMNS][reps] */
-    double *inputs;   /* [uncertain_count][reps] */
-    double *attempts; /* [reps] */
+    double *columns;     /* [column_count][reps] */
+    size_t column_count; /* of one draw, phases included */
+    double *inputs;      /* [uncertain_count][reps] */
+    double *attempts;    /* [reps] */
     size_t reps;
     atomic_size_t done;
 } Sampling;
@@ -44,13 +45,14 @@ static void sampling_free(Sampling *sampling)
 static Status sampling_create(Sampling *sampling, Error *error)
 {
     size_t reps = sampling->reps, inputs = sampling->scenario->uncertain_count;
-    if (reps > SIZE_MAX / sizeof(double) / (DRAW_COLUMNS + MAX_UNCERTAIN))
+    if (reps > SIZE_MAX / sizeof(double) / (MAX_ROW + MAX_UNCERTAIN))
         return error_set(error, STATUS_USAGE, "%zu replications are too many", reps);
     sampling->threads = parallel_threads(sampling->options->threads);
     if (sampling->threads > reps)
         sampling->threads = reps;
     sampling->workers = calloc(sampling->threads, sizeof *sampling->workers);
-    sampling->columns = calloc(reps * DRAW_COLUMNS, sizeof *sampling->columns);
+    sampling->column_count = DRAW_COLUMNS + sampling->scenario->course_count * PHASE_COLUMNS;
+    sampling->columns = calloc(reps * sampling->column_count, sizeof *sampling->columns);
     sampling->inputs = calloc(reps * (inputs + 1), sizeof *sampling->inputs);
     sampling->attempts = calloc(reps, sizeof *sampling->attempts);
     if (sampling->workers == NULL || sampling->columns == NULL || sampling->inputs == NULL ||
@@ -109,7 +111,7 @@ static Status simulate_draw(void *context, size_t index, size_t worker, Error *e
     Sampling *sampling = context;
     const Scenario *scenario = sampling->scenario;
     Scenario drawn;
-    double row[DRAW_COLUMNS];
+    double row[MAX_ROW];
     Status status = draw_scenario(sampling, index, &drawn, &sampling->attempts[index], error);
     if (status == STATUS_OK)
         status = draw_simulate(&sampling->workers[worker], &drawn, &sampling->penalty,
@@ -117,7 +119,7 @@ static Status simulate_draw(void *context, size_t index, size_t worker, Error *e
     if (status != STATUS_OK)
         return status;
 
-    for (size_t i = 0; i < DRAW_COLUMNS; i++)
+    for (size_t i = 0; i < sampling->column_count; i++)
         sampling->columns[i * sampling->reps + index] = row[i];
     for (size_t i = 0; i < scenario->uncertain_count; i++)
         sampling->inputs[i * sampling->reps + index] =
@@ -167,6 +169,13 @@ static Status collect(const Sampling *sampling, MetricSet *metrics, Error *error
     for (size_t i = 0; status == STATUS_OK && i < DRAW_COLUMNS; i++)
         status = set_column(metrics, draw_columns[i].name, draw_columns[i].unit,
                             sampling->columns + i * reps, reps, error);
+    for (size_t i = DRAW_COLUMNS; status == STATUS_OK && i < sampling->column_count; i++) {
+        char name[METRIC_NAME_BYTES];
+        const size_t phase = (i - DRAW_COLUMNS) / PHASE_COLUMNS;
+        const PhaseColumnName *column = &phase_columns[(i - DRAW_COLUMNS) % PHASE_COLUMNS];
+        course_metric_name(&sampling->scenario->course[phase], column->name, name, sizeof name);
+        status = set_column(metrics, name, column->unit, sampling->columns + i * reps, reps, error);
+    }
     for (size_t i = 0; status == STATUS_OK && i < sampling->scenario->uncertain_count; i++) {
         char name[METRIC_NAME_BYTES];
         int length = snprintf(name, sizeof name, "input.%s", sampling->scenario->uncertain[i].path);
@@ -240,6 +249,10 @@ Status train_forecast(const Scenario *scenario, const ForecastOptions *options,
     forecast->memory = feasible->memory;
     forecast->dropped_choices = feasible->dropped;
     snprintf(forecast->dropped_note, sizeof forecast->dropped_note, "%s", feasible->note);
+
+    /* What is reported of one step is that of the phase with most tokens. */
+    const CoursePart leading = course_main(&feasible->midpoint);
+    course_apply(&feasible->midpoint, &leading, &feasible->midpoint);
 
     Error metrics_error; /* keeps the reason of STATUS_NO */
     Status status =

@@ -5,6 +5,7 @@
 #include "models/architecture.h"
 #include "models/operators.h"
 #include "models/plan_check.h"
+#include "models/vision.h"
 #include "sim/training/block_time.h"
 #include "sim/training/chunk_time.h"
 #include "sim/training/data_parallel.h"
@@ -101,8 +102,8 @@ typedef struct Blocks {
     size_t draws; /* of expert loads: so many kinds of layers with experts */
     double dropped_share;
     BlockTime layer[MAX_LOAD_DRAWS];
-    BlockTime dense, embedding, head;
-    ShardedUnit layer_unit[MAX_LOAD_DRAWS], dense_unit, embedding_unit, head_unit;
+    BlockTime dense, cross, embedding, head; /* the embedding with the image encoder */
+    ShardedUnit layer_unit[MAX_LOAD_DRAWS], dense_unit, cross_unit, embedding_unit, head_unit;
 } Blocks;
 
 static void fill_blocks(const Scenario *scenario, const ExpertLoad *load, double *rows,
@@ -139,11 +140,26 @@ static void fill_blocks(const Scenario *scenario, const ExpertLoad *load, double
         block_add_recomputation(parallel->recompute, &blocks->dense);
     }
 
-    /* Embedding and logits stay in 16 bits where the layers run in fp8. */
+    if (scenario->model.vision.cross_every > 0.0) {
+        operators_cross_forward(scenario, &list);
+        blocks->cross = block_time(&clock, &list);
+        block_add_recomputation(parallel->recompute, &blocks->cross);
+    }
+
+    /* Embedding, encoder and logits stay in 16 bits where the layers run in fp8. */
     if (clock.precision == PRECISION_FP8)
         clock.precision = PRECISION_BF16;
     operators_embedding(scenario, &list);
     blocks->embedding = block_time(&clock, &list);
+    if (scenario->model.vision.layers > 0.0) {
+        operators_encoder_layer(scenario, &list);
+        BlockTime encoder = block_time(&clock, &list);
+        block_add_recomputation(parallel->recompute, &encoder);
+        for (double layer = 0.0; layer < scenario->model.vision.layers; layer++) {
+            add_phase(&blocks->embedding.forward, &encoder.forward);
+            add_phase(&blocks->embedding.backward, &encoder.backward);
+        }
+    }
     operators_head(scenario, &list);
     blocks->head = block_time(&clock, &list);
 }
@@ -152,31 +168,66 @@ static void fill_sharded_units(const Scenario *scenario, Blocks *blocks)
 {
     const PartParameters layer = layer_parameters(scenario, scenario->model.experts > 1.0);
     const PartParameters dense = layer_parameters(scenario, 0);
+    const PartParameters cross = {.common = cross_layer_parameters(scenario)};
     const PartParameters table = {.common = table_parameters(scenario)};
+    const PartParameters input = {.common = table.common + encoder_parameters(scenario)};
     for (size_t draw = 0; draw < blocks->draws; draw++)
         blocks->layer_unit[draw] = sharded_unit(scenario, &blocks->layer[draw], layer);
     blocks->dense_unit = sharded_unit(scenario, &blocks->dense, dense);
-    blocks->embedding_unit = sharded_unit(scenario, &blocks->embedding, table);
+    blocks->cross_unit = sharded_unit(scenario, &blocks->cross, cross);
+    blocks->embedding_unit = sharded_unit(scenario, &blocks->embedding, input);
     blocks->head_unit = sharded_unit(scenario, &blocks->head, table);
 }
 
-static void fill_stages(const Scenario *scenario, Blocks *blocks, int with_memory, StepInput *input)
+/* What stages on one kind of GPU are made of. */
+typedef struct StageKind {
+    const Scenario *scenario; /* with that GPU */
+    Blocks *blocks;           /* NULL: there are none such */
+} StageKind;
+
+/* Replicas on older GPUs hold up the others: a step is as long as that of the slower kind. */
+static const StageKind *kind_of_stage(const Scenario *scenario, const StageKind *newer,
+                                      const StageKind *older, size_t stages, size_t stage)
 {
-    const ModelSpec *model = &scenario->model;
-    const ParallelSpec *parallel = &scenario->training.parallel;
+    if (older->blocks == NULL)
+        return newer;
+    if (scenario->hardware.older_replicas > 0.0)
+        return older->blocks->layer[0].forward.compute_s > newer->blocks->layer[0].forward.compute_s
+                   ? older
+                   : newer;
+    return stage_is_older(scenario, stages, stage) ? older : newer;
+}
+
+static void fill_stages(const StageKind *newer, const StageKind *older, int with_memory,
+                        StepInput *input)
+{
+    const Scenario *plan = newer->scenario;
+    const ModelSpec *model = &plan->model;
+    const ParallelSpec *parallel = &plan->training.parallel;
     const int sharded = parallel->zero_stage >= 3.0;
     const int all_have_experts = model_expert_layers(model) >= model->layers;
     if (sharded)
-        fill_sharded_units(scenario, blocks);
+        fill_sharded_units(newer->scenario, newer->blocks);
+    if (sharded && older->blocks != NULL)
+        fill_sharded_units(older->scenario, older->blocks);
 
-    input->dropped_share = blocks->dropped_share;
+    input->dropped_share = newer->blocks->dropped_share;
     StageLayout layout;
-    stage_layout(model, input->stages, &layout);
+    plan_layout(plan, input->stages, &layout);
+    const StageKind *kind_before = newer;
+    double crossing_before = 0.0;
     size_t layer_index = 0, draw_index = 0, dense_before = 0;
     size_t twin_of[MAX_LOAD_DRAWS] = {0}; /* by first draw: a finished inner stage, 0: none yet */
-    const int layers_alike = all_have_experts || model->experts <= 1.0;
+    const int layers_alike =
+        (all_have_experts || model->experts <= 1.0) && !(model->vision.cross_every > 0.0);
     for (size_t i = 0; i < input->stages; i++) {
         StageTime *stage = &input->stage[i];
+        const StageKind *kind = kind_of_stage(plan, newer, older, input->stages, i);
+        const Scenario *scenario = kind->scenario;
+        const Blocks *blocks = kind->blocks;
+        const double crossing = stage_cross_layers(model, &layout, i);
+        if (kind != kind_before)
+            memset(twin_of, 0, sizeof twin_of);
         const int inner = i > 0 && i + 1 < input->stages && layers_alike;
         size_t *twin = &twin_of[draw_index % blocks->draws];
         if (inner && *twin > 0 && layout.layers[*twin] == layout.layers[i]) {
@@ -186,6 +237,8 @@ static void fill_stages(const Scenario *scenario, Blocks *blocks, int with_memor
             if (with_memory)
                 stage->memory_bytes = stage_memory(scenario, &layout, i).total_bytes;
             chunk_times(input, i, NULL, NULL, NULL, NULL);
+            kind_before = kind;
+            crossing_before = crossing;
             continue;
         }
         if (inner)
@@ -199,6 +252,9 @@ static void fill_stages(const Scenario *scenario, Blocks *blocks, int with_memor
         if (i == 0)
             add_unit(&sum, &blocks->embedding, &blocks->embedding_unit);
         for (unsigned j = 0; j < layout.layers[i]; j++, layer_index++) {
+            if (model_cross_layers_before(model, (double)layer_index + 1.0) >
+                model_cross_layers_before(model, (double)layer_index))
+                add_unit(&sum, &blocks->cross, &blocks->cross_unit);
             if (!all_have_experts && model->experts > 1.0 &&
                 !model_layer_has_experts(model, (double)layer_index)) {
                 dense++;
@@ -211,11 +267,14 @@ static void fill_stages(const Scenario *scenario, Blocks *blocks, int with_memor
         if (i + 1 == input->stages)
             add_unit(&sum, &blocks->head, &blocks->head_unit);
         const int alike = i > 1 && i + 1 < input->stages && dense == dense_before &&
-                          layout.layers[i] == layout.layers[i - 1];
+                          layout.layers[i] == layout.layers[i - 1] && kind == kind_before &&
+                          !(crossing > crossing_before) && !(crossing < crossing_before);
         finish_stage(scenario, &layout, i, &sum.sharding, alike ? stage - 1 : NULL, stage);
         if (with_memory)
             stage->memory_bytes = stage_memory(scenario, &layout, i).total_bytes;
         dense_before = dense;
+        kind_before = kind;
+        crossing_before = crossing;
         chunk_times(input, i, &blocks->embedding.forward, &blocks->embedding.backward,
                     &blocks->head.forward, &blocks->head.backward);
     }
@@ -233,9 +292,17 @@ static double send_seconds(const Scenario *scenario, double gpus)
     double tokens = parallel->micro_batch * training->sequence_length;
     double bytes = tokens * scenario->model.d_model * precision_bytes(PRECISION_BF16) /
                    plan_context_ways(parallel);
+    /* What the encoder on the first stage makes of the images travels along. */
+    if (scenario->model.vision.cross_every > 0.0)
+        bytes += parallel->micro_batch * scenario->model.vision.images *
+                 model_image_tokens(&scenario->model) * model_image_width(&scenario->model) *
+                 precision_bytes(PRECISION_BF16);
     if (parallel->sequence_parallel != 0)
         bytes /= parallel->tensor;
-    return p2p_seconds(&scenario->hardware, bytes, gpus <= scenario->hardware.node.gpus);
+    /* Where stages are the outermost way, some neighbours may lie in different segments. */
+    const double extent =
+        parallel->outermost == OUTERMOST_DATA ? gpus / fmax(1.0, parallel->data) : gpus;
+    return p2p_seconds_of(&scenario->hardware, bytes, gpus <= scenario->hardware.node.gpus, extent);
 }
 
 /* FLOPs that the GPUs do: the model's own, and what layers do again. The head is not recomputed. */
@@ -370,6 +437,30 @@ cleanup:
     return status;
 }
 
+/* Two generations of GPUs: the same layers with the same expert loads, timed on each. */
+static Status fill_mixed_stages(const Scenario *scenario, unsigned long long seed,
+                                unsigned long long replication, StepInput *input, Error *error)
+{
+    typedef struct Mixed {
+        Scenario older;
+        Blocks newer_blocks, older_blocks;
+    } Mixed;
+    Mixed *mixed = calloc(1, sizeof *mixed);
+    if (mixed == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    mixed->older = *scenario;
+    mixed->older.hardware.gpu = scenario->hardware.older_gpu;
+    const StageKind newer = {scenario, &mixed->newer_blocks};
+    const StageKind older = {&mixed->older, &mixed->older_blocks};
+    Status status = draw_blocks(scenario, seed, replication, newer.blocks, error);
+    if (status == STATUS_OK)
+        status = draw_blocks(&mixed->older, seed, replication, older.blocks, error);
+    if (status == STATUS_OK)
+        fill_stages(&newer, &older, 1, input);
+    free(mixed);
+    return status;
+}
+
 Status step_input(const Scenario *scenario, unsigned long long seed, unsigned long long replication,
                   StepInput *input, Error *error)
 {
@@ -400,14 +491,21 @@ Status step_input_cached(StepInputCache *cache, const Scenario *scenario, unsign
     ModelFlops flops = model_flops_per_token(&scenario->model, training->sequence_length);
     input->model_flops = flops.training * input->tokens;
     input->hardware_flops = hardware_flops_per_token(scenario, &flops) * input->tokens;
+    const double older_share = plan_older_share(scenario);
     input->peak_flops_per_s =
-        input->gpus * gpu_peak_flops_per_s(&scenario->hardware.gpu, training->precision);
+        input->gpus *
+        ((1.0 - older_share) * gpu_peak_flops_per_s(&scenario->hardware.gpu, training->precision) +
+         older_share * gpu_peak_flops_per_s(&scenario->hardware.older_gpu, training->precision));
 
+    if (older_share > 0.0)
+        return fill_mixed_stages(scenario, seed, replication, input, error);
+    const StageKind none = {0};
     if (cache == NULL) {
         Blocks blocks;
+        const StageKind newer = {scenario, &blocks};
         status = draw_blocks(scenario, seed, replication, &blocks, error);
         if (status == STATUS_OK)
-            fill_stages(scenario, &blocks, 1, input);
+            fill_stages(&newer, &none, 1, input);
         return status;
     }
     CacheEntry *entry = cache_entry(cache, scenario, seed, replication);
@@ -417,6 +515,7 @@ Status step_input_cached(StepInputCache *cache, const Scenario *scenario, unsign
         return status;
     entry->key = cache->wanted;
     entry->filled = 1;
-    fill_stages(scenario, &entry->blocks, 0, input);
+    const StageKind newer = {scenario, &entry->blocks};
+    fill_stages(&newer, &none, 0, input);
     return STATUS_OK;
 }

@@ -52,7 +52,8 @@ static Status check_part(const Session *session, const char *kind, const char *p
 /* A name is looked up as a scenario, then as a claim file, a model, a hardware part. */
 static Status check_one(const Session *session, const char *name, ErrorList *errors)
 {
-    static const char *const KINDS[] = {"scenarios", "claims", "models", "hw", "calibration", "hw/failures"};
+    static const char *const KINDS[] = {"scenarios", "claims",      "models",
+                                        "hw",        "calibration", "hw/failures"};
     char path[ERROR_PATH_BYTES];
     Error error, first_error;
     const char *kind = NULL;

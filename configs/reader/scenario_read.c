@@ -70,9 +70,16 @@ static void check_pairs(const Node *root, const Scenario *scenario, ErrorList *e
     const Node *reliability = mapping_find(root, "reliability");
     bool may_be_fixed = scenario->reliability.interval_rule == INTERVAL_FIXED ||
                         find_uncertain(scenario, "reliability.interval_rule") != NULL;
-    if (reliability != NULL && may_be_fixed && mapping_find(reliability, "interval") == NULL)
+    bool whole = mapping_find(root, "training") != NULL;
+    if (whole && reliability != NULL && may_be_fixed &&
+        mapping_find(reliability, "interval") == NULL)
         report(errors, &reliability->place, "or interval_rule: optimal",
                "missing key 'interval' in 'reliability'");
+    if (whole && reliability != NULL && mapping_find(reliability, "classes") == NULL &&
+        mapping_find(reliability, "failures") == NULL)
+        report(errors, &reliability->place,
+               "failure causes: a list of {name, unit, rate, detection}; or failures: NAME",
+               "missing key 'classes' in 'reliability'");
     const Node *gpu = mapping_find(mapping_find(root, "hardware"), "gpu");
     const Node *peak = mapping_find(gpu, "peak_fp8");
     if (peak != NULL && scenario->hardware.gpu.peak_fp8_flops_per_s > 0 &&
@@ -222,8 +229,9 @@ static const Part *part_of_file(const char *path, const char *kind, ErrorList *e
             part = NULL;
         if (part == NULL)
             report(errors, word != NULL ? &word->place : &root->place,
-                   strcmp(kind, "models") == 0 ? "part: model"
-                                               : "part: gpu, node, fabric, hardware, rent or own",
+                   strcmp(kind, "models") == 0
+                       ? "part: model"
+                       : "part: gpu, node, fabric, hardware, failures, rent or own",
                    word == NULL ? "missing key 'part'" : "not a part that belongs here");
     }
     pool_free(&pool);

@@ -18,6 +18,8 @@ const Part PARTS[] = {
     {"rent", "hw", "prices.rent", &RENT_SCHEMA, offsetof(Scenario, prices.rent)},
     {"own", "hw", "prices.own", &OWN_SCHEMA, offsetof(Scenario, prices.own)},
     {"law", "calibration", "law", &LAW_SCHEMA, offsetof(Scenario, law)},
+    {"failures", "hw/failures", "reliability.failures", &FAILURES_SCHEMA,
+     offsetof(Scenario, reliability.failures)},
     {"scenario", "scenarios", "", &SCENARIO_SCHEMA, 0},
 };
 const size_t PART_COUNT = sizeof PARTS / sizeof PARTS[0];

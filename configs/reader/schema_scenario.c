@@ -19,15 +19,10 @@ static const char *const SCHEDULE_WORDS[] = {"1f1b",  "gpipe",    "interleaved",
 static const char *const OUTERMOST_WORDS[] = {"pipeline", "data", NULL};
 static const char *const DISPATCH_WORDS[] = {"copies", "nodes", NULL};
 static const char *const ATTENTION_WORDS[] = {"unfused", "flash1", "flash2", "flash3", NULL};
-static const char *const CLOCK_WORDS[] = {"exposed", "safe", NULL};
-static const char *const UNIT_WORDS[] = {"gpu", "node", "job", NULL};
-static const char *const INTERVAL_WORDS[] = {"fixed", "optimal", NULL};
 static const char *const SHARDING_WORDS[] = {"replicated", "by_batch", NULL};
 
 #define MAX_WAYS           1024 /* pipeline stages that a memory plan holds: models/memory.h */
 #define MAX_RESERVED_BYTES 1e15
-#define YEAR_S             3.1536e7
-#define MAX_BYTES_PER_S    1e18
 
 #define WAYS(KEY, S, MEMBER, MAXIMUM, HELP)                                                        \
     NUMBER_FIELD(KEY, S, MEMBER, DIMENSION_COUNT, 1, MAXIMUM, "1", FIELD_WHOLE | FIELD_STEPPED,    \
@@ -118,51 +113,6 @@ static const Field TRAINING_FIELDS[] = {
                 "how one step is laid out"),
 };
 const Schema TRAINING_SCHEMA = {.name = "training", GROUP_FIELDS(TRAINING_FIELDS)};
-
-static const Field CLASS_FIELDS[] = {
-    TEXT_FIELD("name", FailureClass, name, NULL, FIELD_UNIQUE, "of this cause"),
-    WORD_FIELD("unit", FailureClass, unit, UNIT_WORDS, NULL, "what fails at this rate"),
-    NUMBER_FIELD("rate", FailureClass, rate_per_s, DIMENSION_PER_SECOND, 0, 1.0 / 60, NULL, 0,
-                 "of one unit"),
-    NUMBER_FIELD("detection", FailureClass, detection_s, DIMENSION_SECONDS, 0, YEAR_S, NULL, 0,
-                 "until the job notices"),
-};
-static const Schema CLASS_SCHEMA = {.name = "failure class", GROUP_FIELDS(CLASS_FIELDS)};
-
-static const Field RELIABILITY_FIELDS[] = {
-    LIST_FIELD("classes", FIELD_LIST, ReliabilitySpec, classes, class_count, &CLASS_SCHEMA, 0,
-               "failure causes: a list of {name, unit, rate, detection}"),
-    NUMBER_FIELD("replacement", ReliabilitySpec, replacement_s, DIMENSION_SECONDS, 0, YEAR_S, NULL,
-                 0, "find and attach a healthy node"),
-    NUMBER_FIELD("init", ReliabilitySpec, init_s, DIMENSION_SECONDS, 0, YEAR_S, NULL, 0,
-                 "processes, communicators, warm-up"),
-    WORD_FIELD("restart_clock", ReliabilitySpec, restart_clock, CLOCK_WORDS, "exposed",
-               "can a restart fail again? exposed: yes"),
-    NUMBER_FIELD("state_bytes_per_param", ReliabilitySpec, state_bytes_per_param, DIMENSION_NUMBER,
-                 0.01, 64, NULL, 0, "checkpoint size"),
-    NUMBER_FIELD("read_bandwidth", ReliabilitySpec, read_bytes_per_s, DIMENSION_BYTES_PER_S, 1e3,
-                 MAX_BYTES_PER_S, NULL, 0, "of all storage at restart"),
-    NUMBER_FIELD("write_bandwidth", ReliabilitySpec, write_bytes_per_s, DIMENSION_BYTES_PER_S, 1e3,
-                 MAX_BYTES_PER_S, NULL, 0, "of all storage when saving"),
-    WORD_FIELD("asynchronous", ReliabilitySpec, asynchronous, BOOL_WORDS, "false",
-               "training goes on while the snapshot is written"),
-    NUMBER_FIELD("blocking", ReliabilitySpec, blocking_s, DIMENSION_SECONDS, 0, YEAR_S, "0", 0,
-                 "stall of an asynchronous save"),
-    WORD_FIELD("interval_rule", ReliabilitySpec, interval_rule, INTERVAL_WORDS, "fixed",
-               "optimal: the interval that costs least"),
-    {.key = "interval",
-     .kind = FIELD_NUMBER,
-     .offset = offsetof(ReliabilitySpec, interval_s),
-     .help = "useful time between saves, when the rule is fixed",
-     .fallback = "0",
-     .dimension = DIMENSION_SECONDS,
-     .minimum = 1,
-     .maximum = YEAR_S,
-     .usual_unit = "min"},
-    NUMBER_FIELD("slowdown", ReliabilitySpec, slowdown, DIMENSION_FRACTION, 0, 0.99, "0", 0,
-                 "share of throughput lost to stragglers over the run"),
-};
-static const Schema RELIABILITY_SCHEMA = {.name = "reliability", GROUP_FIELDS(RELIABILITY_FIELDS)};
 
 static const Field SERVING_FIELDS[] = {
     WAYS("tensor", ServingSpec, tensor, MAX_WAYS, "tensor-parallel ways"),

@@ -1,6 +1,5 @@
 #include "sim/engine/time_heap.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 void time_heap_free(TimeHeap *heap)
@@ -62,9 +61,4 @@ TimedTag time_heap_pop(TimeHeap *heap)
 void time_heap_replace_first(TimeHeap *heap, double at_s, uint64_t tag)
 {
     sift_down(heap, (TimedTag){at_s, tag});
-}
-
-double time_heap_first_s(const TimeHeap *heap)
-{
-    return heap->count > 0 ? heap->items[0].at_s : HUGE_VAL;
 }

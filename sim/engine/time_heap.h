@@ -3,6 +3,7 @@
 #ifndef SIM_ENGINE_TIME_HEAP_H
 #define SIM_ENGINE_TIME_HEAP_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,9 @@ TimedTag time_heap_pop(TimeHeap *heap);                         /* of a heap tha
 void time_heap_replace_first(TimeHeap *heap, double at_s, uint64_t tag);
 
 /* HUGE_VAL when empty. */
-double time_heap_first_s(const TimeHeap *heap);
+static inline double time_heap_first_s(const TimeHeap *heap)
+{
+    return heap->count > 0 ? heap->items[0].at_s : HUGE_VAL;
+}
 
 #endif

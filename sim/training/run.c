@@ -23,6 +23,7 @@ void run_simulator_destroy(RunSimulator *simulator)
     time_heap_free(&simulator->crews);
     time_heap_free(&simulator->away);
     time_heap_free(&simulator->slow);
+    free(simulator->new_repairs);
     free(simulator->series);
     free(simulator->job_lemons);
     free(simulator->spare_lemons);
@@ -62,7 +63,7 @@ static void train_all(Run *run)
         double degraded_s = degradable ? degraded_next_s(run) : HUGE_VAL;
         double spike_s =
             isfinite(run->spike_at_s) ? progress_time_to_s(run, run->spike_at_s) : HUGE_VAL;
-        double next_s = fmin(fmin(phase_s, failure_s), fmin(degraded_s, spike_s));
+        double next_s = least(least(phase_s, failure_s), least(degraded_s, spike_s));
         progress_train(run, next_s);
         failures_pass(run, next_s);
         /* of things at the same instant a failure comes first */

@@ -78,6 +78,7 @@ typedef struct RunSpares {
     double nodes; /* beside those in use */
     double crews; /* repair at the same time; 0: as many as needed */
     Law repair;   /* from detection until the node is a spare again */
+    int measured; /* 1: the number of nodes in repair is followed in time, for its spread */
 } RunSpares;
 
 /* Nodes that fail more often than the others. */
@@ -157,8 +158,9 @@ typedef struct RunOutcome {
     double failures, saves;
     double failures_by_class[MAX_FAILURE_CLASSES];
     double planned_stops; /* of classes with endless notice; not among the failures */
-    double spare_waits, drops, evictions, spikes;    /* counts */
-    double nodes_in_repair_mean, nodes_in_repair_sd; /* over the wall clock */
+    double spare_waits, drops, evictions, spikes; /* counts */
+    double nodes_in_repair_mean;
+    double nodes_in_repair_sd;           /* over the wall clock, where it is measured */
     double phase_wall_s[MAX_RUN_PHASES]; /* repeated work counts for the phase it belongs to */
     RunLedger ledger;
 } RunOutcome;
@@ -167,6 +169,10 @@ typedef struct RunOutcome {
 typedef struct RunSimulator RunSimulator;
 RunSimulator *run_simulator_create(Error *error);
 void run_simulator_destroy(RunSimulator *simulator);
+
+/* The classes of a scenario in the order of RunInput: those of its shipped set, then its own. */
+size_t reliability_class_count(const ReliabilitySpec *reliability);
+const FailureClass *reliability_class(const ReliabilitySpec *reliability, size_t index);
 
 /* From a checked scenario and the step that was simulated for it: one phase. The optimal interval
  * is the exact one. */
@@ -201,6 +207,8 @@ double run_mtbf_s(const RunInput *input, const RunPhase *phase);     /* HUGE_VAL
 
 /* tau as the simulation uses it: whole steps, at least one. */
 double run_interval_in_steps(const RunPhase *phase);
+
+double run_class_down_s(const RunInput *input, size_t class_index); /* mean D of one cause */
 
 /* Mean of D (detection over causes, and replacement) in a phase, and the ETTR that the closed form
  * of the input's restart clock gives at run_interval_in_steps, times e^(-P/M) for saves that take P

@@ -91,8 +91,9 @@ double run_mtbf_s(const RunInput *input, const RunPhase *phase)
 }
 
 /* Detection over its mixture, the outage, and the replacement where it needs one. */
-static double class_down_s(const RunInput *input, const RunClass *class)
+double run_class_down_s(const RunInput *input, size_t class_index)
 {
+    const RunClass *class = &input->classes[class_index];
     double down_s = class->outage_s + (1.0 - class->process_restart) * input->replacement_s;
     if (class->detection_count == 1)
         return down_s + class->detection_s[0];
@@ -107,7 +108,7 @@ double run_mean_down_s(const RunInput *input, const RunPhase *phase)
     if (!(rate_per_s > 0.0))
         return input->replacement_s;
     for (size_t i = 0; i < input->class_count; i++)
-        down_s += phase->class_rate_per_s[i] / rate_per_s * class_down_s(input, &input->classes[i]);
+        down_s += phase->class_rate_per_s[i] / rate_per_s * run_class_down_s(input, i);
     return down_s;
 }
 

@@ -14,7 +14,7 @@ static void adjust_speed(Run *run)
     double factor = 1.0; /* a synchronous step takes as long as the slowest node */
     for (size_t i = 0; i < 2; i++)
         if (run->slow_nodes[i] > 0.0)
-            factor = fmax(factor, input->slow.factor[i]);
+            factor = most(factor, input->slow.factor[i]);
     progress_set_speed(run, speed / factor);
 }
 
@@ -39,8 +39,8 @@ void degraded_begin(Run *run)
 double degraded_next_s(const Run *run)
 {
     double next_s =
-        fmin(time_heap_first_s(&run->memory->away), time_heap_first_s(&run->memory->slow));
-    return fmax(0.0, fmin(next_s, run->slow_left_s) - run->up_s);
+        least(time_heap_first_s(&run->memory->away), time_heap_first_s(&run->memory->slow));
+    return most(0.0, least(next_s, run->slow_left_s) - run->up_s);
 }
 
 /* A node turns slow, for as long as it lasts or until it is put out. */
@@ -51,7 +51,7 @@ static void turn_slow(Run *run)
     double lasts_s = law_draw(&run->slow_duration, &run->streams.slow);
     bool evicted = lasts_s > slow->evict_after_s;
     uint64_t tag = 2 * (uint64_t)factor + (evicted ? EVICTED : 0);
-    if (!time_heap_push(&run->memory->slow, run->up_s + fmin(lasts_s, slow->evict_after_s), tag))
+    if (!time_heap_push(&run->memory->slow, run->up_s + least(lasts_s, slow->evict_after_s), tag))
         run->out_of_memory = true;
     run->slow_nodes[factor] += 1.0;
 }
@@ -102,7 +102,7 @@ bool degraded_drop(Run *run, const RunClass *cause)
     if (elastic->replicas < 2.0 || cause->per_node == 0 ||
         run->live_replicas - 1.0 < elastic->minimum_replicas)
         return false;
-    double ready_s = nodes_replace(run, fmax(1.0, cause->nodes_taken));
+    double ready_s = nodes_replace(run, most(1.0, cause->nodes_taken));
     double away_s = ready_s - run->now_s + law_draw(&run->away, &run->streams.away);
     if (!time_heap_push(&run->memory->away, run->up_s + away_s, 0))
         run->out_of_memory = true;

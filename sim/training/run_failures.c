@@ -132,7 +132,7 @@ double failures_next_s(const Run *run, bool training)
     double next_s = run->failure_left_s;
     if (run->clock_count > 0)
         first_clock(run, training, &next_s);
-    return fmax(0.0, next_s);
+    return most(0.0, next_s);
 }
 
 /* Which of the exponential classes it was, by their present rates. */

@@ -7,51 +7,97 @@
 /* ---- repair ------------------------------------------------------------------------------------
  */
 
-/* Nodes in repair over time: the integrals of their number and of its square. */
+/* Nodes in repair over time: the integral of the square of their number. */
 static void settle(Run *run, double at_s)
 {
-    double seconds = fmax(0.0, at_s - run->repair_settled_s);
-    run->repair_integral += run->in_repair * seconds;
+    double seconds = most(0.0, at_s - run->repair_settled_s);
     run->repair_square_integral += run->in_repair * run->in_repair * seconds;
-    run->repair_settled_s = fmax(run->repair_settled_s, at_s);
+    run->repair_settled_s = most(run->repair_settled_s, at_s);
 }
 
-/* The next node out of repair becomes a spare. */
+static void become_spare(Run *run, uint64_t tag)
+{
+    run->spares += 1.0;
+    if (tag != 0)
+        run->memory->spare_lemons[run->memory->spare_lemon_count++] = (uint32_t)(tag - 1);
+}
+
+/* The next node out of repair. */
 static void take_back(Run *run)
 {
     TimedTag node = time_heap_pop(&run->memory->repairs);
-    settle(run, node.at_s);
-    run->in_repair -= 1.0;
-    run->spares += 1.0;
-    if (node.tag != 0)
-        run->memory->spare_lemons[run->memory->spare_lemon_count++] = (uint32_t)(node.tag - 1);
+    if (run->input->spares.measured != 0) {
+        settle(run, node.at_s);
+        run->in_repair -= 1.0;
+    }
+    become_spare(run, node.tag);
+}
+
+/* Nodes whose repair has ended become spares; only those that take long get into the heap. */
+static void look_at_repairs(Run *run)
+{
+    RunSimulator *memory = run->memory;
+    bool in_order = run->input->spares.measured != 0;
+    for (size_t i = 0; i < memory->new_repair_count; i++) {
+        TimedTag node = memory->new_repairs[i];
+        if (!in_order && node.at_s <= run->now_s)
+            become_spare(run, node.tag);
+        else if (!time_heap_push(&memory->repairs, node.at_s, node.tag))
+            run->out_of_memory = true;
+    }
+    memory->new_repair_count = 0;
+    while (time_heap_first_s(&memory->repairs) <= run->now_s)
+        take_back(run);
+}
+
+static void note_repair(Run *run, TimedTag node)
+{
+    RunSimulator *memory = run->memory;
+    if (memory->new_repair_count == memory->new_repair_capacity) {
+        size_t capacity = memory->new_repair_capacity > 0 ? 2 * memory->new_repair_capacity : 64;
+        TimedTag *grown = realloc(memory->new_repairs, capacity * sizeof *grown);
+        if (grown == NULL) {
+            run->out_of_memory = true;
+            return;
+        }
+        memory->new_repairs = grown;
+        memory->new_repair_capacity = capacity;
+    }
+    memory->new_repairs[memory->new_repair_count++] = node;
 }
 
 /* Crews take nodes in the order in which they come; with none named there are always enough. */
 static void send_to_repair(Run *run, uint64_t tag)
 {
     RunSimulator *memory = run->memory;
-    double start_s = run->now_s, done_s;
+    double start_s = run->now_s;
     if (memory->crews.count > 0)
-        start_s = fmax(start_s, time_heap_first_s(&memory->crews));
-    done_s = start_s + law_draw(&run->repair, &run->streams.repair);
+        start_s = most(start_s, time_heap_first_s(&memory->crews));
+    double done_s = start_s + law_draw(&run->repair, &run->streams.repair);
     if (memory->crews.count > 0)
         time_heap_replace_first(&memory->crews, done_s, memory->crews.items[0].tag);
-    settle(run, run->now_s);
-    run->in_repair += 1.0;
-    if (!time_heap_push(&memory->repairs, done_s, tag))
-        run->out_of_memory = true;
+    run->repair_integral_s += done_s - run->now_s;
+    if (run->input->spares.measured != 0) {
+        settle(run, run->now_s);
+        run->in_repair += 1.0;
+    }
+    note_repair(run, (TimedTag){done_s, tag});
 }
 
+/* Repairs that end after the run count until its end only. */
 void nodes_end(Run *run)
 {
-    while (time_heap_first_s(&run->memory->repairs) <= run->now_s)
-        take_back(run);
+    look_at_repairs(run);
     settle(run, run->now_s);
-    double mean = run->repair_integral / run->now_s;
-    double square = run->repair_square_integral / run->now_s;
+    const TimeHeap *repairs = &run->memory->repairs;
+    double integral_s = run->repair_integral_s;
+    for (size_t i = 0; i < repairs->count; i++)
+        integral_s -= repairs->items[i].at_s - run->now_s;
+    double mean = integral_s / run->now_s;
     run->outcome->nodes_in_repair_mean = mean;
-    run->outcome->nodes_in_repair_sd = sqrt(fmax(0.0, square - mean * mean));
+    if (run->input->spares.measured != 0)
+        run->outcome->nodes_in_repair_sd =
+            sqrt(most(0.0, run->repair_square_integral / run->now_s - mean * mean));
 }
 
 /* ---- lemons ------------------------------------------------------------------------------------
@@ -117,7 +163,7 @@ static uint64_t failed_node(Run *run)
 {
     RunSimulator *memory = run->memory;
     double lemons = (double)memory->job_lemon_count;
-    double sound = fmax(0.0, run->input->phases[run->phase].nodes - lemons);
+    double sound = most(0.0, run->input->phases[run->phase].nodes - lemons);
     double weight = lemons * run->input->lemons.rate_factor;
     if (!(random_uniform(&run->streams.lemons) * (weight + sound) < weight))
         return 0;
@@ -160,7 +206,7 @@ void nodes_begin(Run *run)
 {
     const RunSpares *spares = &run->input->spares;
     RunSimulator *memory = run->memory;
-    memory->repairs.count = memory->crews.count = 0;
+    memory->repairs.count = memory->crews.count = memory->new_repair_count = 0;
     memory->job_lemon_count = memory->spare_lemon_count = memory->lemon_count = 0;
     run->spares = spares->nodes;
     run->repair = law_sampler(spares->repair);
@@ -183,16 +229,16 @@ double nodes_replace(Run *run, double count)
 {
     bool limited = run->input->spares.limited != 0, lemons = has_lemons(run);
     double ready_s = run->now_s;
-    for (double i = 0.0; i < count; i += 1.0) {
+    if (limited && (lemons || run->input->spares.measured != 0))
+        look_at_repairs(run); /* in the order of time */
+    for (double i = 0.0; i < count && !run->out_of_memory; i += 1.0) {
         uint64_t tag = lemons ? failed_node(run) : 0;
         if (limited)
             send_to_repair(run, tag);
-        if (run->out_of_memory)
-            return ready_s;
     }
-    while (limited && time_heap_first_s(&run->memory->repairs) <= run->now_s)
-        take_back(run);
-    while (limited && run->spares < count) {
+    if (limited && run->spares < count)
+        look_at_repairs(run);
+    while (limited && run->spares < count && !run->out_of_memory) {
         ready_s = time_heap_first_s(&run->memory->repairs);
         take_back(run);
     }

@@ -26,14 +26,15 @@ static void cut_grid(Run *run)
     const double rounding = 1e-9; /* of a segment: work that ends on a save needs none there */
     const RunSaves *saves = &run->input->saves;
     RunGrid *grid = &run->grid;
-    double useful_s = fmax(0.0, phase_of(run)->useful_s - run->base_s);
+    double useful_s = most(0.0, phase_of(run)->useful_s - run->base_s);
     grid->every = saves->in_memory != 0 ? saves->memory_every : 1.0;
     grid->memory_stall_s = saves->in_memory != 0 ? saves->memory_stall_s : 0.0;
     grid->storage_stall_s = saves->stall_s;
     grid->end_stall_s = saved_at_end(run) ? grid->memory_stall_s + grid->storage_stall_s : 0.0;
 
-    grid->tau_s = fmin(run->interval_s[run->phase], useful_s);
-    grid->saves = useful_s > 0.0 ? fmax(0.0, ceil(useful_s / grid->tau_s - rounding) - 1.0) : 0.0;
+    grid->tau_s = least(run->interval_s[run->phase], useful_s);
+    grid->saves =
+        useful_s > 0.0 ? most(0.0, whole_up(useful_s / grid->tau_s - rounding) - 1.0) : 0.0;
     grid->last_useful_s = useful_s - grid->saves * grid->tau_s;
 }
 
@@ -58,10 +59,10 @@ static Place place_in_cycle(const Run *run, double cycles, double into_cycle_s)
     const RunGrid *grid = &run->grid;
     Place place = {0};
     if (grid->every > 1.0 && into_cycle_s > grid->segment_s)
-        place.segment = fmin(ceil(into_cycle_s / grid->segment_s) - 1.0, grid->every - 1.0);
+        place.segment = least(whole_up(into_cycle_s / grid->segment_s) - 1.0, grid->every - 1.0);
     double in_segment_s = into_cycle_s - place.segment * grid->segment_s;
     bool last = cycles * grid->every + place.segment >= grid->saves;
-    place.worked_s = fmin(in_segment_s, last ? grid->last_wall_s : grid->tau_wall_s);
+    place.worked_s = least(in_segment_s, last ? grid->last_wall_s : grid->tau_wall_s);
     place.stalled_s = in_segment_s - place.worked_s;
     return place;
 }
@@ -129,7 +130,7 @@ double progress_left_s(const Run *run)
     double to_storage = grid->every > 1.0 ? floor(saves / grid->every) : saves;
     double end_s = saves * grid->segment_s + to_storage * grid->storage_stall_s +
                    grid->last_wall_s + grid->end_stall_s;
-    return fmax(0.0, end_s - run->into_cycle_s);
+    return most(0.0, end_s - run->into_cycle_s);
 }
 
 double progress_time_to_s(const Run *run, double useful_s)
@@ -139,11 +140,11 @@ double progress_time_to_s(const Run *run, double useful_s)
         return HUGE_VAL;
     double ahead_s = useful_s - run->phase_start_s[run->phase] - run->base_s -
                      run->cycles * grid->every * grid->tau_s;
-    double saves = grid->tau_s > 0.0 ? fmax(0.0, ceil(ahead_s / grid->tau_s) - 1.0) : 0.0;
-    saves = fmin(saves, grid->saves - run->cycles * grid->every);
+    double saves = grid->tau_s > 0.0 ? most(0.0, whole_up(ahead_s / grid->tau_s) - 1.0) : 0.0;
+    saves = least(saves, grid->saves - run->cycles * grid->every);
     double at_s = saves * grid->segment_s + floor(saves / grid->every) * grid->storage_stall_s +
                   (ahead_s - saves * grid->tau_s) / run->speed;
-    return fmax(0.0, at_s - run->into_cycle_s);
+    return most(0.0, at_s - run->into_cycle_s);
 }
 
 /* Series whose last save is durable make all before them useless. */
@@ -195,11 +196,11 @@ void progress_train(Run *run, double seconds)
     const RunGrid *grid = &run->grid;
     double end_s = run->into_cycle_s + seconds, cycles = 0.0;
     if (end_s > grid->cycle_s) {
-        double most = grid->saves - run->cycles * grid->every;
+        double limit = grid->saves - run->cycles * grid->every;
         if (grid->every > 1.0)
-            most = floor(most / grid->every);
-        cycles = fmin(ceil(end_s / grid->cycle_s) - 1.0, most);
-        end_s = fmax(0.0, end_s - cycles * grid->cycle_s);
+            limit = floor(limit / grid->every);
+        cycles = least(whole_up(end_s / grid->cycle_s) - 1.0, limit);
+        end_s = most(0.0, end_s - cycles * grid->cycle_s);
     }
     Place place = place_in_cycle(run, run->cycles + cycles, end_s);
     double stalled_s = stalled_before(run, place);
@@ -224,12 +225,6 @@ void progress_set_speed(Run *run, double speed)
     run->speed = speed;
     stretch_grid(run);
     run->into_cycle_s = place.segment * run->grid.segment_s + worked_s + place.stalled_s;
-}
-
-void progress_stand(Run *run, double seconds, double *ledger)
-{
-    run->now_s += seconds;
-    *ledger += seconds;
 }
 
 /* The grid of saves starts anew here. */
@@ -279,7 +274,7 @@ RunMark progress_in_storage(const Run *run)
             continue;
         double count = series->count;
         if (series->distance_s > 0.0)
-            count = fmin(count, ceil(age_s / series->distance_s));
+            count = least(count, whole_up(age_s / series->distance_s));
         RunMark mark = series->before;
         mark.cycles += count;
         return mark;
@@ -294,7 +289,7 @@ RunMark progress_in_memory(const Run *run)
     double copied_s = run->into_cycle_s - run->input->saves.memory_durable_s;
     RunMark mark = {run->phase, run->base_s, run->cycles, 0.0};
     if (grid->every > 1.0 && copied_s > grid->segment_s)
-        mark.copies = fmin(ceil(copied_s / grid->segment_s) - 1.0, grid->every - 1.0);
+        mark.copies = least(whole_up(copied_s / grid->segment_s) - 1.0, grid->every - 1.0);
     bool older = progress_mark_useful_s(run, mark) < progress_mark_useful_s(run, run->copied);
     bool none_here = run->cycles <= 0.0 && mark.copies <= 0.0 && run->copied.phase != run->phase;
     return older || none_here ? run->copied : mark;
@@ -308,7 +303,7 @@ RunMark progress_before(const Run *run, RunMark mark, double useful_s)
         return mark;
     while (mark.phase > 0 && useful_s < run->phase_start_s[mark.phase])
         mark = (RunMark){.phase = mark.phase - 1, .base_s = HUGE_VAL};
-    double into_s = fmax(0.0, useful_s - run->phase_start_s[mark.phase]);
+    double into_s = most(0.0, useful_s - run->phase_start_s[mark.phase]);
     if (into_s < mark.base_s)
         mark.base_s = 0.0;
     double cycle_s = run->grid.every * run->interval_s[mark.phase];
@@ -323,7 +318,7 @@ void progress_go_back(Run *run, RunMark mark, double *ledger)
     double worked_s = place.worked_s * run->speed;
     double segments = run->cycles * run->grid.every + place.segment;
     if (run->input->spikes.rate_per_step > 0.0)
-        run->furthest_s = fmax(run->furthest_s, progress_useful_s(run));
+        run->furthest_s = most(run->furthest_s, progress_useful_s(run));
     if (same_grid_as(run, mark)) { /* no difference of large numbers */
         segments -= mark.cycles * run->grid.every + mark.copies;
         worked_s += segments * run->grid.tau_s;

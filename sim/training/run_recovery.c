@@ -35,8 +35,8 @@ static double lose_work(Run *run, const RunClass *class)
     if (memory)
         from = progress_in_memory(run);
     if (class->spoiled_s > 0.0) {
-        from = progress_before(run, from, fmax(0.0, useful_s - class->spoiled_s));
-        storage = progress_before(run, storage, fmax(0.0, useful_s - class->spoiled_s));
+        from = progress_before(run, from, most(0.0, useful_s - class->spoiled_s));
+        storage = progress_before(run, storage, most(0.0, useful_s - class->spoiled_s));
     }
     if (memory && progress_mark_useful_s(run, from) < progress_mark_useful_s(run, storage))
         from = storage; /* the phase began with a save to storage only */
@@ -72,8 +72,8 @@ static void stand_down(Run *run, const RunClass *class)
 static void stand_restarting(Run *run, double seconds, double load_s)
 {
     RunLedger *ledger = &run->outcome->ledger;
-    double init_s = fmin(seconds, run->input->phases[run->phase].init_s);
-    double loaded_s = fmin(seconds - init_s, load_s);
+    double init_s = least(seconds, run->input->phases[run->phase].init_s);
+    double loaded_s = least(seconds - init_s, load_s);
     progress_stand(run, init_s, &ledger->init_s);
     progress_stand(run, loaded_s, &ledger->load_s);
     progress_stand(run, seconds - init_s - loaded_s, &ledger->warm_up_s);
@@ -86,8 +86,8 @@ static bool restart(Run *run, double load_s)
     if (run->input->restart_clock == RESTART_EXPOSED) {
         failures_start_clock(run);
         double failure_s = failures_next_s(run, false);
-        stand_restarting(run, fmin(restart_s, failure_s), load_s);
-        failures_pass(run, fmin(restart_s, failure_s));
+        stand_restarting(run, least(restart_s, failure_s), load_s);
+        failures_pass(run, least(restart_s, failure_s));
         if (failure_s <= restart_s)
             return false;
     } else {
@@ -147,8 +147,8 @@ void recovery_draw_spike(Run *run)
     run->spike_at_s = HUGE_VAL;
     if (!(spikes->rate_per_step > 0.0))
         return;
-    double steps = ceil(random_exponential(&run->streams.spikes) / spikes->rate_per_step);
-    double from_s = fmax(run->furthest_s, progress_useful_s(run));
+    double steps = whole_up(random_exponential(&run->streams.spikes) / spikes->rate_per_step);
+    double from_s = most(run->furthest_s, progress_useful_s(run));
     run->spike_at_s = from_s + steps * run->input->phases[run->phase].step_s;
 }
 
@@ -166,7 +166,7 @@ void recovery_spike(Run *run)
     if (run->speed < 1.0)
         progress_stand(run, lag_s * (1.0 / run->speed - 1.0), &ledger->degraded_s);
     run->up_s += lag_s / run->speed;
-    double back_to_s = fmax(0.0, useful_s - spikes->back_steps * step_s);
+    double back_to_s = most(0.0, useful_s - spikes->back_steps * step_s);
     RunMark from = progress_before(run, progress_in_storage(run), back_to_s);
     size_t phase = run->phase;
     progress_go_back(run, from, &ledger->rollback_s);

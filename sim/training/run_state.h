@@ -15,6 +15,26 @@
 
 #include <stdbool.h>
 
+/* Without a call: these run several times a failure. `whole_up` is ceil for 0 <= x. */
+static inline double least(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+static inline double most(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static inline double whole_up(double x)
+{
+    const double exact = 9007199254740992.0; /* 2^53: all whole above */
+    if (!(x < exact))
+        return x;
+    double down = (double)(int64_t)x;
+    return down < x ? down + 1.0 : down;
+}
+
 /* A state that training can go on from. */
 typedef struct RunMark {
     size_t phase;
@@ -58,8 +78,10 @@ typedef struct RunStreams {
 
 struct RunSimulator {
     TimeHeap repairs, crews; /* wall clock; tag of a repair: 1 + lemon, 0: a sound node */
-    TimeHeap away;           /* up clock */
-    TimeHeap slow;           /* up clock; tag: 2 * factor + evicted */
+    TimedTag *new_repairs;   /* in no order: most end before anyone looks */
+    size_t new_repair_count, new_repair_capacity;
+    TimeHeap away; /* up clock */
+    TimeHeap slow; /* up clock; tag: 2 * factor + evicted */
     SaveSeries *series;
     size_t series_count, series_capacity;
     uint32_t *job_lemons, *spare_lemons, *lemon_failures; /* ids; ids; by id */
@@ -99,8 +121,9 @@ typedef struct Run {
 
     /* nodes */
     LawSampler repair;
-    double spares, in_repair, repair_settled_s;
-    double repair_integral, repair_square_integral;
+    double spares;            /* at least: repairs that ended since the last look come on top */
+    double repair_integral_s; /* node-seconds */
+    double in_repair, repair_settled_s, repair_square_integral; /* when measured */
 
     /* speed */
     double live_replicas, slow_nodes[2];
@@ -111,6 +134,13 @@ typedef struct Run {
     double furthest_s; /* useful seconds that were ever reached */
     double spike_at_s; /* useful seconds; HUGE_VAL: none */
 } Run;
+
+/* Time goes by, and one part of the ledger gets it. */
+static inline void progress_stand(Run *run, double seconds, double *ledger)
+{
+    run->now_s += seconds;
+    *ledger += seconds;
+}
 
 /* ---- run_progress.c ---- */
 
@@ -129,7 +159,6 @@ RunMark progress_in_memory(const Run *run);
 RunMark progress_before(const Run *run, RunMark mark, double useful_s); /* the last save up to */
 /* The work since `mark` is gone: `*ledger` gets it, training will go on from there. */
 void progress_go_back(Run *run, RunMark mark, double *ledger);
-void progress_stand(Run *run, double seconds, double *ledger);
 
 /* ---- run_failures.c ---- */
 

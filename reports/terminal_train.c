@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { SHOWN_PARTS = 7, SHOWN_LEDGER = 5, DROPPED_BYTES = 156 };
+enum { SHOWN_PARTS = 7, SHOWN_LEDGER = 11, DROPPED_BYTES = 156 };
 
 static void print_answer(FILE *out, const MetricSet *metrics)
 {

@@ -48,11 +48,6 @@ const ColumnName draw_columns[DRAW_COLUMNS] = {
     [COLUMN_RUN_INTERVAL_YOUNG] = {"run.interval_young_s", "s"},
     [COLUMN_RUN_INTERVAL_DALY] = {"run.interval_daly_s", "s"},
     [COLUMN_RUN_ETTR_CLOSED_FORM] = {"run.ettr_closed_form", ""},
-    [COLUMN_LOST_WORK] = {"run.lost_hours.lost_work", "h"},
-    [COLUMN_LOST_SAVE] = {"run.lost_hours.save", "h"},
-    [COLUMN_LOST_DETECTION] = {"run.lost_hours.detection", "h"},
-    [COLUMN_LOST_REPLACEMENT] = {"run.lost_hours.replacement", "h"},
-    [COLUMN_LOST_RESTART] = {"run.lost_hours.restart", "h"},
     [COLUMN_COST] = {"cost.usd", "USD"},
     [COLUMN_COST_GPUS] = {"cost.items_usd.gpus", "USD"},
     [COLUMN_COST_NETWORK] = {"cost.items_usd.network", "USD"},
@@ -157,11 +152,6 @@ static void fill_run(const RunInput *run, const CourseSum *sum, const RunOutcome
     row[COLUMN_RUN_INTERVAL_DALY] =
         fmin(run_interval_daly(mtbf_s, run->saves.stall_s), save_never_s);
     row[COLUMN_RUN_ETTR_CLOSED_FORM] = run_ettr_closed_form(run);
-    row[COLUMN_LOST_WORK] = outcome->ledger.lost_work_s / HOUR_S;
-    row[COLUMN_LOST_SAVE] = outcome->ledger.save_s / HOUR_S;
-    row[COLUMN_LOST_DETECTION] = outcome->ledger.detection_s / HOUR_S;
-    row[COLUMN_LOST_REPLACEMENT] = outcome->ledger.replacement_s / HOUR_S;
-    row[COLUMN_LOST_RESTART] = (outcome->ledger.init_s + outcome->ledger.load_s) / HOUR_S;
 }
 
 /* Every GPU is paid for from the first to the last second of its phase, failures included. */
@@ -242,5 +232,9 @@ Status draw_simulate(DrawWorker *worker, const Scenario *drawn, const JitterPena
     fill_cost(drawn, &sum.paid, row);
     for (size_t i = 0; i < drawn->course_count; i++)
         course_phase_row(drawn, course, &outcome, i, row + DRAW_COLUMNS + i * PHASE_COLUMNS);
+    double *ledgers = row + DRAW_COLUMNS + drawn->course_count * PHASE_COLUMNS;
+    run_metrics_row(&outcome, ledgers);
+    for (size_t i = 0; i < course->run.class_count; i++)
+        ledgers[run_column_count() + i] = outcome.failures_by_class[i];
     return STATUS_OK;
 }

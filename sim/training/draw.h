@@ -6,6 +6,7 @@
 #include "sim/training/course_run.h"
 #include "sim/training/jitter_penalty.h"
 #include "sim/training/run.h"
+#include "sim/training/run_metrics.h"
 #include "sim/training/step.h"
 
 typedef enum DrawColumn {
@@ -48,11 +49,6 @@ typedef enum DrawColumn {
     COLUMN_RUN_INTERVAL_YOUNG,
     COLUMN_RUN_INTERVAL_DALY,
     COLUMN_RUN_ETTR_CLOSED_FORM,
-    COLUMN_LOST_WORK,
-    COLUMN_LOST_SAVE,
-    COLUMN_LOST_DETECTION,
-    COLUMN_LOST_REPLACEMENT,
-    COLUMN_LOST_RESTART,
     COLUMN_COST,
     COLUMN_COST_GPUS,
     COLUMN_COST_NETWORK,
@@ -83,8 +79,12 @@ typedef struct DrawWorker {
     RunCourse course;
 } DrawWorker;
 
-/* Numbers of one draw: DRAW_COLUMNS, then PHASE_COLUMNS for each phase of the course. */
-enum { MAX_ROW = DRAW_COLUMNS + MAX_COURSE_PHASES * PHASE_COLUMNS };
+/* Numbers of one draw: DRAW_COLUMNS, PHASE_COLUMNS for each phase of the course, the ledgers of the
+ * run (run_metrics.h), then failures of each class. */
+enum {
+    MAX_ROW =
+        DRAW_COLUMNS + MAX_COURSE_PHASES * PHASE_COLUMNS + MAX_RUN_COLUMNS + MAX_FAILURE_CLASSES
+};
 
 /* `worker` is all zero before; closing is allowed then too. */
 Status draw_worker_open(DrawWorker *worker, Error *error);

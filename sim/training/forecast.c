@@ -51,7 +51,9 @@ static Status sampling_create(Sampling *sampling, Error *error)
     if (sampling->threads > reps)
         sampling->threads = reps;
     sampling->workers = calloc(sampling->threads, sizeof *sampling->workers);
-    sampling->column_count = DRAW_COLUMNS + sampling->scenario->course_count * PHASE_COLUMNS;
+    sampling->column_count = DRAW_COLUMNS + sampling->scenario->course_count * PHASE_COLUMNS +
+                             run_column_count() +
+                             reliability_class_count(&sampling->scenario->reliability);
     sampling->columns = calloc(reps * sampling->column_count, sizeof *sampling->columns);
     sampling->inputs = calloc(reps * (inputs + 1), sizeof *sampling->inputs);
     sampling->attempts = calloc(reps, sizeof *sampling->attempts);
@@ -162,19 +164,37 @@ static Status set_column(MetricSet *metrics, const char *name, const char *unit,
                     : metrics_set_samples(metrics, name, unit, values, count, error);
 }
 
+/* What the numbers of a row are called, in its order. */
+static ColumnName column_name(const Scenario *scenario, size_t column, char *name, size_t bytes)
+{
+    size_t phase_columns_count = scenario->course_count * PHASE_COLUMNS;
+    if (column < DRAW_COLUMNS)
+        return draw_columns[column];
+    column -= DRAW_COLUMNS;
+    if (column < phase_columns_count) {
+        const PhaseColumnName *phase = &phase_columns[column % PHASE_COLUMNS];
+        course_metric_name(&scenario->course[column / PHASE_COLUMNS], phase->name, name, bytes);
+        return (ColumnName){name, phase->unit};
+    }
+    column -= phase_columns_count;
+    if (column < run_column_count()) {
+        RunColumnName ledger = run_column_name(column);
+        return (ColumnName){ledger.name, ledger.unit};
+    }
+    column -= run_column_count();
+    run_class_metric_name(reliability_class(&scenario->reliability, column), name, bytes);
+    return (ColumnName){name, "failures"};
+}
+
 static Status collect(const Sampling *sampling, MetricSet *metrics, Error *error)
 {
     Status status = STATUS_OK;
     size_t reps = sampling->reps;
-    for (size_t i = 0; status == STATUS_OK && i < DRAW_COLUMNS; i++)
-        status = set_column(metrics, draw_columns[i].name, draw_columns[i].unit,
-                            sampling->columns + i * reps, reps, error);
-    for (size_t i = DRAW_COLUMNS; status == STATUS_OK && i < sampling->column_count; i++) {
+    for (size_t i = 0; status == STATUS_OK && i < sampling->column_count; i++) {
         char name[METRIC_NAME_BYTES];
-        const size_t phase = (i - DRAW_COLUMNS) / PHASE_COLUMNS;
-        const PhaseColumnName *column = &phase_columns[(i - DRAW_COLUMNS) % PHASE_COLUMNS];
-        course_metric_name(&sampling->scenario->course[phase], column->name, name, sizeof name);
-        status = set_column(metrics, name, column->unit, sampling->columns + i * reps, reps, error);
+        ColumnName column = column_name(sampling->scenario, i, name, sizeof name);
+        status = set_column(metrics, column.name, column.unit, sampling->columns + i * reps, reps,
+                            error);
     }
     for (size_t i = 0; status == STATUS_OK && i < sampling->scenario->uncertain_count; i++) {
         char name[METRIC_NAME_BYTES];

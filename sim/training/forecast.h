@@ -8,8 +8,9 @@
  *   memory.weights_bytes ... memory.total_bytes, memory.capacity_bytes, memory.fits
  *   step.seconds, step.tokens, step.mfu, step.hfu, step.tflops_per_gpu, step.tokens_per_s_per_gpu,
  *   step.bubble_fraction, step.breakdown_s.compute ..., run.days, run.goodput, run.mfu_effective,
- *   run.failures, run.gpu_hours, run.flops_total, run.lost_hours.*, cost.usd, cost.items_usd.*,
- *   cost.energy_kwh, cost.co2_kg, input.<path> for every uncertain input.
+ *   run.failures, run.gpu_hours, run.flops_total, run.lost_hours.*, run.badput_hours.*,
+ *   run.time_goodput, run.throughput_goodput, run.failures_by_class.<name>, cost.usd,
+ * cost.items_usd.*, cost.energy_kwh, cost.co2_kg, input.<path> for every uncertain input.
  */
 #ifndef SIM_TRAINING_FORECAST_H
 #define SIM_TRAINING_FORECAST_H

@@ -24,6 +24,7 @@ typedef struct Sampling {
     JitterPenalty penalty;
     size_t threads;
     DrawWorker *workers;
+    RunTraces traces;
     double *columns;     /* [column_count][reps] */
     size_t column_count; /* of one draw, phases included */
     double *inputs;      /* [uncertain_count][reps] */
@@ -37,6 +38,7 @@ static void sampling_free(Sampling *sampling)
     for (size_t i = 0; sampling->workers != NULL && i < sampling->threads; i++)
         draw_worker_close(&sampling->workers[i]);
     free(sampling->workers);
+    run_traces_free(&sampling->traces);
     free(sampling->columns);
     free(sampling->inputs);
     free(sampling->attempts);
@@ -60,7 +62,11 @@ static Status sampling_create(Sampling *sampling, Error *error)
     if (sampling->workers == NULL || sampling->columns == NULL || sampling->inputs == NULL ||
         sampling->attempts == NULL)
         return error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu replications", reps);
+    Status read = run_traces_read(&sampling->scenario->reliability, &sampling->traces, error);
+    if (read != STATUS_OK)
+        return read;
     for (size_t i = 0; i < sampling->threads; i++) {
+        sampling->workers[i].traces = &sampling->traces;
         Status status = draw_worker_open(&sampling->workers[i], error);
         if (status != STATUS_OK)
             return status;

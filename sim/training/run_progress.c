@@ -160,6 +160,8 @@ static void forget_old_series(Run *run)
         if (last_end_s + run->input->saves.durable_s < run->now_s)
             break;
     }
+    if (first == 0)
+        return;
     memory->series_count -= first;
     memmove(memory->series, memory->series + first, memory->series_count * sizeof *memory->series);
 }

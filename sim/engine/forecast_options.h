@@ -12,7 +12,7 @@ typedef struct ForecastOptions {
     unsigned long long seed;
     size_t reps;
     PrecisionTarget precision; /* go on beyond reps until it is met; training only */
-    size_t threads; /* 0: all processors */
+    size_t threads;            /* 0: all processors */
     SimulationDetail detail;
     /* called now and then with replications done; may be NULL; returns non-zero to interrupt */
     int (*progress)(void *context, size_t done, size_t total);

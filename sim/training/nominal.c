@@ -135,6 +135,11 @@ static Status law_metrics(const Scenario *midpoint, MetricSet *metrics, Error *e
         {"law.loss_routed", "", law_routed_loss(&law->routed, base, expansion)},
         {"law.loss_joint", "", law_joint_loss(&law->joint, parameters.active, tokens, expansion)},
         {"law.expansion", "", law->tokens_per_parameter > 0.0 ? expansion : 0.0},
+        {"data.text_bytes_per_token", "bytes", midpoint->data.text_bytes_per_token},
+        {"data.image_bytes_per_patch", "bytes",
+         midpoint->model.vision.patches > 0.0
+             ? midpoint->model.vision.bytes / midpoint->model.vision.patches
+             : 0.0},
         {"data.mix_tokens", "tokens", mixed},
         {"data.unique_tokens", "tokens", unique},
         {"data.worth_tokens", "tokens", law->repeat_worth > 0.0 ? worth : 0.0},

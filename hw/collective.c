@@ -98,6 +98,27 @@ static double bus_bytes_per_s(const HardwareSpec *hardware, Collective collectiv
     return per_node > 1 ? fmin(network, fit->bytes_per_s) : network;
 }
 
+/* What one group gets of the links between segments; infinite inside one. `per_node` of its
+ * members are on a node. */
+static double segment_bytes_per_s(const HardwareSpec *hardware, Collective collective, double ranks,
+                                  double per_node, double extent)
+{
+    const FabricSpec *fabric = &hardware->fabric;
+    const double node_gpus = hardware->node.gpus;
+    if (!(fabric->segment_gpus > 0) || !(fabric->segment_bytes_per_s > 0) ||
+        extent <= fabric->segment_gpus)
+        return HUGE_VAL;
+    const double of_a_node = fabric->segment_bytes_per_s * per_node / node_gpus;
+    if (collective == COLLECTIVE_ALL_TO_ALL) {
+        const double elsewhere = 1 - fabric->segment_gpus / extent;
+        return of_a_node / per_node / elsewhere;
+    }
+    if (fabric->segment_rings == RINGS_SCATTERED)
+        return of_a_node;
+    const double groups = fmax(1, extent / ranks);
+    return fabric->segment_gpus / node_gpus * fabric->segment_bytes_per_s / groups;
+}
+
 /* A message in chunks through d steps costs d times the time of a chunk and the overhead of each
  * chunk; the best chunk size leaves 2 sqrt(d * overhead * time), so that c grows with the depth
  * log2(N) of an all-reduce's tree. Where the fabric has no c of its own, and for the other
@@ -114,6 +135,12 @@ static double pipeline_across_seconds(const HardwareSpec *hardware, Collective c
 double collective_seconds(const HardwareSpec *hardware, Collective collective, double bytes,
                           double ranks, double ranks_per_node)
 {
+    return collective_seconds_of(hardware, collective, bytes, ranks, ranks_per_node, 0);
+}
+
+double collective_seconds_of(const HardwareSpec *hardware, Collective collective, double bytes,
+                             double ranks, double ranks_per_node, double extent)
+{
     if (ranks <= 1 || bytes <= 0)
         return 0;
     const NodeSpec *node = &hardware->node;
@@ -126,7 +153,8 @@ double collective_seconds(const HardwareSpec *hardware, Collective collective, d
         return node->eager_launch_s + inside_node_seconds(fit, factor, bytes, ranks);
     return node->eager_launch_s + hardware->fabric.base_s +
            latency_across_seconds(hardware, collective, fit, ranks, per_node) +
-           wire_bytes / bus_bytes_per_s(hardware, collective, fit, ranks, per_node) +
+           wire_bytes / fmin(bus_bytes_per_s(hardware, collective, fit, ranks, per_node),
+                             segment_bytes_per_s(hardware, collective, ranks, per_node, extent)) +
            pipeline_across_seconds(hardware, collective, fit, wire_bytes, ranks / per_node);
 }
 
@@ -141,12 +169,20 @@ double collective_bus_bytes_per_s(const HardwareSpec *hardware, Collective colle
 
 double p2p_seconds(const HardwareSpec *hardware, double bytes, int same_node)
 {
+    return p2p_seconds_of(hardware, bytes, same_node, 0);
+}
+
+double p2p_seconds_of(const HardwareSpec *hardware, double bytes, int same_node, double extent)
+{
     if (bytes <= 0)
         return 0;
     const CollectiveFit *inside = &hardware->node.all_gather;
     const FabricSpec *fabric = &hardware->fabric;
+    const int crosses = fabric->segment_gpus > 0 && fabric->segment_bytes_per_s > 0 &&
+                        extent > fabric->segment_gpus;
+    const double across = crosses ? fabric->segment_bytes_per_s / hardware->node.gpus : HUGE_VAL;
     if (same_node)
         return inside->base_s + bytes / inside->bytes_per_s;
     return fabric->p2p_latency_s +
-           bytes / (fabric->p2p_efficiency * port_bytes_per_s_of_gpu(hardware));
+           bytes / fmin(fabric->p2p_efficiency * port_bytes_per_s_of_gpu(hardware), across);
 }

@@ -26,9 +26,21 @@ double collective_seconds(const HardwareSpec *hardware, Collective collective, d
 double collective_bus_bytes_per_s(const HardwareSpec *hardware, Collective collective, double ranks,
                                   double ranks_per_node);
 
+/* The same of one of many such groups that lie among each other on `extent` neighbouring GPUs. When
+ * these are more than a segment of the fabric holds, the groups share what leads out of a segment:
+ * ordered rings cross it once each, so the links of all its nodes are shared by extent / ranks
+ * groups; scattered ones send over a node's link from every node. In an all-to-all the share of
+ * the members that lie in other segments is reached over them. */
+double collective_seconds_of(const HardwareSpec *hardware, Collective collective, double bytes,
+                             double ranks, double ranks_per_node, double extent);
+
 /* A send between neighbouring pipeline stages on different nodes (or inside one: `same_node`).
  * Every GPU of a node sends at once, so each has its share of the ports. */
 double p2p_seconds(const HardwareSpec *hardware, double bytes, int same_node);
+
+/* The same between stages of which some neighbours lie in different segments, when `extent`
+ * neighbouring GPUs are more than a segment holds: the slowest send sets the pace. */
+double p2p_seconds_of(const HardwareSpec *hardware, double bytes, int same_node, double extent);
 
 /* What the network ports give to one GPU of a node, large messages, one direction. */
 double port_bytes_per_s_of_gpu(const HardwareSpec *hardware);

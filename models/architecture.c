@@ -1,5 +1,7 @@
 #include "models/architecture.h"
 
+#include "models/vision.h"
+
 #include <math.h>
 
 /* Experts that one token uses besides the shared ones; a dense model has one MLP. */
@@ -135,7 +137,10 @@ ModelParameters model_parameters(const ModelSpec *model)
     const double used_mlp =
         dense_mlps + count.moe_layers *
                          (routed_experts(model) * count.expert_per_layer + count.shared_per_layer);
-    const double always = count.attention + count.router + count.norms + count.embedding;
+    const VisionParameters vision = vision_parameters(model);
+    count.vision = vision.encoder + vision.cross;
+    const double always =
+        count.attention + count.router + count.norms + count.embedding + count.vision;
     count.matrices_active = count.attention + count.router + used_mlp;
     count.total = always + count.mlp;
     count.active = always + used_mlp;
@@ -151,14 +156,16 @@ ModelFlops model_flops_per_token(const ModelSpec *model, double context)
     ModelFlops flops;
 
     /* 2 FLOPs a token for each weight of a matrix that the token is multiplied with. */
-    flops.matmul = 2 * (count.matrices_active + head);
+    const VisionFlops vision = vision_flops_per_token(model, context);
+    flops.matmul = 2 * (count.matrices_active + head) + vision.matmul;
 
     /* QK^T and PV: 2 products of 2 FLOPs for each channel and each token of context. */
     const double channels =
         model->heads * (model_query_head_dim(model) + model_value_head_dim(model));
     flops.attention_full =
         2 * model->layers * channels * context * model_window_share(model, context);
-    flops.attention_causal = flops.attention_full / 2;
+    flops.attention_causal = flops.attention_full / 2 + vision.attention;
+    flops.attention_full += vision.attention;
     flops.forward = flops.matmul + flops.attention_causal;
     flops.training = 3 * flops.forward;
     return flops;

@@ -14,6 +14,7 @@ typedef struct ModelParameters {
     double router;
     double norms;
     double embedding; /* input and, unless tied, output; positions that are learned */
+    double vision;    /* image encoder and cross-attention layers */
     double total;
     double active; /* used by one token: top-k and shared experts */
     double attention_per_layer, expert_per_layer, other_per_layer; /* other: router and norms */

@@ -2,6 +2,7 @@
 
 #include "models/architecture.h"
 #include "models/plan_check.h"
+#include "models/vision.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -43,6 +44,41 @@ void stage_layout(const ModelSpec *model, size_t stages, StageLayout *layout)
         layout->before[i] = layout->before[i - 1] + layout->layers[i - 1];
 }
 
+void plan_layout(const Scenario *scenario, size_t stages, StageLayout *layout)
+{
+    const HardwareSpec *hardware = &scenario->hardware;
+    const size_t older = (size_t)fmin(hardware->older_stages, (double)stages);
+    const double of_older = (double)older * hardware->older_layers;
+    if (!(of_older > 0) || older >= stages || of_older >= scenario->model.layers) {
+        stage_layout(&scenario->model, stages, layout);
+        return;
+    }
+    ModelSpec rest = scenario->model;
+    rest.layers -= of_older;
+    stage_layout(&rest, stages - older, layout);
+    layout->stages = stages;
+    for (size_t i = stages - older; i < stages; i++) {
+        layout->layers[i] = (unsigned)hardware->older_layers;
+        layout->before[i] = layout->before[i - 1] + layout->layers[i - 1];
+    }
+}
+
+int stage_is_older(const Scenario *scenario, size_t stages, size_t stage)
+{
+    return (double)(stages - stage) <= scenario->hardware.older_stages;
+}
+
+/* Replicas on older GPUs hold the same as the others. */
+double stage_capacity_bytes(const Scenario *scenario, size_t stages, size_t stage)
+{
+    const HardwareSpec *hardware = &scenario->hardware;
+    const double newer = hardware->gpu.memory_bytes * hardware->gpu.memory_usable;
+    const double older = hardware->older_gpu.memory_bytes * hardware->older_gpu.memory_usable;
+    if (stage_is_older(scenario, stages, stage))
+        return older;
+    return hardware->older_replicas > 0 ? fmin(newer, older) : newer;
+}
+
 /* Parameters on one GPU by how ZeRO may divide them: those copied over all ranks that share a
  * gradient, and those of experts that are spread and so have fewer copies. */
 typedef struct ParameterSplit {
@@ -50,6 +86,23 @@ typedef struct ParameterSplit {
     double largest_layer; /* common and spread parameters of one layer */
     double tables;        /* common: embedding and head */
 } ParameterSplit;
+
+double stage_cross_layers(const ModelSpec *model, const StageLayout *layout, size_t stage)
+{
+    const double first = layout->before[stage];
+    return model_cross_layers_before(model, first + layout->layers[stage]) -
+           model_cross_layers_before(model, first);
+}
+
+double encoder_parameters(const Scenario *scenario)
+{
+    return vision_parameters(&scenario->model).encoder / scenario->training.parallel.tensor;
+}
+
+double cross_layer_parameters(const Scenario *scenario)
+{
+    return vision_parameters(&scenario->model).cross_per_layer / scenario->training.parallel.tensor;
+}
 
 double stage_expert_layers(const ModelSpec *model, const StageLayout *layout, size_t stage)
 {
@@ -113,9 +166,13 @@ static ParameterSplit stage_split(const MemoryParts *parts, const StageLayout *l
     const double table = parts->table;
     const int one_copy = model->tied_embeddings && first && last;
     ParameterSplit split = {.tables = (first ? table : 0) + (last && !one_copy ? table : 0)};
+    const double seeing = model_sees(model) ? stage_cross_layers(model, layout, stage) *
+                                                      cross_layer_parameters(parts->scenario) +
+                                                  (first ? encoder_parameters(parts->scenario) : 0)
+                                            : 0;
     split.common = (layers - with_experts) * dense.common + with_experts * moe.common +
                    split.tables + (last ? model->d_model : 0) +
-                   (first ? model->learned_positions * model->d_model : 0);
+                   (first ? model->learned_positions * model->d_model : 0) + seeing;
     split.spread = with_experts * moe.spread;
     split.largest_layer = fmax(with_experts < layers ? dense.common : 0,
                                with_experts > 0 ? moe.common + moe.spread : 0);
@@ -299,6 +356,47 @@ static KeptActivations kept_activations(const Scenario *scenario, int experts)
     return by_mode[parallel->recompute];
 }
 
+/* The same of images. An encoder layer and a cross-attention layer as layers of a transformer
+ * without experts; the vectors of the images are there once on every stage that attends to them. */
+static double vision_activations(const Scenario *scenario, const StageLayout *layout, size_t stage,
+                                 double in_flight)
+{
+    const ModelSpec *model = &scenario->model;
+    const VisionSpec *vision = &model->vision;
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    const double tensor = parallel->tensor;
+    const double crossing = stage_cross_layers(model, layout, stage);
+    const double encoding = stage == 0 ? vision->layers : 0;
+    if (!(crossing + encoding > 0))
+        return 0;
+    const double whole_share = parallel->sequence_parallel ? 1 / tensor : 1;
+    const double norms = 8; /* inputs of two norms and of two products, in 16 bits */
+    const int full = parallel->recompute == RECOMPUTE_FULL;
+
+    const double patches = vision->patches * vision->images * parallel->micro_batch;
+    const double encoder_input = patches * vision->d_model * activation_bytes * whole_share;
+    const double encoder =
+        patches * (activation_bytes * (4 * vision->d_model + 2 * vision->d_ff) / tensor +
+                   norms * vision->d_model * whole_share);
+
+    const double tokens =
+        scenario->training.sequence_length * parallel->micro_batch / plan_context_ways(parallel);
+    const double images = model_image_tokens(model) * vision->images * parallel->micro_batch;
+    const double hidden = (model->gated_mlp ? 3 : 2) * vision->cross_d_ff;
+    const double cross_input = tokens * model->d_model * activation_bytes * whole_share;
+    const double keys = images * 2 * model_cross_kv_width(model) * activation_bytes / tensor;
+    const double cross =
+        tokens * (activation_bytes * (2 * model->heads * model->head_dim + hidden) / tensor +
+                  norms * model->d_model * whole_share) +
+        keys;
+    const double vectors =
+        images * model_image_width(model) * activation_bytes * whole_share * (crossing > 0);
+    const double kept = vectors + crossing * (full ? cross_input : cross) +
+                        encoding * (full ? encoder_input : encoder);
+    const double working = full ? fmax(crossing > 0 ? cross : 0, encoding > 0 ? encoder : 0) : 0;
+    return in_flight * kept + working;
+}
+
 /* The last stage holds one microbatch's logits in 16 bits and, for the loss, in 32, unless its loss
  * needs less. */
 static double logits_bytes(const Scenario *scenario)
@@ -321,7 +419,8 @@ static double stage_activations(const MemoryParts *parts, const StageLayout *lay
         stage_in_flight(parts->scenario, layout->stages, stage, parts->microbatches);
     double bytes =
         in_flight * ((layers - with_experts) * dense.kept + with_experts * moe.kept) +
-        fmax(with_experts < layers ? dense.working : 0, with_experts > 0 ? moe.working : 0);
+        fmax(with_experts < layers ? dense.working : 0, with_experts > 0 ? moe.working : 0) +
+        vision_activations(parts->scenario, layout, stage, in_flight);
     if (stage + 1 == layout->stages)
         bytes += parts->logits_bytes;
     return bytes;

@@ -34,6 +34,14 @@ typedef struct MemoryPlan {
 
 void stage_layout(const ModelSpec *model, size_t stages, StageLayout *layout);
 
+/* The same for a plan, some of whose stages may have a number of layers of their own: the last
+ * older_stages of them, on older GPUs. */
+void plan_layout(const Scenario *scenario, size_t stages, StageLayout *layout);
+
+/* Does this stage run on older GPUs? Then with what memory? */
+int stage_is_older(const Scenario *scenario, size_t stages, size_t stage);
+double stage_capacity_bytes(const Scenario *scenario, size_t stages, size_t stage);
+
 /* Parameters on one GPU of a stage: layers by tensor (and expert) parallelism, embedding on the
  * first stage, output head on the last. */
 double stage_parameters(const Scenario *scenario, const StageLayout *layout, size_t stage);
@@ -48,10 +56,15 @@ typedef struct PartParameters {
     double common, spread;
 } PartParameters;
 PartParameters layer_parameters(const Scenario *scenario, int experts);
-double table_parameters(const Scenario *scenario); /* input embedding or head */
+double table_parameters(const Scenario *scenario);       /* input embedding or head */
+double encoder_parameters(const Scenario *scenario);     /* of images, on the first stage */
+double cross_layer_parameters(const Scenario *scenario); /* one cross-attention layer */
 
 /* Layers with experts of a stage whose layers follow those of the stages before. */
 double stage_expert_layers(const ModelSpec *model, const StageLayout *layout, size_t stage);
+
+/* Cross-attention layers of such a stage. */
+double stage_cross_layers(const ModelSpec *model, const StageLayout *layout, size_t stage);
 
 /* Microbatches whose activations stage i keeps at once, at most m: 1F1B p - i; GPipe m; interleaved
  * (2 (p - 1 - i) + (V - 1) p + 1) / V, on the first stage p (1 + (p - 1)/(p V)) (Korthikanti et al.

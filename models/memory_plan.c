@@ -2,6 +2,7 @@
 #include "models/architecture.h"
 #include "models/memory.h"
 #include "models/plan_check.h"
+#include "models/vision.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,6 +18,8 @@ static int needs_no_more_than_before(const MemoryParts *parts, const StageLayout
     const ModelSpec *model = &parts->scenario->model;
     const int mirrored = parts->scenario->training.parallel.schedule == SCHEDULE_DUALPIPE;
     const size_t last = layout->stages - 1;
+    if (model_sees(model) || parts->scenario->hardware.older_stages > 0)
+        return 0;
     if (stage < 2 || stage >= last || layout->layers[stage] != layout->layers[stage - 1])
         return 0;
     if (mirrored && layout->layers[last - stage] != layout->layers[last - stage + 1])
@@ -31,22 +34,24 @@ void memory_worst(const MemoryParts *parts, MemoryPlan *plan)
     const double with_experts = model_expert_layers(&scenario->model);
     const int layers_alike = with_experts <= 0 || with_experts >= scenario->model.layers;
     StageLayout layout;
-    stage_layout(&scenario->model, (size_t)scenario->training.parallel.pipeline, &layout);
+    plan_layout(scenario, (size_t)scenario->training.parallel.pipeline, &layout);
     plan->stages = layout.stages;
     plan->worst_stage = 0;
     plan->worst = memory_of_stage(parts, &layout, 0);
+    plan->capacity_bytes = stage_capacity_bytes(scenario, layout.stages, 0);
     plan->remedy[0] = '\0';
     for (size_t stage = 1; stage < layout.stages; stage++) {
         if (needs_no_more_than_before(parts, &layout, layers_alike, stage))
             continue;
         const StageMemory memory = memory_of_stage(parts, &layout, stage);
-        if (memory.total_bytes > plan->worst.total_bytes) {
+        const double capacity_bytes = stage_capacity_bytes(scenario, layout.stages, stage);
+        /* the stage with the least room left */
+        if (memory.total_bytes - capacity_bytes > plan->worst.total_bytes - plan->capacity_bytes) {
             plan->worst = memory;
             plan->worst_stage = stage;
+            plan->capacity_bytes = capacity_bytes;
         }
     }
-    const GpuSpec *gpu = &scenario->hardware.gpu;
-    plan->capacity_bytes = gpu->memory_bytes * gpu->memory_usable;
     plan->fits = plan->worst.total_bytes <= plan->capacity_bytes;
 }
 

@@ -2,6 +2,7 @@
 
 #include "models/architecture.h"
 #include "models/plan_check.h"
+#include "models/vision.h"
 
 #include <math.h>
 
@@ -321,6 +322,88 @@ void operators_dense_layer_forward(const Scenario *scenario, OperatorList *list)
     list->count = 0;
     add_attention_block(list, scenario, &cut);
     add_mlp_block(list, scenario, &cut, 0);
+}
+
+/* Every pair of a query and a key of `length` and `seen` vectors, priced as so many causal squares
+ * of the queries' length: QK^T and PV are 2 products of 2 FLOPs a channel and pair, and a causal
+ * square has length^2 / 2 pairs. */
+static void add_full_attention(OperatorList *list, const char *name, double sequences,
+                               double length, double seen, double heads, double head_dim)
+{
+    add(list, (Operator){.name = name,
+                         .kind = OPERATOR_ATTENTION,
+                         .m = sequences,
+                         .n = length,
+                         .k = heads,
+                         .head_dim = head_dim,
+                         .rounds = 1,
+                         .share = 2 * seen / length,
+                         .flops = 4 * sequences * length * seen * heads * head_dim});
+}
+
+void operators_cross_forward(const Scenario *scenario, OperatorList *list)
+{
+    static const char *const names[3] = {"cross mlp up", "cross mlp activation", "cross mlp down"};
+    const ModelSpec *model = &scenario->model;
+    const VisionSpec *vision = &model->vision;
+    const Cut cut = cut_of(scenario);
+    list->count = 0;
+    if (!(vision->cross_every > 0))
+        return;
+    const double micro_batch = scenario->training.parallel.micro_batch;
+    const double query_width = model->heads / cut.tensor * model->head_dim;
+    const double kv_width = model_cross_kv_width(model) / cut.tensor;
+    const double images = model_image_tokens(model) * vision->images * micro_batch;
+    add_norm(list, &cut, "cross norm");
+    add_gather(list, &cut, "cross all-gather", cut.tokens);
+    add_gemm(list, "cross query", cut.tokens, query_width, cut.d);
+    if (images > 0) {
+        add_gemm(list, "cross key-value", images, 2 * kv_width, model_image_width(model));
+        add_full_attention(list, "cross attention", micro_batch, cut.tokens / micro_batch,
+                           model_seen_image_tokens(model), model->heads / cut.tensor,
+                           model->head_dim);
+    }
+    add_gemm(list, "cross output", cut.tokens, cut.d, query_width);
+    add_reduce(list, &cut, "cross reduce", cut.tokens);
+    add_residual(list, &cut, "cross residual");
+    if (!(vision->cross_d_ff > 0))
+        return;
+    add_norm(list, &cut, "cross mlp norm");
+    add_gather(list, &cut, "cross mlp all-gather", cut.tokens);
+    add_dense_mlp(list, model, &cut, names, vision->cross_d_ff);
+    add_reduce(list, &cut, "cross mlp reduce", cut.tokens);
+    add_residual(list, &cut, "cross mlp residual");
+}
+
+/* The encoder is cut by the decoder's tensor ways, its images by none. */
+void operators_encoder_layer(const Scenario *scenario, OperatorList *list)
+{
+    const VisionSpec *vision = &scenario->model.vision;
+    const double images = vision->images * scenario->training.parallel.micro_batch;
+    Cut cut = cut_of(scenario);
+    list->count = 0;
+    if (!(vision->layers > 0 && images > 0))
+        return;
+    cut.d = vision->d_model;
+    cut.tokens = images * vision->patches;
+    cut.local_tokens = cut.sequence_parallel ? cut.tokens / cut.tensor : cut.tokens;
+    const double width = vision->d_model / cut.tensor;
+    add_norm(list, &cut, "encoder attention norm");
+    add_gather(list, &cut, "encoder attention all-gather", cut.tokens);
+    add_gemm(list, "encoder qkv", cut.tokens, 3 * width, cut.d);
+    add_full_attention(list, "encoder attention", images, vision->patches, vision->patches,
+                       vision->heads / cut.tensor, vision->d_model / vision->heads);
+    add_gemm(list, "encoder output", cut.tokens, cut.d, width);
+    add_reduce(list, &cut, "encoder attention reduce", cut.tokens);
+    add_residual(list, &cut, "encoder attention residual");
+    add_norm(list, &cut, "encoder mlp norm");
+    add_gather(list, &cut, "encoder mlp all-gather", cut.tokens);
+    add_gemm(list, "encoder mlp up", cut.tokens, vision->d_ff / cut.tensor, cut.d);
+    add_memory(list, "encoder activation",
+               2 * cut.tokens * vision->d_ff / cut.tensor * activation_bytes);
+    add_gemm(list, "encoder mlp down", cut.tokens, cut.d, vision->d_ff / cut.tensor);
+    add_reduce(list, &cut, "encoder mlp reduce", cut.tokens);
+    add_residual(list, &cut, "encoder mlp residual");
 }
 
 double operator_left_by_fusion(const Scenario *scenario, const Operator *op)

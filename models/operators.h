@@ -53,6 +53,10 @@ void operators_layer_forward(const Scenario *scenario, OperatorList *list);
 /* The same for a layer without experts of whatever model. */
 void operators_dense_layer_forward(const Scenario *scenario, OperatorList *list);
 
+/* One cross-attention layer, and one layer of the image encoder; empty for text alone. */
+void operators_cross_forward(const Scenario *scenario, OperatorList *list);
+void operators_encoder_layer(const Scenario *scenario, OperatorList *list);
+
 /* Of a memory operator's bytes and launches, what a fused stack leaves. */
 double operator_left_by_fusion(const Scenario *scenario, const Operator *op);
 

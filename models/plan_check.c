@@ -1,6 +1,7 @@
 #include "models/plan_check.h"
 
 #include "models/architecture.h"
+#include "models/course.h"
 #include "models/memory.h"
 
 #include <math.h>
@@ -43,6 +44,14 @@ double plan_shard_ranks(const ParallelSpec *parallel)
 double plan_gpus(const ParallelSpec *parallel)
 {
     return parallel->tensor * parallel->pipeline * parallel->data * plan_context_ways(parallel);
+}
+
+double plan_older_share(const Scenario *scenario)
+{
+    const HardwareSpec *hardware = &scenario->hardware;
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    return fmax(fmin(1, hardware->older_stages / parallel->pipeline),
+                fmin(1, hardware->older_replicas / parallel->data));
 }
 
 int plan_experts_are_spread(const ParallelSpec *parallel)
@@ -330,6 +339,70 @@ static Status check_schedule(const TrainingSpec *training, Error *error)
     return STATUS_OK;
 }
 
+/* Two generations of GPUs in one job. */
+static Status check_older(const Scenario *scenario, Error *error)
+{
+    const HardwareSpec *hardware = &scenario->hardware;
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    const double stages = hardware->older_stages, replicas = hardware->older_replicas;
+    if (!(stages > 0) && !(replicas > 0))
+        return STATUS_OK;
+    if (!(hardware->older_gpu.memory_bytes > 0)) {
+        error_set(error, STATUS_INVALID,
+                  "hardware.older_stages and older_replicas need hardware.older_gpu");
+        error_hint(error, "a name in configs/hw, such as older_gpu: a100-sxm-40g");
+        return STATUS_INVALID;
+    }
+    if (stages > 0 && replicas > 0)
+        return error_set(error, STATUS_INVALID,
+                         "hardware.older_stages = %g and hardware.older_replicas = %g: older GPUs "
+                         "hold some stages of every replica or some whole replicas",
+                         stages, replicas);
+    if (stages > parallel->pipeline || replicas > parallel->data)
+        return error_set(error, STATUS_INVALID,
+                         "hardware.older_stages = %g of %g stages, older_replicas = %g of %g",
+                         stages, parallel->pipeline, replicas, parallel->data);
+    if (scenario->training.precision == PRECISION_FP8 &&
+        !(hardware->older_gpu.peak_fp8_flops_per_s > 0))
+        return error_set(error, STATUS_INVALID,
+                         "training.precision: fp8, which hardware.older_gpu lacks");
+    if (stages > 0 && parallel->schedule == SCHEDULE_DUALPIPE)
+        return error_set(error, STATUS_INVALID,
+                         "hardware.older_stages with training.parallel.schedule: dualpipe, where "
+                         "every GPU holds a stage and the one opposite");
+    const double others = parallel->pipeline - stages;
+    const double left = scenario->model.layers - stages * hardware->older_layers;
+    if (stages > 0 && hardware->older_layers > 0 && (others < 1 || left < others))
+        return error_set(error, STATUS_INVALID,
+                         "hardware.older_stages = %g with older_layers = %g leave %g layers to %g "
+                         "other stages",
+                         stages, hardware->older_layers, left, others);
+    return STATUS_OK;
+}
+
+/* An encoder is cut by the same tensor ways; its output must be read by somebody. */
+static Status check_vision(const Scenario *scenario, Error *error)
+{
+    const VisionSpec *vision = &scenario->model.vision;
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    if (!(vision->layers > 0) && !(vision->cross_every > 0))
+        return STATUS_OK;
+    if (!(vision->cross_every > 0) || !(vision->patches > 0) || !(vision->d_model > 0) ||
+        !(vision->heads > 0) || !(vision->images > 0))
+        return error_set(error, STATUS_INVALID,
+                         "model.vision needs cross_every, patches, d_model, heads and images");
+    const Divisibility rules[] = {
+        {"training.parallel.tensor", "model.vision.heads", parallel->tensor, vision->heads},
+        {"model.vision.heads", "model.vision.d_model", vision->heads, vision->d_model},
+    };
+    if (parallel->context > 1)
+        return error_set(error, STATUS_INVALID,
+                         "training.parallel.context = %g: cutting sequences with images is not "
+                         "simulated",
+                         parallel->context);
+    return check_divisible(rules, sizeof rules / sizeof rules[0], error);
+}
+
 /* The embedding and the head may each stand in for a layer, in the first and in the last chunk. */
 static Status check_layers_of_chunks(const Scenario *scenario, Error *error)
 {
@@ -359,6 +432,10 @@ static Status check_training(const Scenario *scenario, Error *error)
         status = check_schedule(&scenario->training, error);
     if (status == STATUS_OK)
         status = check_layers_of_chunks(scenario, error);
+    if (status == STATUS_OK)
+        status = check_older(scenario, error);
+    if (status == STATUS_OK)
+        status = check_vision(scenario, error);
     return status;
 }
 
@@ -375,6 +452,8 @@ static Status check_served_model(const ModelSpec *model, Error *error)
         {"model.expert_d_ff", model->expert_d_ff},
         {"model.shared_d_ff", model->shared_d_ff},
         {"model.attention_window", model->attention_window},
+        {"model.vision.cross_every", model->vision.cross_every},
+        {"model.vision.layers", model->vision.layers},
     };
     for (size_t i = 0; i < sizeof features / sizeof features[0]; i++)
         if (features[i].value > 0)
@@ -403,8 +482,33 @@ static Status check_serving(const Scenario *scenario, Error *error)
     return STATUS_OK;
 }
 
+/* Every part of a run is a plan of its own. */
+static Status check_course(const Scenario *scenario, Error *error)
+{
+    CoursePart parts[MAX_COURSE_PARTS];
+    Scenario one;
+    Status status = course_check(scenario, error);
+    if (status != STATUS_OK)
+        return status;
+    const size_t count = course_parts(scenario, parts);
+    for (size_t i = 0; i < count; i++) {
+        course_apply(scenario, &parts[i], &one);
+        Error found = {0};
+        status = plan_check(&one, &found);
+        if (status == STATUS_OK)
+            continue;
+        error_set(error, status, "phase '%s': %s", scenario->course[parts[i].phase].name,
+                  found.message);
+        error_hint(error, "%s", found.hint);
+        return status;
+    }
+    return STATUS_OK;
+}
+
 Status plan_check(const Scenario *scenario, Error *error)
 {
+    if (scenario->course_count > 0 && scenario->kind == SCENARIO_TRAINING)
+        return check_course(scenario, error);
     Status status = check_whole_numbers(scenario, error);
     if (status == STATUS_OK)
         status = check_model(&scenario->model, error);

@@ -19,6 +19,8 @@ double plan_gradient_ranks(const ParallelSpec *parallel); /* data * context */
 double plan_shard_ranks(const ParallelSpec *parallel);    /* among which ZeRO divides */
 double plan_gpus(const ParallelSpec *parallel);           /* tensor * context * pipeline * data */
 
+double plan_older_share(const Scenario *scenario); /* of the GPUs that are of the older kind */
+
 /* Experts are laid out on the GPUs otherwise than the rest of a layer (over expert-parallel ranks,
  * or with fewer tensor ways), and how many copies of one are there then: Megatron-Core folds expert
  * tensor, expert and expert-data ways into tensor * context * data ranks. */

@@ -8,8 +8,9 @@
  */
 static int always_quantity(const char *name)
 {
-    return strncmp(name, "run.", 4) == 0 ? strncmp(name, "run.flops", 9) != 0
-                                         : strncmp(name, "cost.", 5) == 0;
+    return strncmp(name, "run.", 4) == 0
+               ? strncmp(name, "run.flops", 9) != 0
+               : strncmp(name, "cost.", 5) == 0 || strncmp(name, "phase.", 6) == 0;
 }
 
 /* The plan alone says these; they are no draws. */

@@ -94,7 +94,7 @@ Status losses_ladder(const TrainForecast *forecast, LossLadder *ladder, Error *e
     /* A step of the run takes the step's time / (1 - slowdown): the step's MFU shrinks by the
      * slowdown first, then every hour that is not useful takes its share of the rest. */
     double left = ladder->step_mfu;
-    double run_step_s = forecast->run_input.step_s;
+    double run_step_s = forecast->run_input.phases[0].step_s;
     double slow = run_step_s > 0 ? left * (1 - forecast->step.seconds / run_step_s) : 0;
     if (slow > 0)
         add(ladder->run, &ladder->run_count, "slowdown", "slow nodes", 0, slow);

@@ -123,6 +123,16 @@ static void put_words(FILE *script, const PlotInput *input, const Summary *days,
     fprintf(script, "set label 10 ");
     gnuplot_quote(script, text);
     fprintf(script, " at graph 0.02,0.93 left textcolor rgb '" COLOR_MAIN "'\n");
+    const Metric *failures = metrics_find(&input->forecast->metrics, "cost.items_usd.failures");
+    Summary lost;
+    if (failures != NULL && metrics_summary(failures, &lost, NULL) == STATUS_OK && lost.mean > 0) {
+        format_quantity(lost.mean, "USD", from_cost, sizeof from_cost);
+        snprintf(text, sizeof text, "of the mean cost, failures and saves are %s (%.0f%%)",
+                 from_cost, 100 * lost.mean / cost->mean);
+        fprintf(script, "set label 12 ");
+        gnuplot_quote(script, text);
+        fprintf(script, " at graph 0.98,0.04 right textcolor rgb '" COLOR_LOSS "'\n");
+    }
     if (!input->days.has || !input->cost_usd.has)
         return;
     double x = (input->days.low + input->days.high) / 2;

@@ -4,10 +4,11 @@
 #include "reports/ascii.h"
 #include "reports/format.h"
 #include "reports/terminal_parts.h"
+#include "sim/training/course_run.h"
 
 #include <string.h>
 
-enum { SHOWN_PARTS = 7, SHOWN_LEDGER = 5, DROPPED_BYTES = 230 };
+enum { SHOWN_PARTS = 7, SHOWN_LEDGER = 11, DROPPED_BYTES = 156 };
 
 static void print_answer(FILE *out, const MetricSet *metrics)
 {
@@ -85,6 +86,69 @@ static void print_lost_hours(FILE *out, const MetricSet *metrics)
         ascii_wrap(out, line, 0);
 }
 
+/* One line a phase: what it trains, how fast, and what it takes. */
+static void print_course(FILE *out, const Scenario *scenario, const MetricSet *metrics)
+{
+    static const char *const columns[] = {"tokens", "batch_tokens", "step_s",
+                                          "gpus",   "days",         "cost_usd"};
+    enum { COLUMNS = sizeof columns / sizeof *columns };
+    if (scenario->course_count == 0)
+        return;
+    ascii_linef(out, "%-24s %8s %8s %8s %7s %8s %8s", "phase (medians)", "tokens", "batch", "step",
+                "GPUs", "days", "cost");
+    for (size_t i = 0; i < scenario->course_count; i++) {
+        char text[COLUMNS][64], name[METRIC_NAME_BYTES], label[NAME_BYTES];
+        for (size_t c = 0; c < COLUMNS; c++) {
+            Summary summary;
+            course_metric_name(&scenario->course[i], columns[c], name, sizeof name);
+            const Metric *metric = metrics_find(metrics, name);
+            snprintf(text[c], sizeof text[c], "-");
+            if (metric == NULL || metrics_summary(metric, &summary, NULL) != STATUS_OK)
+                continue;
+            if (strcmp(columns[c], "days") == 0)
+                snprintf(text[c], sizeof text[c], "%.1f", summary.p50);
+            else if (strcmp(columns[c], "gpus") == 0)
+                snprintf(text[c], sizeof text[c], "%.0f", summary.p50);
+            else
+                format_quantity(summary.p50,
+                                strcmp(columns[c], "step_s") == 0 ? "s"
+                                : c == COLUMNS - 1                ? "USD"
+                                                                  : "",
+                                text[c], sizeof text[c]);
+        }
+        ascii_copy(scenario->course[i].name, label, sizeof label);
+        ascii_linef(out, "%-24.24s %8.8s %8.8s %8.8s %7.7s %8.8s %8.8s", label, text[0], text[1],
+                    text[2], text[3], text[4], text[5]);
+    }
+}
+
+/* Means, since only means of the lines add up to the mean of the whole. */
+static void print_cost_lines(FILE *out, const MetricSet *metrics)
+{
+    static const char prefix[] = "cost.items_usd.";
+    char line[LINE_BYTES], amount[64];
+    const Metric *all = metrics_find(metrics, "cost.usd");
+    Summary summary, total;
+    size_t shown = 0;
+    if (all == NULL || metrics_summary(all, &total, NULL) != STATUS_OK || !(total.mean > 0))
+        return;
+    format_quantity(total.mean, "USD", amount, sizeof amount);
+    int used = snprintf(line, sizeof line, "cost (mean) %s:", amount);
+    for (size_t i = 0; i < metrics->count; i++) {
+        const Metric *metric = &metrics->metrics[i];
+        if (strncmp(metric->name, prefix, sizeof prefix - 1) != 0 ||
+            metrics_summary(metric, &summary, NULL) != STATUS_OK || !(summary.mean > 0))
+            continue;
+        format_quantity(summary.mean, "USD", amount, sizeof amount);
+        if (used > 0 && (size_t)used < sizeof line)
+            used += snprintf(line + used, sizeof line - (size_t)used, "%s %s %s (%.0f%%)",
+                             shown > 0 ? "," : "", metric->name + sizeof prefix - 1, amount,
+                             100 * summary.mean / total.mean);
+        shown++;
+    }
+    ascii_wrap(out, line, 0);
+}
+
 /* What was left out of the draws, cut to a few lines: JSON has all of it. */
 static void print_dropped(FILE *out, const TrainForecast *forecast)
 {
@@ -116,7 +180,9 @@ void terminal_train(FILE *out, const Scenario *scenario, const TrainForecast *fo
                 forecast->step_input.microbatches);
     print_answer(out, &forecast->metrics);
     print_step(out, forecast);
+    print_course(out, scenario, &forecast->metrics);
     print_lost_hours(out, &forecast->metrics);
+    print_cost_lines(out, &forecast->metrics);
     print_memory(out, &forecast->memory);
     print_dropped(out, forecast);
     terminal_drivers(out, "duration", scenario, drivers, driver_count);

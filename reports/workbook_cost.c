@@ -172,6 +172,60 @@ static void put_three_ways(Book *book, lxw_worksheet *sheet, const CostInputs *i
     (*row)++;
 }
 
+/* Where the money goes: means over the draws, since only means of the lines add up to the mean of
+ * the whole. Failures are everything paid for in time that left no work behind. */
+static void put_items(Book *book, lxw_worksheet *sheet, int *row)
+{
+    static const char *const heads[] = {
+        "Where the cost goes, mean of the draws", "Mean", "Share", "", "Unit", "What it is"};
+    static const struct {
+        const char *metric, *label, *what;
+    } items[] = {
+        {"cost.items_usd.gpus", "GPUs", "rent, or what is written off, while work was kept"},
+        {"cost.items_usd.network", "Network", "switches and cables, likewise"},
+        {"cost.items_usd.facility", "Facility", "power and cooling up to the nodes, likewise"},
+        {"cost.items_usd.storage", "Storage", "likewise"},
+        {"cost.items_usd.energy", "Energy", "beside the rent, likewise"},
+        {"cost.items_usd.staff", "Staff", "likewise"},
+        {"cost.items_usd.failures", "Failures",
+         "all of the above while work was lost, saved, found broken, replaced or restarted, and "
+         "spare nodes"},
+    };
+    const size_t count = sizeof items / sizeof *items;
+    const int first = *row + 1, total = first + (int)count;
+    double sum = 0, means[sizeof items / sizeof *items] = {0};
+    for (size_t i = 0; i < count; i++) {
+        const Metric *metric = metrics_find(book->headline->metrics, items[i].metric);
+        Summary summary;
+        if (metric == NULL || metrics_summary(metric, &summary, NULL) != STATUS_OK)
+            return;
+        means[i] = summary.mean;
+        sum += means[i];
+    }
+    book_heads(book, sheet, (lxw_row_t)(*row - 1), 0, heads, "lrrril");
+    for (size_t i = 0; i <= count; i++) {
+        const int at = first + (int)i;
+        const int is_total = i == count;
+        char formula[64];
+        book_text(book, sheet, (lxw_row_t)(at - 1), 0, is_total ? "Cost" : items[i].label,
+                  is_total ? book->formats.bold : book->formats.text);
+        book_text(book, sheet, (lxw_row_t)(at - 1), COLUMN_UNIT, "USD", book->formats.unit);
+        book_text(book, sheet, (lxw_row_t)(at - 1), COLUMN_HOW,
+                  is_total ? "the lines above" : items[i].what, book->formats.text);
+        if (is_total) {
+            snprintf(formula, sizeof formula, "=SUM(B%d:B%d)", first, total - 1);
+            put_line(book, sheet, at, 1, formula, sum, CELL_TOTAL, as_usd);
+        } else {
+            book_number(book, sheet, (lxw_row_t)(at - 1), 1, means[i],
+                        book_number_format(book, CELL_SIMULATED, as_usd));
+        }
+        snprintf(formula, sizeof formula, "=IF(B%d=0,0,B%d/B%d)", total, at, total);
+        put_line(book, sheet, at, 2, formula, sum > 0 ? (is_total ? sum : means[i]) / sum : 0,
+                 CELL_FORMULA, as_share);
+    }
+    *row = total + 1;
+}
+
 /* Medians multiply only where one of the factors is the same in every draw. */
 static int varies(const Book *book, const char *const *paths, size_t count)
 {
@@ -192,10 +246,28 @@ static const char difference_format[] = "[Red]#,##0.00;[Red]-#,##0.00;\"0 (ok)\"
 /* Each line: the sheet's number, the simulation's, and their difference, which must be zero. */
 static void put_checks(Book *book, lxw_worksheet *sheet, const CostInputs *inputs, int *row)
 {
-    static const char *const paid[] = {"prices.gpu_hour", "prices.energy", "prices.pue",
-                                       "prices.energy_included", "hardware.node.power"};
+    static const char *const paid[] = {"prices.gpu_hour",
+                                       "prices.basis",
+                                       "prices.contract",
+                                       "prices.year",
+                                       "prices.rent_quantile",
+                                       "prices.own.node",
+                                       "prices.own.network_share",
+                                       "prices.own.facility",
+                                       "prices.own.storage",
+                                       "prices.own.storage_price",
+                                       "prices.own.useful_life",
+                                       "prices.own.residual",
+                                       "prices.own.capital",
+                                       "prices.own.utilisation",
+                                       "prices.own.staff",
+                                       "prices.energy",
+                                       "prices.pue",
+                                       "prices.energy_included",
+                                       "hardware.node.power"};
     static const char *const energy[] = {"prices.pue", "hardware.node.power"};
-    int energy_paid = book->headline->scenario.prices.energy_included == 0;
+    const size_t all_paid = sizeof paid / sizeof *paid;
+    int energy_paid = inputs->energy_included == 0;
     const CostLine line = cost_line(inputs, inputs->days[0]);
     double sum = 0;
     const struct {
@@ -208,7 +280,8 @@ static void put_checks(Book *book, lxw_worksheet *sheet, const CostInputs *input
         {"GPU-hours", "run.gpu_hours", "GPU-hours", as_count, ROW_GPU_HOURS, line.gpu_hours, NULL,
          0},
         /* power moves the cost only where energy is paid for */
-        {"Cost", "cost.usd", "USD", as_usd, ROW_TOTAL, line.total_usd, paid, energy_paid ? 5 : 1},
+        {"Cost", "cost.usd", "USD", as_usd, ROW_TOTAL, line.total_usd, paid,
+         energy_paid ? all_paid : all_paid - 4},
         {"Energy", "cost.energy_kwh", "kWh", as_count, ROW_ENERGY, line.energy_kwh, energy, 2},
     };
     static const char *const heads[] = {"Checks",     "This sheet", "Simulated median",
@@ -272,6 +345,8 @@ void book_cost(Book *book, lxw_worksheet *sheet, const CostInputs *inputs)
               book->formats.note);
     put_block(book, sheet, inputs);
     int row = ROW_6ND + 2;
+    put_items(book, sheet, &row);
+    row++;
     put_three_ways(book, sheet, inputs, &row);
     row++;
     put_checks(book, sheet, inputs, &row);

@@ -1,5 +1,7 @@
 /* The Inputs sheet: what the cost sheet computes from, in yellow, then everything that the scenario
  * says. */
+#include "configs/reader/sample.h"
+#include "hw/price.h"
 #include "reports/workbook_book.h"
 
 #include "reports/claim_lookup.h"
@@ -137,14 +139,24 @@ static void collect(const Book *book, CostInputs *inputs)
     inputs->peak_flops_per_s = step->peak_flops_per_s / step->gpus;
     inputs->flops_exact = median(book, "run.flops_total");
     inputs->flops_6nd = median(book, "run.flops_6nd");
-    inputs->gpu_hour_usd = drawn(book, "prices.gpu_hour", prices->gpu_hour_usd, 1);
+    /* Beside a rent by the hour: what all but energy costs an hour of a GPU, at the middle of what
+     * is uncertain. Spare nodes cost as much as others. */
+    Scenario middle;
+    scenario_midpoint(scenario, &middle);
+    const double nodes = ceil(inputs->gpus / scenario->hardware.node.gpus);
+    const double with_spares = 1 + scenario->reliability.spares.nodes / nodes;
+    inputs->gpu_hour_usd =
+        with_spares * (prices->basis == PRICE_HOURLY
+                           ? drawn(book, "prices.gpu_hour", prices->gpu_hour_usd, 1)
+                           : price_gpu_hour_usd(&middle, inputs->gpus));
     inputs->node_gpus = scenario->hardware.node.gpus;
-    inputs->node_power_w = drawn(book, "hardware.node.power", scenario->hardware.node.power_w, 1);
+    inputs->node_power_w =
+        with_spares * drawn(book, "hardware.node.power", scenario->hardware.node.power_w, 1);
     inputs->pue = drawn(book, "prices.pue", prices->pue, 1);
     inputs->energy_usd_per_kwh =
         drawn(book, "prices.energy", prices->energy_usd_per_j, joules_per_kwh);
     inputs->co2_kg_per_kwh = drawn(book, "prices.co2", prices->co2_kg_per_j, joules_per_kwh);
-    inputs->energy_included = prices->energy_included != 0;
+    inputs->energy_included = prices->energy_included != 0 && prices->basis != PRICE_OWNED;
 }
 
 static void put_simulated(Book *book, lxw_worksheet *sheet, lxw_row_t *row,

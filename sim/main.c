@@ -12,7 +12,7 @@ const Verb VERBS[] = {
      "Simulates one optimizer step event by event, then the whole run with failures, restarts and checkpoints, once for "
      "every draw of the scenario's uncertain inputs. Prints days, dollars, MFU and goodput with their intervals. SCENARIO is a shipped name or a YAML file.",
      "flopcast train gpt4-a100 --set reliability.interval=20min",
-     OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_SIMULATE | OPTIONS_OUTPUT, verb_train},
+     OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_SIMULATE | OPTIONS_OUTPUT | OPTIONS_PRECISION, verb_train},
     {"serve", "SCENARIO", 1, 1, "simulate serving",
      "Simulates a serving cluster in steady state: decode and prefill through the pipeline, experts touched by the actual batch, "
      "KV memory as the cap on sequences in flight. Prints throughput, latency and cost per token.",

@@ -163,9 +163,14 @@ static void expand_parts(Document *document, const Schema *schema, Node *root)
 {
     for (size_t i = 0; i < schema->field_count; i++) {
         const Field *field = &schema->fields[i];
-        Node *value = field->part != NULL ? mapping_find(root, field->key) : NULL;
-        if (value == NULL)
+        Node *value = field->group != NULL ? mapping_find(root, field->key) : NULL;
+        if (value == NULL || (field->part == NULL && field->kind != FIELD_GROUP))
             continue;
+        if (field->part == NULL) { /* a plain group may hold parts */
+            if (value->kind == NODE_MAPPING)
+                expand_parts(document, field->group, value);
+            continue;
+        }
         Node *expanded = document_expand(document, schema_part(field->part), value);
         if (expanded != value && expanded != NULL)
             mapping_put(root, mapping_key(root, field->key), expanded);

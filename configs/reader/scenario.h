@@ -12,6 +12,8 @@
 #ifndef CONFIGS_READER_SCENARIO_H
 #define CONFIGS_READER_SCENARIO_H
 
+#include "configs/reader/law.h"
+
 #include <stddef.h>
 
 enum {
@@ -19,7 +21,11 @@ enum {
     TITLE_BYTES = 160,
     MAX_UNCERTAIN = 64,
     MAX_CHOICES = 8,
-    MAX_FAILURE_CLASSES = 16
+    MAX_FAILURE_CLASSES = 24,
+    MAX_RENT_OFFERS = 32,
+    MAX_COURSE_PHASES = 12,
+    MAX_DATA_PARTS = 12,
+    TRACE_BYTES = 192
 };
 
 typedef enum Precision { PRECISION_BF16, PRECISION_FP8, PRECISION_FP16, PRECISION_FP32 } Precision;
@@ -43,6 +49,11 @@ typedef enum ZeroOwner {
     OWNER_ONE, /* one rank the whole of a parameter: broadcast and reduce */
 } ZeroOwner;
 
+typedef enum LayoutOrder {
+    OUTERMOST_PIPELINE, /* a stage of all replicas side by side, then the next stage */
+    OUTERMOST_DATA      /* all stages of a replica side by side, then the next replica */
+} LayoutOrder;
+
 typedef enum ExpertDispatch {
     DISPATCH_COPIES, /* every copy of a token: an all-to-all */
     DISPATCH_NODES   /* once to each node that has experts of it, on by NVLink (DeepEP) */
@@ -62,10 +73,36 @@ typedef enum ExpertLoadModel {
     EXPERT_LOAD_AUXILIARY_LOSS /* lognormal spread that balancing leaves */
 } ExpertLoadModel;
 typedef enum RestartClock { RESTART_EXPOSED, RESTART_SAFE } RestartClock; /* closed forms S1, S2 */
-typedef enum FailureUnit { FAILURE_PER_GPU, FAILURE_PER_NODE, FAILURE_PER_JOB } FailureUnit;
+typedef enum FailureUnit {
+    FAILURE_PER_GPU,
+    FAILURE_PER_NODE,
+    FAILURE_PER_JOB,
+    FAILURE_PER_NIC,   /* a port with its cable */
+    FAILURE_PER_DOMAIN /* domain_nodes nodes that share a switch, a rack, a power feed */
+} FailureUnit;
+typedef enum FailureClock {
+    FAILURE_CLOCK_RUN, /* rate while the job runs */
+    FAILURE_CLOCK_WALL /* events over elapsed time, down time included */
+} FailureClock;
 typedef enum CheckpointInterval { INTERVAL_FIXED, INTERVAL_OPTIMAL } CheckpointInterval;
 typedef enum KvSharding { KV_REPLICATED, KV_BY_BATCH } KvSharding;
 typedef enum ScenarioKind { SCENARIO_TRAINING, SCENARIO_SERVING } ScenarioKind;
+
+/* An image encoder beside the decoder, whose output the decoder reads through cross-attention
+ * layers of its own (Flamingo, Alayrac et al. 2022; Llama 3, Grattafiori et al. 2024, section 7).
+ * All zero: text only. */
+typedef struct VisionSpec {
+    double layers, d_model, d_ff, heads; /* of the encoder: a plain transformer over patches */
+    double patches;                      /* of one image, whole tiles together */
+    double image_tokens;   /* vectors of one image that the decoder sees; 0: as many as patches */
+    double image_width;    /* of each of them; 0: d_model */
+    double cross_every;    /* a cross-attention layer beside every n-th layer of the decoder */
+    double cross_kv_heads; /* 0: as many as query heads */
+    double cross_d_ff;     /* hidden width of the MLP of a cross-attention layer; 0: it has none */
+    double images;         /* in one training sequence */
+    double seen_images;    /* of these that one token attends to; 0: all */
+    double bytes;          /* of one image as it is loaded */
+} VisionSpec;
 
 /* A decoder-only transformer. Dense when experts == 1. */
 typedef struct ModelSpec {
@@ -95,6 +132,7 @@ typedef struct ModelSpec {
     double attention_window;  /* tokens that a token looks back at most; 0: all */
     double routed_groups;     /* of experts that one token's copies go to at most; 0: any */
     double learned_positions; /* rows of a table of positions; 0: none (rotary or none) */
+    VisionSpec vision;
 } ModelSpec;
 
 /* t = launch + (t_compute^p + t_memory^p)^(1/p) with tile and wave quantisation; see hw/gemm.h. */
@@ -200,6 +238,12 @@ typedef struct NodeSpec {
     double memory_per_wire_byte; /* bytes that HBM moves for each byte on the wire */
 } NodeSpec;
 
+/* How rings that are larger than a segment pass through the segments. */
+typedef enum SegmentRings {
+    RINGS_ORDERED,  /* each segment once: only its last member sends to the next segment */
+    RINGS_SCATTERED /* neighbours on a ring may lie in different segments */
+} SegmentRings;
+
 typedef struct FabricSpec {
     char name[NAME_BYTES];
     double efficiency;    /* eta: share of line rate that large collectives reach */
@@ -207,9 +251,12 @@ typedef struct FabricSpec {
     double tree_hop_s;    /* latency of one level of an all-reduce tree between nodes; 0: no tree */
     double base_s;        /* fixed cost of one collective between nodes */
     double p2p_latency_s; /* one send between pipeline stages */
-    double p2p_efficiency;    /* share of a NIC's line rate that one send reaches */
-    double bucket_bytes;      /* gradient bucket of data-parallel collectives */
-    double oversubscription;  /* 1: non-blocking */
+    double p2p_efficiency;      /* share of a NIC's line rate that one send reaches */
+    double bucket_bytes;        /* gradient bucket of data-parallel collectives */
+    double oversubscription;    /* 1: non-blocking */
+    double segment_gpus;        /* of a part of the cluster that is non-blocking inside; 0: all */
+    double segment_bytes_per_s; /* of one node to other segments, one direction */
+    SegmentRings segment_rings;
     double chunk_s2_per_byte; /* c of a level of the tree between nodes; 0: that of the node */
     ExpertFabricFit expert_dispatch, expert_combine;
     double sms_per_port; /* multiprocessors that keep one network port busy */
@@ -221,6 +268,12 @@ typedef struct HardwareSpec {
     GpuSpec gpu;
     NodeSpec node;
     FabricSpec fabric;
+    /* A cluster bought in waves. Pipeline stages on older GPUs may have fewer layers; replicas on
+     * older GPUs hold up all others. Nodes and network are those of the newer ones. */
+    GpuSpec older_gpu;
+    double older_stages;   /* so many of the last stages of every replica */
+    double older_layers;   /* of each of them; 0: as many as the others */
+    double older_replicas; /* so many whole replicas */
 } HardwareSpec;
 
 /* How one optimizer step is laid out. gpus = tensor * context * pipeline * data. */
@@ -244,6 +297,7 @@ typedef struct ParallelSpec {
     ExpertDispatch dispatch; /* what of a token crosses the network to its experts */
     double expert_overlap;   /* share of expert-parallel communication hidden under compute */
     SelectiveScope selective_scope; /* what recompute: selective computes again */
+    LayoutOrder outermost;          /* ways that lie farthest apart */
     double gather_limit;            /* parameters that ZeRO-3 holds gathered; 0: two layers */
     double dispatch_sms;            /* multiprocessors that a dispatch by nodes occupies */
     ZeroOwner zero_owner;           /* who holds a parameter that ZeRO-3 divides */
@@ -285,28 +339,218 @@ typedef struct TrainingSpec {
 typedef struct FailureClass {
     char name[NAME_BYTES];
     FailureUnit unit;
-    double rate_per_s; /* of one unit */
-    double detection_s;
+    double rate_per_s;  /* of one unit */
+    double detection_s; /* of a crash */
+    double hang_share;  /* of these failures that are no crash but a standstill */
+    double hang_detection_s;
+    FailureClock clock;
+    LawKind law; /* of the time between failures of the job by this class */
+    double shape;
+    double domain_nodes;     /* nodes of one domain */
+    double nodes;            /* that one event takes out */
+    double process_restart;  /* share that restarting the processes cures: no node replaced */
+    double outage_s;         /* standstill before anything is replaced or restarted */
+    int planned;             /* 1: announced; saved first */
+    double notice_s;         /* 0: none */
+    double spoiled_s;        /* useful time before the failure that is worthless too */
+    double memory_survives;  /* share of failures after which copies in memory are still there */
+    char trace[TRACE_BYTES]; /* CSV of times since the start instead of a rate; "": none */
 } FailureClass;
 
-typedef struct ReliabilitySpec {
+/* Published rates of one cluster, shipped under configs/hw/failures. */
+typedef struct FailureSet {
+    char name[NAME_BYTES];
     size_t class_count;
     FailureClass classes[MAX_FAILURE_CLASSES];
-    double replacement_s; /* find and attach a healthy node */
-    double init_s;        /* processes, communicators, warm-up */
+} FailureSet;
+
+/* Copies in the memory of a peer, beside saves to storage. */
+typedef struct MemorySaveSpec {
+    double storage_every; /* one save in so many goes to storage as well; 0: no copies in memory */
+    double blocking_s;    /* stall of every save */
+    double bytes_per_s;   /* of a node's copy, out and back */
+    double survives;      /* share of failures after which a copy is left */
+} MemorySaveSpec;
+
+typedef struct RandomTimeSpec {
+    double mean_s;
+    LawKind law;
+    double shape;
+} RandomTimeSpec;
+
+typedef struct SpareSpec {
+    double nodes;
+    int limited;  /* 1: `nodes` was given; 0: a replacement is always found */
+    double crews; /* 0: as many as needed */
+    RandomTimeSpec repair;
+} SpareSpec;
+
+typedef struct LemonSpec {
+    double share; /* 0: none */
+    double rate_factor;
+    double removed_after; /* failures; 0: never */
+} LemonSpec;
+
+typedef struct ElasticSpec {
+    int allowed; /* 1: the job goes on without a failed data-parallel replica */
+    double minimum_replicas;
+    double drop_s, rejoin_s;
+    RandomTimeSpec away;
+} ElasticSpec;
+
+typedef struct SlowNodeSpec {
+    double rate_per_s; /* of one node; 0: none */
+    RandomTimeSpec duration;
+    double factor;        /* of the step time */
+    double second_factor; /* of second_share of the slow nodes */
+    double second_share;
+    double evict_after_s; /* 0: never */
+    double eviction_s;    /* standstill */
+} SlowNodeSpec;
+
+typedef struct SpikeSpec {
+    double per_step; /* 0: none */
+    double lag_steps;
+    double back_steps;
+} SpikeSpec;
+
+typedef struct ReliabilitySpec {
+    FailureSet failures;
+    size_t class_count;
+    FailureClass classes[MAX_FAILURE_CLASSES]; /* beside those of `failures` */
+    double replacement_s;                      /* find and attach a healthy node */
+    double scheduling_s;                       /* until the job has its nodes together again */
+    double init_s;                             /* processes, communicators */
+    double init_per_gpu_s;                     /* what initialisation grows by with each GPU */
+    double warm_up_s;                          /* after the load: compilation, first steps */
     RestartClock restart_clock;
     double state_bytes_per_param; /* checkpoint size */
     double read_bytes_per_s;      /* aggregate storage bandwidth at restart */
     double write_bytes_per_s;
+    double node_read_bytes_per_s; /* what one node can draw; 0: no limit */
+    double node_write_bytes_per_s;
     int asynchronous;  /* 1: training goes on while the snapshot is written */
     double blocking_s; /* stall of an asynchronous save */
     CheckpointInterval interval_rule;
     double interval_s; /* when fixed: useful time between saves */
-    double slowdown;   /* share of throughput lost to stragglers over the run */
+    MemorySaveSpec memory;
+    SpareSpec spares;
+    LemonSpec lemons;
+    ElasticSpec elastic;
+    SlowNodeSpec slow_nodes;
+    SpikeSpec loss_spikes;
+    double slowdown; /* share of throughput lost to stragglers over the run */
 } ReliabilitySpec;
 
+/* A stretch of a run that is trained otherwise than the scenario says. Zero in a key: as there. */
+typedef enum PhaseVision { PHASE_VISION_AS_MODEL, PHASE_VISION_OFF } PhaseVision;
+typedef enum PhaseRecompute {
+    PHASE_RECOMPUTE_AS_BASE,
+    PHASE_RECOMPUTE_NONE,
+    PHASE_RECOMPUTE_SELECTIVE,
+    PHASE_RECOMPUTE_FULL
+} PhaseRecompute;
+typedef struct CoursePhase {
+    char name[NAME_BYTES];
+    double tokens;  /* 0: what the other phases leave of training.tokens */
+    double until_s; /* the phase ends at this time after the start of the run; 0: with its tokens */
+    double pause_s; /* standstill before it, for a new layout or new machines */
+    double batch_tokens;
+    double batch_from;   /* the batch grows from this to batch_tokens, in equal steps of tokens */
+    double batch_stages; /* so many batch sizes on the way */
+    double sequence_length, micro_batch;
+    double tensor, context, pipeline, data;
+    double older_stages, older_layers, older_replicas;
+    double gpus_paid; /* 0: those in use */
+    PhaseRecompute recompute;
+    PhaseVision vision;
+} CoursePhase;
+
+/* What is trained on, and how fast it can be read. */
+typedef struct DataPart {
+    char name[NAME_BYTES];
+    double unique_tokens; /* of one pass */
+    double epochs;        /* passes */
+} DataPart;
+typedef struct DataSpec {
+    double text_bytes_per_token; /* as loaded */
+    double read_bytes_per_s;     /* of the storage that batches come from; 0: never waited for */
+    size_t part_count;
+    DataPart parts[MAX_DATA_PARTS];
+} DataSpec;
+
+/* Published laws of the loss, with their coefficients; see models/scaling_law.h. */
+typedef struct ParametricLaw {
+    double floor, a, alpha, b, beta; /* L = floor + a / N^alpha + b / D^beta */
+} ParametricLaw;
+typedef struct RoutedLaw {
+    double a, b, c, d; /* log10 L = a log10 N + b log10 E' + c log10 N log10 E' + d */
+    double start, maximum;
+} RoutedLaw;
+typedef struct JointLaw {
+    double floor, a, alpha, delta, gamma, b, beta, omega, zeta;
+    double start, maximum;
+} JointLaw;
+typedef struct LawSpec {
+    char name[NAME_BYTES];
+    double tokens_per_parameter;
+    ParametricLaw parametric;
+    RoutedLaw routed;
+    JointLaw joint;
+    double repeat_worth; /* passes after which a repeated token is worth 1/e of a fresh one */
+} LawSpec;
+
+/* What hours of a GPU are paid by. */
+typedef enum PriceBasis {
+    PRICE_HOURLY, /* gpu_hour */
+    PRICE_TABLE,  /* what `rent` says of a year and a kind of contract */
+    PRICE_OWNED   /* machines of one's own: `own` */
+} PriceBasis;
+typedef enum Contract {
+    CONTRACT_ON_DEMAND,
+    CONTRACT_RESERVED_1Y,
+    CONTRACT_RESERVED_3Y,
+    CONTRACT_SPOT
+} Contract;
+
+/* What sellers asked for one hour of a GPU in one year under one kind of contract. */
+typedef struct RentOffer {
+    double year;
+    Contract contract;
+    double low_usd, median_usd, high_usd;
+    double sellers; /* that the three are taken from */
+} RentOffer;
+
+typedef struct RentTable {
+    char name[NAME_BYTES];
+    size_t offer_count;
+    RentOffer offers[MAX_RENT_OFFERS];
+} RentTable;
+
+/* What owning costs. Straight-line: the price less what is left, over the years of use. */
+typedef struct OwnSpec {
+    char name[NAME_BYTES];
+    double node_usd;             /* a node as bought */
+    double network_share;        /* of the price of nodes and network together */
+    double facility_usd;         /* of each node: power and cooling up to it */
+    double storage_bytes;        /* of the cluster */
+    double storage_usd_per_byte; /* as bought */
+    double useful_s;             /* until the machines are written off */
+    double residual;             /* share of the price of the nodes left then */
+    double capital_per_s;        /* interest on what is tied up on average */
+    double utilisation;          /* share of its life for which somebody pays */
+    double staff_usd_per_hour;   /* of the whole cluster */
+} OwnSpec;
+
 typedef struct PriceSpec {
+    char name[NAME_BYTES];
+    PriceBasis basis;
     double gpu_hour_usd;
+    Contract contract;
+    double year;          /* of the contract */
+    double rent_quantile; /* 0 the cheapest seller, 0.5 the median, 1 the dearest */
+    RentTable rent;
+    OwnSpec own;
     double energy_usd_per_j;
     int energy_included; /* 1: the rent includes power */
     double pue;
@@ -364,6 +608,10 @@ typedef struct Scenario {
     ReliabilitySpec reliability;
     PriceSpec prices;
     ServingSpec serving;
+    DataSpec data;
+    LawSpec law;
+    size_t course_count; /* 0: one phase, as `training` says */
+    CoursePhase course[MAX_COURSE_PHASES];
     size_t uncertain_count;
     UncertainInput uncertain[MAX_UNCERTAIN];
 } Scenario;

@@ -36,15 +36,50 @@ static const UncertainInput *find_uncertain(const Scenario *scenario, const char
     return NULL;
 }
 
+/* The basis of the prices must have what it counts on. */
+static void check_prices(const Node *root, const Scenario *scenario, ErrorList *errors)
+{
+    static const struct {
+        PriceBasis basis;
+        const char *key, *hint;
+    } NEEDS[] = {
+        {PRICE_HOURLY, "gpu_hour", "rent of one GPU; or basis: table with rent, or basis: owned"},
+        {PRICE_TABLE, "rent", "prices by year and contract: a name in configs/hw or its keys"},
+        {PRICE_OWNED, "own", "what owning costs: a name in configs/hw or its keys"},
+    };
+    const Node *prices = mapping_find(root, "prices");
+    if (prices == NULL)
+        return;
+    for (size_t i = 0; i < sizeof NEEDS / sizeof NEEDS[0]; i++)
+        if (scenario->prices.basis == NEEDS[i].basis && mapping_find(prices, NEEDS[i].key) == NULL)
+            report(errors, &prices->place, NEEDS[i].hint, "missing key '%s' in 'prices'",
+                   NEEDS[i].key);
+    size_t offers = 0;
+    for (size_t i = 0; i < scenario->prices.rent.offer_count; i++)
+        offers += scenario->prices.rent.offers[i].contract == scenario->prices.contract;
+    const Node *contract = mapping_find(prices, "contract");
+    if (scenario->prices.basis == PRICE_TABLE && mapping_find(prices, "rent") != NULL &&
+        offers == 0)
+        report(errors, contract != NULL ? &contract->place : &prices->place,
+               "`flopcast show` lists its offers", "'prices.rent' has no offer of this contract");
+}
+
 /* A fixed interval must be given; a GPU with an fp8 peak needs the fit of its fp8 products. */
 static void check_pairs(const Node *root, const Scenario *scenario, ErrorList *errors)
 {
     const Node *reliability = mapping_find(root, "reliability");
     bool may_be_fixed = scenario->reliability.interval_rule == INTERVAL_FIXED ||
                         find_uncertain(scenario, "reliability.interval_rule") != NULL;
-    if (reliability != NULL && may_be_fixed && mapping_find(reliability, "interval") == NULL)
+    bool whole = mapping_find(root, "training") != NULL;
+    if (whole && reliability != NULL && may_be_fixed &&
+        mapping_find(reliability, "interval") == NULL)
         report(errors, &reliability->place, "or interval_rule: optimal",
                "missing key 'interval' in 'reliability'");
+    if (whole && reliability != NULL && mapping_find(reliability, "classes") == NULL &&
+        mapping_find(reliability, "failures") == NULL)
+        report(errors, &reliability->place,
+               "failure causes: a list of {name, unit, rate, detection}; or failures: NAME",
+               "missing key 'classes' in 'reliability'");
     const Node *gpu = mapping_find(mapping_find(root, "hardware"), "gpu");
     const Node *peak = mapping_find(gpu, "peak_fp8");
     if (peak != NULL && scenario->hardware.gpu.peak_fp8_flops_per_s > 0 &&
@@ -92,6 +127,8 @@ static void decode_root(Document *document, const Part *part, Node *root, const 
         check_sections(root, scenario, document->errors);
     if (sound)
         check_pairs(root, scenario, document->errors);
+    if (sound && whole)
+        check_prices(root, scenario, document->errors);
 }
 
 static void begin(Document *document, Scenario *scenario, ResolvedList *resolved)
@@ -192,8 +229,9 @@ static const Part *part_of_file(const char *path, const char *kind, ErrorList *e
             part = NULL;
         if (part == NULL)
             report(errors, word != NULL ? &word->place : &root->place,
-                   strcmp(kind, "models") == 0 ? "part: model"
-                                               : "part: gpu, node, fabric or hardware",
+                   strcmp(kind, "models") == 0
+                       ? "part: model"
+                       : "part: gpu, node, fabric, hardware, failures, rent or own",
                    word == NULL ? "missing key 'part'" : "not a part that belongs here");
     }
     pool_free(&pool);

@@ -15,6 +15,11 @@ const Part PARTS[] = {
     {"node", "hw", "hardware.node", &NODE_SCHEMA, offsetof(Scenario, hardware.node)},
     {"fabric", "hw", "hardware.fabric", &FABRIC_SCHEMA, offsetof(Scenario, hardware.fabric)},
     {"stack", "calibration", "training", &TRAINING_SCHEMA, offsetof(Scenario, training)},
+    {"failures", "hw/failures", "reliability.failures", &FAILURES_SCHEMA,
+     offsetof(Scenario, reliability.failures)},
+    {"rent", "hw", "prices.rent", &RENT_SCHEMA, offsetof(Scenario, prices.rent)},
+    {"own", "hw", "prices.own", &OWN_SCHEMA, offsetof(Scenario, prices.own)},
+    {"law", "calibration", "law", &LAW_SCHEMA, offsetof(Scenario, law)},
     {"scenario", "scenarios", "", &SCENARIO_SCHEMA, 0},
 };
 const size_t PART_COUNT = sizeof PARTS / sizeof PARTS[0];

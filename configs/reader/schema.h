@@ -82,6 +82,14 @@ extern const Schema GPU_SCHEMA;
 extern const Schema NODE_SCHEMA;
 extern const Schema FABRIC_SCHEMA;
 extern const Schema TRAINING_SCHEMA;
+extern const Schema RELIABILITY_SCHEMA;
+extern const Schema FAILURES_SCHEMA;
+extern const Schema COURSE_SCHEMA; /* of one phase */
+extern const Schema DATA_SCHEMA;
+extern const Schema LAW_SCHEMA;
+extern const Schema PRICE_SCHEMA;
+extern const Schema RENT_SCHEMA;
+extern const Schema OWN_SCHEMA;
 extern const Schema CLAIM_FILE_SCHEMA;
 
 extern const Part PARTS[];

@@ -217,6 +217,8 @@ const Schema NODE_SCHEMA = {.name = "node", GROUP_FIELDS(NODE_FIELDS)};
 #define FABRIC(KEY, MEMBER, DIMENSION, MINIMUM, MAXIMUM, HELP)                                     \
     NUMBER_FIELD(KEY, FabricSpec, MEMBER, DIMENSION, MINIMUM, MAXIMUM, NULL, 0, HELP)
 
+static const char *const RINGS_WORDS[] = {"ordered", "scattered", NULL};
+
 static const Field FABRIC_FIELDS[] = {
     TEXT_FIELD("name", FabricSpec, name, "custom", FIELD_LABEL, "label in reports"),
     FABRIC("efficiency", efficiency, DIMENSION_FRACTION, 0.001, 1,
@@ -235,6 +237,12 @@ static const Field FABRIC_FIELDS[] = {
            "gradient bucket of data-parallel collectives"),
     NUMBER_FIELD("oversubscription", FabricSpec, oversubscription, DIMENSION_NUMBER, 1, 1000, "1",
                  0, "1 is non-blocking"),
+    NUMBER_FIELD("segment_gpus", FabricSpec, segment_gpus, DIMENSION_COUNT, 0, 1e7, "0",
+                 FIELD_WHOLE, "GPUs of a segment that is non-blocking inside; 0: one segment"),
+    NUMBER_FIELD("segment_link", FabricSpec, segment_bytes_per_s, DIMENSION_BYTES_PER_S, 0,
+                 MAX_BYTES_PER_S, "0", 0, "of one node to other segments, one direction"),
+    WORD_FIELD("segment_rings", FabricSpec, segment_rings, RINGS_WORDS, "ordered",
+               "do rings pass each segment once (ordered), or back and forth (scattered)?"),
     OPTIONAL("chunk", FabricSpec, chunk_s2_per_byte, DIMENSION_S2_PER_BYTE, 1, "0us2/kB",
              "c of the sqrt(c * log2(nodes) * bytes) term of an all-reduce between nodes; 0: the "
              "node's, without the nodes"),
@@ -257,5 +265,13 @@ static const Field HARDWARE_FIELDS[] = {
                 "a name in configs/hw or its keys"),
     GROUP_FIELD("fabric", HardwareSpec, fabric, &FABRIC_SCHEMA, "fabric", 0,
                 "a name in configs/hw or its keys"),
+    GROUP_FIELD("older_gpu", HardwareSpec, older_gpu, &GPU_SCHEMA, "gpu", FIELD_MAY_MISS,
+                "of a cluster bought in waves: a name in configs/hw or its keys"),
+    NUMBER_FIELD("older_stages", HardwareSpec, older_stages, DIMENSION_COUNT, 0, 1024, "0",
+                 FIELD_WHOLE | FIELD_STEPPED, "last pipeline stages that run on older GPUs"),
+    NUMBER_FIELD("older_layers", HardwareSpec, older_layers, DIMENSION_COUNT, 0, 10000, "0",
+                 FIELD_WHOLE | FIELD_STEPPED, "layers of each of them; 0: as many as the others"),
+    NUMBER_FIELD("older_replicas", HardwareSpec, older_replicas, DIMENSION_COUNT, 0, 1e7, "0",
+                 FIELD_WHOLE | FIELD_STEPPED, "whole replicas that run on older GPUs"),
 };
 const Schema HARDWARE_SCHEMA = {.name = "hardware", GROUP_FIELDS(HARDWARE_FIELDS)};

@@ -8,6 +8,28 @@
 #define EXTRA(KEY, MEMBER, MAXIMUM, HELP)                                                          \
     NUMBER_FIELD(KEY, ModelSpec, MEMBER, DIMENSION_COUNT, 0, MAXIMUM, "0", FIELD_WHOLE, HELP)
 
+#define VISION(KEY, MEMBER, MAXIMUM, HELP)                                                         \
+    NUMBER_FIELD(KEY, VisionSpec, MEMBER, DIMENSION_COUNT, 0, MAXIMUM, "0", FIELD_WHOLE, HELP)
+
+static const Field VISION_FIELDS[] = {
+    VISION("layers", layers, 10000, "encoder layers"),
+    VISION("d_model", d_model, 1e6, "width of the encoder"),
+    VISION("d_ff", d_ff, 1e7, "hidden width of the encoder's MLP"),
+    VISION("heads", heads, 10000, "heads of the encoder"),
+    VISION("patches", patches, 1e6, "of one image"),
+    VISION("image_tokens", image_tokens, 1e6, "of one image that the decoder sees; 0: its patches"),
+    VISION("image_width", image_width, 1e6, "of each of them; 0: the encoder's width"),
+    VISION("cross_every", cross_every, 10000,
+           "a cross-attention layer beside every n-th decoder layer"),
+    VISION("cross_kv_heads", cross_kv_heads, 10000, "of a cross-attention layer; 0: all heads"),
+    VISION("cross_d_ff", cross_d_ff, 1e7, "MLP of a cross-attention layer; 0: it has none"),
+    VISION("images", images, 1e5, "in one training sequence"),
+    VISION("seen_images", seen_images, 1e5, "of these that one token attends to; 0: all"),
+    NUMBER_FIELD("bytes", VisionSpec, bytes, DIMENSION_BYTES, 0, 1e12, "0", 0,
+                 "of one image as it is loaded"),
+};
+static const Schema VISION_SCHEMA = {.name = "vision", GROUP_FIELDS(VISION_FIELDS)};
+
 static const Field MODEL_FIELDS[] = {
     TEXT_FIELD("name", ModelSpec, name, "custom", FIELD_LABEL, "label in reports"),
     COUNT("layers", layers, 10000, "decoder layers"),
@@ -38,6 +60,8 @@ static const Field MODEL_FIELDS[] = {
     EXTRA("v_head_dim", v_head_dim, 65536, "latent attention: value channels of a head"),
     NUMBER_FIELD("attention_window", ModelSpec, attention_window, DIMENSION_TOKENS, 0, 1e8, "0",
                  FIELD_WHOLE, "tokens that a token looks back; 0: all"),
+    GROUP_FIELD("vision", ModelSpec, vision, &VISION_SCHEMA, NULL, FIELD_MAY_MISS,
+                "an image encoder and its cross-attention layers"),
     EXTRA("routed_groups", routed_groups, 10000,
           "groups of experts (nodes) that a token's copies go to at most; 0: any"),
     EXTRA("learned_positions", learned_positions, 1e8, "rows of a position table; 0: none"),

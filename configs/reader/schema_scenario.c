@@ -19,17 +19,13 @@ static const char *const DROPOUT_WORDS[] = {"masked", "none", NULL};
 static const char *const SCHEDULE_WORDS[] = {"1f1b",  "gpipe",    "interleaved", "zb_h1",
                                              "zb_2p", "dualpipe", NULL};
 static const char *const OWNER_WORDS[] = {"all", "one", NULL};
+static const char *const OUTERMOST_WORDS[] = {"pipeline", "data", NULL};
 static const char *const DISPATCH_WORDS[] = {"copies", "nodes", NULL};
 static const char *const ATTENTION_WORDS[] = {"unfused", "flash1", "flash2", "flash3", NULL};
-static const char *const CLOCK_WORDS[] = {"exposed", "safe", NULL};
-static const char *const UNIT_WORDS[] = {"gpu", "node", "job", NULL};
-static const char *const INTERVAL_WORDS[] = {"fixed", "optimal", NULL};
 static const char *const SHARDING_WORDS[] = {"replicated", "by_batch", NULL};
 
 #define MAX_WAYS           1024 /* pipeline stages that a memory plan holds: models/memory.h */
 #define MAX_RESERVED_BYTES 1e15
-#define YEAR_S             3.1536e7
-#define MAX_BYTES_PER_S    1e18
 
 #define WAYS(KEY, S, MEMBER, MAXIMUM, HELP)                                                        \
     NUMBER_FIELD(KEY, S, MEMBER, DIMENSION_COUNT, 1, MAXIMUM, "1", FIELD_WHOLE | FIELD_STEPPED,    \
@@ -73,6 +69,8 @@ static const Field PARALLEL_FIELDS[] = {
         "selective_scope", ParallelSpec, selective_scope, SCOPE_WORDS, "scores",
         "of recompute: selective: attention scores; all operators but attention and every second "
         "matrix product; or the modules norm and activation"),
+    WORD_FIELD("outermost", ParallelSpec, outermost, OUTERMOST_WORDS, "pipeline",
+               "ways that lie farthest apart: pipeline stages, or whole replicas (data)"),
     NUMBER_FIELD("gather_limit", ParallelSpec, gather_limit, DIMENSION_COUNT, 0, 1e13, "0", 0,
                  "parameters that ZeRO-3 holds gathered at once; 0: two layers"),
     NUMBER_FIELD("dispatch_sms", ParallelSpec, dispatch_sms, DIMENSION_COUNT, 1, 1e4, "20",
@@ -142,64 +140,6 @@ static const Field TRAINING_FIELDS[] = {
 };
 const Schema TRAINING_SCHEMA = {.name = "training", GROUP_FIELDS(TRAINING_FIELDS)};
 
-static const Field CLASS_FIELDS[] = {
-    TEXT_FIELD("name", FailureClass, name, NULL, FIELD_UNIQUE, "of this cause"),
-    WORD_FIELD("unit", FailureClass, unit, UNIT_WORDS, NULL, "what fails at this rate"),
-    NUMBER_FIELD("rate", FailureClass, rate_per_s, DIMENSION_PER_SECOND, 0, 1.0 / 60, NULL, 0,
-                 "of one unit"),
-    NUMBER_FIELD("detection", FailureClass, detection_s, DIMENSION_SECONDS, 0, YEAR_S, NULL, 0,
-                 "until the job notices"),
-};
-static const Schema CLASS_SCHEMA = {.name = "failure class", GROUP_FIELDS(CLASS_FIELDS)};
-
-static const Field RELIABILITY_FIELDS[] = {
-    LIST_FIELD("classes", FIELD_LIST, ReliabilitySpec, classes, class_count, &CLASS_SCHEMA, 0,
-               "failure causes: a list of {name, unit, rate, detection}"),
-    NUMBER_FIELD("replacement", ReliabilitySpec, replacement_s, DIMENSION_SECONDS, 0, YEAR_S, NULL,
-                 0, "find and attach a healthy node"),
-    NUMBER_FIELD("init", ReliabilitySpec, init_s, DIMENSION_SECONDS, 0, YEAR_S, NULL, 0,
-                 "processes, communicators, warm-up"),
-    WORD_FIELD("restart_clock", ReliabilitySpec, restart_clock, CLOCK_WORDS, "exposed",
-               "can a restart fail again? exposed: yes"),
-    NUMBER_FIELD("state_bytes_per_param", ReliabilitySpec, state_bytes_per_param, DIMENSION_NUMBER,
-                 0.01, 64, NULL, 0, "checkpoint size"),
-    NUMBER_FIELD("read_bandwidth", ReliabilitySpec, read_bytes_per_s, DIMENSION_BYTES_PER_S, 1e3,
-                 MAX_BYTES_PER_S, NULL, 0, "of all storage at restart"),
-    NUMBER_FIELD("write_bandwidth", ReliabilitySpec, write_bytes_per_s, DIMENSION_BYTES_PER_S, 1e3,
-                 MAX_BYTES_PER_S, NULL, 0, "of all storage when saving"),
-    WORD_FIELD("asynchronous", ReliabilitySpec, asynchronous, BOOL_WORDS, "false",
-               "training goes on while the snapshot is written"),
-    NUMBER_FIELD("blocking", ReliabilitySpec, blocking_s, DIMENSION_SECONDS, 0, YEAR_S, "0", 0,
-                 "stall of an asynchronous save"),
-    WORD_FIELD("interval_rule", ReliabilitySpec, interval_rule, INTERVAL_WORDS, "fixed",
-               "optimal: the interval that costs least"),
-    {.key = "interval",
-     .kind = FIELD_NUMBER,
-     .offset = offsetof(ReliabilitySpec, interval_s),
-     .help = "useful time between saves, when the rule is fixed",
-     .fallback = "0",
-     .dimension = DIMENSION_SECONDS,
-     .minimum = 1,
-     .maximum = YEAR_S,
-     .usual_unit = "min"},
-    NUMBER_FIELD("slowdown", ReliabilitySpec, slowdown, DIMENSION_FRACTION, 0, 0.99, "0", 0,
-                 "share of throughput lost to stragglers over the run"),
-};
-static const Schema RELIABILITY_SCHEMA = {.name = "reliability", GROUP_FIELDS(RELIABILITY_FIELDS)};
-
-static const Field PRICE_FIELDS[] = {
-    NUMBER_FIELD("gpu_hour", PriceSpec, gpu_hour_usd, DIMENSION_USD_PER_HOUR, 0, 1e6, NULL, 0,
-                 "rent of one GPU"),
-    NUMBER_FIELD("energy", PriceSpec, energy_usd_per_j, DIMENSION_USD_PER_J, 0, 1, NULL, 0,
-                 "price of energy"),
-    WORD_FIELD("energy_included", PriceSpec, energy_included, BOOL_WORDS, "false",
-               "the rent includes energy"),
-    NUMBER_FIELD("pue", PriceSpec, pue, DIMENSION_NUMBER, 1, 10, NULL, 0,
-                 "power of the datacentre over power of the machines"),
-    NUMBER_FIELD("co2", PriceSpec, co2_kg_per_j, DIMENSION_KG_PER_J, 0, 1, NULL, 0, "of the grid"),
-};
-static const Schema PRICE_SCHEMA = {.name = "prices", GROUP_FIELDS(PRICE_FIELDS)};
-
 static const Field SERVING_FIELDS[] = {
     WAYS("tensor", ServingSpec, tensor, MAX_WAYS, "tensor-parallel ways"),
     WAYS("pipeline", ServingSpec, pipeline, MAX_WAYS, "pipeline stages"),
@@ -253,7 +193,13 @@ static const Field SCENARIO_FIELDS[] = {
     GROUP_FIELD("reliability", Scenario, reliability, &RELIABILITY_SCHEMA, NULL, FIELD_MAY_MISS,
                 "failures and checkpoints"),
     GROUP_FIELD("prices", Scenario, prices, &PRICE_SCHEMA, NULL, FIELD_MAY_MISS,
-                "rent, energy, carbon"),
+                "rent or machines of one's own, energy, carbon"),
+    GROUP_FIELD("data", Scenario, data, &DATA_SCHEMA, NULL, FIELD_MAY_MISS,
+                "what is trained on, and how fast it is read"),
+    GROUP_FIELD("law", Scenario, law, &LAW_SCHEMA, "law", FIELD_MAY_MISS,
+                "published laws of the loss: a name in configs/calibration or its keys"),
+    LIST_FIELD("course", FIELD_LIST, Scenario, course, course_count, &COURSE_SCHEMA, FIELD_MAY_MISS,
+               "phases of the run, each with what it does otherwise"),
     GROUP_FIELD("serving", Scenario, serving, &SERVING_SCHEMA, NULL, FIELD_MAY_MISS,
                 "the serving cluster"),
 };

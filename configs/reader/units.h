@@ -25,6 +25,8 @@ typedef enum Dimension {
     DIMENSION_PER_SECOND,   /* 6.5e-3/d 2/year */
     DIMENSION_WATTS,        /* 400W 6.5kW */
     DIMENSION_USD_PER_HOUR, /* $1/h, $2.50 / GPU-hour; kept as USD per hour */
+    DIMENSION_USD,          /* $270k */
+    DIMENSION_USD_PER_BYTE, /* $250/TB */
     DIMENSION_USD_PER_J,    /* $0.08/kWh */
     DIMENSION_KG_PER_J,     /* 0.4kg/kWh */
     DIMENSION_S2_PER_BYTE,  /* 0.08us2/kB */

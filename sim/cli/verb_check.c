@@ -52,12 +52,13 @@ static Status check_part(const Session *session, const char *kind, const char *p
 /* A name is looked up as a scenario, then as a claim file, a model, a hardware part. */
 static Status check_one(const Session *session, const char *name, ErrorList *errors)
 {
-    static const char *const KINDS[] = {"scenarios", "claims", "models", "hw", "calibration"};
+    static const char *const KINDS[] = {"scenarios", "claims",      "models",
+                                        "hw",        "calibration", "hw/failures"};
     char path[ERROR_PATH_BYTES];
     Error error, first_error;
     const char *kind = NULL;
     Status status = STATUS_INVALID;
-    for (int k = 0; k < 5 && status != STATUS_OK; k++) {
+    for (int k = 0; k < 6 && status != STATUS_OK; k++) {
         status = config_locate(&session->paths, KINDS[k], name, path, sizeof path, &error);
         kind = KINDS[k];
         if (k == 0)

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const KINDS[] = {"scenarios", "claims", "models", "hw"};
+static const char *const KINDS[] = {"scenarios", "claims", "models", "hw", "hw/failures"};
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0] };
 
 static void print_run(void *context, const char *run_id, const char *verb, const char *scenario,

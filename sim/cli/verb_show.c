@@ -9,11 +9,11 @@
 static Status read_anything(const Session *session, const char *name, Scenario *scenario,
                             ResolvedList *values, char sha256[SHA256_HEX_BYTES], ErrorList *errors)
 {
-    static const char *const KINDS[] = {"scenarios", "models", "hw", "calibration"};
+    static const char *const KINDS[] = {"scenarios", "models", "hw", "calibration", "hw/failures"};
     char path[ERROR_PATH_BYTES];
     Error error, first_error;
     const CommandLine *line = &session->line;
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < 5; k++) {
         Status status = config_locate(&session->paths, KINDS[k], name, path, sizeof path, &error);
         if (k == 0)
             first_error = error;

@@ -27,7 +27,7 @@ typedef enum Verdict {
 
 const char *verdict_name(Verdict verdict);
 
-enum { REASON_BYTES = 1200, MAX_DRIVERS = 12 };
+enum { REASON_BYTES = 2400, MAX_DRIVERS = 12 };
 
 typedef struct ClaimResult {
     const Claim *claim; /* into the claim file */

@@ -1,5 +1,6 @@
 #include "configs/reader/sample.h"
 #include "hw/gemm.h"
+#include "hw/price.h"
 #include "models/architecture.h"
 #include "sim/engine/parallel.h"
 #include "sim/engine/random.h"
@@ -146,7 +147,7 @@ static void derive(const Scenario *scenario, ServeDraw *draw)
     draw->input_tokens_per_s = serving->replicas * outcome->input_tokens_per_s;
     draw->requests_per_s = serving->replicas * outcome->requests_per_s;
     draw->usd_per_hour = 3600 * serving->replicas * outcome->usd_per_s;
-    draw->usd_per_gpu_hour = scenario->prices.gpu_hour_usd;
+    draw->usd_per_gpu_hour = price_gpu_hour_usd(scenario, serving->tensor * serving->pipeline);
     draw->peak_flops_per_s =
         gpu_peak_flops_per_s(&scenario->hardware.gpu, serving->weight_precision);
 

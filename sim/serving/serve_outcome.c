@@ -1,6 +1,7 @@
 #include "sim/serving/serve_outcome.h"
 
 #include "hw/gemm.h"
+#include "hw/price.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -59,14 +60,11 @@ double serve_decode_rate(StageCost *cost, const StageLayout *layout, double micr
 
 double serve_usd_per_s(const Scenario *scenario)
 {
-    const PriceSpec *prices = &scenario->prices;
-    const NodeSpec *node = &scenario->hardware.node;
+    const PriceRates rates = price_rates(scenario);
     const double gpus = scenario->serving.tensor * scenario->serving.pipeline;
-    const double rent = gpus * prices->gpu_hour_usd / 3600;
 
-    if (prices->energy_included)
-        return rent;
-    return rent + gpus / node->gpus * node->power_w * prices->pue * prices->energy_usd_per_j;
+    return gpus * price_gpu_hour_usd(scenario, gpus) / 3600 +
+           gpus / scenario->hardware.node.gpus * rates.energy;
 }
 
 /* Money by kind of token. A reader pays for input and output; the cluster is paid for all day and

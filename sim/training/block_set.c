@@ -67,11 +67,20 @@ static void fill(const Scenario *scenario, const ExpertLoad *load, double *rows,
         blocks->dense = block_time(&clock, &list);
     }
 
-    /* Embedding and logits stay in 16 bits where the layers run in fp8. */
+    if (scenario->model.vision.cross_every > 0.0) {
+        operators_cross_forward(scenario, &list);
+        blocks->cross = block_time(&clock, &list);
+    }
+
+    /* Embedding, encoder and logits stay in 16 bits where the layers run in fp8. */
     if (clock.precision == PRECISION_FP8)
         clock.precision = PRECISION_BF16;
     operators_embedding(scenario, &list);
     blocks->embedding = block_time(&clock, &list);
+    if (scenario->model.vision.layers > 0.0) {
+        operators_encoder_layer(scenario, &list);
+        blocks->encoder_layer = block_time(&clock, &list);
+    }
     operators_head(scenario, &list);
     blocks->head = block_time(&clock, &list);
 }
@@ -83,6 +92,8 @@ void block_set_recompute(const BlockSet *without, const ParallelSpec *parallel, 
     for (size_t draw = 0; draw < blocks->draws; draw++)
         block_add_recomputation(parallel, &blocks->layer[draw]);
     block_add_recomputation(parallel, &blocks->dense);
+    block_add_recomputation(parallel, &blocks->cross);
+    block_add_recomputation(parallel, &blocks->encoder_layer);
 }
 
 Status block_set_fill(const Scenario *scenario, unsigned long long seed,

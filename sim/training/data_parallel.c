@@ -12,6 +12,8 @@
 typedef struct CopyGroup {
     double shards, replicas; /* ranks of a sharding group; sharding groups */
     double shards_per_node, replicas_per_node;
+    double extent;        /* GPUs among which all copies of one stage lie */
+    double shards_extent; /* those of one sharding group */
 } CopyGroup;
 
 /* `stride` GPUs side by side hold one copy. */
@@ -21,7 +23,12 @@ static CopyGroup copy_group(const Scenario *scenario, double copies, double stri
     const double node_gpus = scenario->hardware.node.gpus;
     const double shards = fmin(plan_shard_ranks(parallel), copies);
     const double replicas = copies / shards;
+    /* With replicas side by side a stage's copies are apart by all stages. */
+    const double apart =
+        parallel->outermost == OUTERMOST_DATA ? stride * parallel->pipeline : stride;
     return (CopyGroup){
+        .extent = copies * apart,
+        .shards_extent = shards * apart,
         .shards = shards,
         .replicas = replicas,
         .shards_per_node = fmin(shards, fmax(1.0, floor(node_gpus / stride))),
@@ -31,19 +38,21 @@ static CopyGroup copy_group(const Scenario *scenario, double copies, double stri
 
 /* Data-parallel frameworks communicate in buckets, one collective each: whole ones and a rest. */
 static double bucketed_seconds(const HardwareSpec *hardware, Collective collective, double bytes,
-                               double bucket_bytes, double ranks, double ranks_per_node)
+                               double bucket_bytes, double ranks, double ranks_per_node,
+                               double extent)
 {
     if (ranks <= 1.0 || bytes <= 0.0)
         return 0.0;
     if (!(bucket_bytes > 0.0) || bucket_bytes >= bytes)
-        return collective_seconds(hardware, collective, bytes, ranks, ranks_per_node);
+        return collective_seconds_of(hardware, collective, bytes, ranks, ranks_per_node, extent);
 
     double whole = floor(bytes / bucket_bytes);
     double rest_bytes = bytes - whole * bucket_bytes;
-    double seconds =
-        whole * collective_seconds(hardware, collective, bucket_bytes, ranks, ranks_per_node);
+    double seconds = whole * collective_seconds_of(hardware, collective, bucket_bytes, ranks,
+                                                   ranks_per_node, extent);
     if (rest_bytes > 0.0)
-        seconds += collective_seconds(hardware, collective, rest_bytes, ranks, ranks_per_node);
+        seconds +=
+            collective_seconds_of(hardware, collective, rest_bytes, ranks, ranks_per_node, extent);
     return seconds;
 }
 
@@ -55,12 +64,12 @@ static double reduce_seconds(const Scenario *scenario, const CopyGroup *group, d
         /* Without ZeRO there are no shards: one group of all copies. */
         const double per_node = group->shards_per_node * group->replicas_per_node;
         return bucketed_seconds(hardware, COLLECTIVE_ALL_REDUCE, bytes, bucket_bytes,
-                                group->shards * group->replicas, per_node);
+                                group->shards * group->replicas, per_node, group->extent);
     }
     return bucketed_seconds(hardware, COLLECTIVE_REDUCE_SCATTER, bytes, bucket_bytes, group->shards,
-                            group->shards_per_node) +
+                            group->shards_per_node, group->shards_extent) +
            bucketed_seconds(hardware, COLLECTIVE_ALL_REDUCE, bytes / group->shards, bucket_bytes,
-                            group->replicas, group->replicas_per_node);
+                            group->replicas, group->replicas_per_node, group->extent);
 }
 
 /* A parameter that one rank holds whole leaves it through that rank's own port, and its gradient
@@ -91,8 +100,9 @@ static DataParallelTime group_time(const Scenario *scenario, double parameters, 
     DataParallelTime time = {
         .reduce_s = reduce_seconds(scenario, &group, trained * gradient_bytes, bucket_bytes)};
     if (sharded)
-        time.gather_s = bucketed_seconds(hardware, COLLECTIVE_ALL_GATHER, gathered * weight_bytes,
-                                         bucket_bytes, group.shards, group.shards_per_node);
+        time.gather_s =
+            bucketed_seconds(hardware, COLLECTIVE_ALL_GATHER, gathered * weight_bytes, bucket_bytes,
+                             group.shards, group.shards_per_node, group.shards_extent);
 
     if (training->parallel.zero_stage >= 3.0 && training->parallel.zero_owner == OWNER_ONE) {
         time.gather_s = owner_seconds(hardware, &group, parameters * weight_bytes);

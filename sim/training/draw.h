@@ -3,8 +3,11 @@
 #ifndef SIM_TRAINING_DRAW_H
 #define SIM_TRAINING_DRAW_H
 
+#include "sim/training/course_run.h"
 #include "sim/training/jitter_penalty.h"
 #include "sim/training/run.h"
+#include "sim/training/run_metrics.h"
+#include "sim/training/run_traces.h"
 #include "sim/training/step.h"
 
 typedef enum DrawColumn {
@@ -32,6 +35,9 @@ typedef enum DrawColumn {
     COLUMN_EXPERT_MOST,
     COLUMN_EXPERT_RANK_MOST,
     COLUMN_EXPERT_DROPPED,
+    COLUMN_LOADING,
+    COLUMN_LOADED_BYTES,
+    COLUMN_LOADED_BYTES_PER_TOKEN,
     COLUMN_RUN_DAYS,
     COLUMN_RUN_WALL,
     COLUMN_RUN_GOODPUT,
@@ -49,14 +55,16 @@ typedef enum DrawColumn {
     COLUMN_RUN_INTERVAL_YOUNG,
     COLUMN_RUN_INTERVAL_DALY,
     COLUMN_RUN_ETTR_CLOSED_FORM,
-    COLUMN_LOST_WORK,
-    COLUMN_LOST_SAVE,
-    COLUMN_LOST_DETECTION,
-    COLUMN_LOST_REPLACEMENT,
-    COLUMN_LOST_RESTART,
     COLUMN_COST,
     COLUMN_COST_GPUS,
+    COLUMN_COST_NETWORK,
+    COLUMN_COST_FACILITY,
+    COLUMN_COST_STORAGE,
     COLUMN_COST_ENERGY,
+    COLUMN_COST_STAFF,
+    COLUMN_COST_FAILURES,
+    COLUMN_COST_FAILURES_SHARE,
+    COLUMN_COST_SPARES,
     COLUMN_COST_PER_GPU_HOUR,
     COLUMN_ENERGY,
     COLUMN_CO2,
@@ -72,16 +80,27 @@ extern const ColumnName draw_columns[DRAW_COLUMNS];
 /* What one thread needs for its draws. */
 typedef struct DrawWorker {
     StepSimulator *simulator;
-    Engine *engine;
+    RunSimulator *runs;
     StepInput input;
+    RunCourse course;
+    const RunTraces *traces;
 } DrawWorker;
 
-/* `worker` is all zero before; closing is allowed then too. */
+/* Numbers of one draw: DRAW_COLUMNS, PHASE_COLUMNS for each phase of the course, the ledgers of the
+ * run (run_metrics.h), then failures of each class. */
+enum {
+    MAX_ROW =
+        DRAW_COLUMNS + MAX_COURSE_PHASES * PHASE_COLUMNS + MAX_RUN_COLUMNS + MAX_FAILURE_CLASSES
+};
+
+/* `worker` is all zero before, but for its traces; closing is allowed then too. */
 Status draw_worker_open(DrawWorker *worker, Error *error);
 void draw_worker_close(DrawWorker *worker);
 
-/* Simulates `drawn` (nothing uncertain left). `row` gets DRAW_COLUMNS numbers; only the time
- * between failures may be infinite, and what a dense model has not is not a number. */
+/* Simulates `drawn` (nothing uncertain left). `row` gets as many numbers as
+ * the course has columns; only the time
+ * between failures may be infinite, and
+ * what a dense model has not is not a number. */
 Status draw_simulate(DrawWorker *worker, const Scenario *drawn, const JitterPenalty *penalty,
                      unsigned long long seed, unsigned long long replication, double *row,
                      Error *error);

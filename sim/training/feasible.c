@@ -2,6 +2,7 @@
 
 #include "configs/reader/sample.h"
 #include "configs/reader/schema.h"
+#include "models/course.h"
 #include "models/plan_check.h"
 
 #include <math.h>
@@ -9,10 +10,29 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Every part of a course must fit; the plan is that of the part with the least room. */
+static int course_fits(const Scenario *scenario, MemoryPlan *plan)
+{
+    CoursePart parts[MAX_COURSE_PARTS];
+    Scenario one;
+    MemoryPlan part;
+    const size_t count = course_parts(scenario, parts);
+    for (size_t i = 0; i < count; i++) {
+        course_apply(scenario, &parts[i], &one);
+        memory_plan(&one, &part);
+        if (i == 0 || part.worst.total_bytes - part.capacity_bytes >
+                          plan->worst.total_bytes - plan->capacity_bytes)
+            *plan = part;
+    }
+    return plan->fits;
+}
+
 int plan_fits(const Scenario *scenario, MemoryPlan *plan)
 {
     if (plan_check(scenario, NULL) != STATUS_OK)
         return 0;
+    if (scenario->course_count > 0)
+        return course_fits(scenario, plan);
     memory_plan(scenario, plan);
     return plan->fits;
 }

@@ -8,8 +8,9 @@
  *   memory.weights_bytes ... memory.total_bytes, memory.capacity_bytes, memory.fits
  *   step.seconds, step.tokens, step.mfu, step.hfu, step.tflops_per_gpu, step.tokens_per_s_per_gpu,
  *   step.bubble_fraction, step.breakdown_s.compute ..., run.days, run.goodput, run.mfu_effective,
- *   run.failures, run.gpu_hours, run.flops_total, run.lost_hours.*, cost.usd, cost.items_usd.*,
- *   cost.energy_kwh, cost.co2_kg, input.<path> for every uncertain input.
+ *   run.failures, run.gpu_hours, run.flops_total, run.lost_hours.*, run.badput_hours.*,
+ *   run.time_goodput, run.throughput_goodput, run.failures_by_class.<name>, cost.usd,
+ * cost.items_usd.*, cost.energy_kwh, cost.co2_kg, input.<path> for every uncertain input.
  */
 #ifndef SIM_TRAINING_FORECAST_H
 #define SIM_TRAINING_FORECAST_H
@@ -27,7 +28,9 @@ typedef struct TrainForecast {
     StepResult step;      /* of the midpoint scenario at the detail asked for, with spans */
     RunInput run_input;   /* of the midpoint scenario */
     MetricSet metrics;
-    size_t reps;
+    size_t reps; /* that were simulated: more than asked for where a precision was */
+    double
+        precision; /* that was reached: half the 95% interval over the value; 0: none asked for */
     size_t dropped_choices; /* choices of uncertain inputs that no plan in memory allows */
     char dropped_note[512]; /* which, and why: computed */
 } TrainForecast;

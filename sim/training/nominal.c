@@ -3,6 +3,7 @@
 #include "hw/gemm.h"
 #include "models/architecture.h"
 #include "models/plan_check.h"
+#include "models/scaling_law.h"
 #include "sim/training/schedule.h"
 
 typedef struct NamedValue {
@@ -32,6 +33,7 @@ static Status model_metrics(const Scenario *midpoint, const MemoryPlan *memory, 
         {"model.params_mlp", "parameters", parameters.mlp},
         {"model.params_attention", "parameters", parameters.attention},
         {"model.params_embedding", "parameters", parameters.embedding},
+        {"model.params_vision", "parameters", parameters.vision},
         {"model.params_per_gpu", "parameters", memory->worst.parameters},
         {"model.layers", "layers", model->layers},
         {"model.experts", "experts", model->experts},
@@ -88,6 +90,7 @@ static Status plan_metrics(const Scenario *midpoint, MetricSet *metrics, Error *
         {"plan.sequences", "sequences", tokens / training->sequence_length},
         {"plan.sequence_length", "tokens", training->sequence_length},
         {"plan.tokens", "tokens", training->tokens},
+        {"plan.older_share", "", plan_older_share(midpoint)},
         {"plan.tokens_per_expert", "tokens",
          tokens * midpoint->model.experts_per_token / midpoint->model.experts},
         {"step.tokens", "tokens", tokens},
@@ -100,6 +103,54 @@ static Status plan_metrics(const Scenario *midpoint, MetricSet *metrics, Error *
     return status;
 }
 
+/* Labelled estimates of published laws, and the data mix; 0 and left out where the scenario has
+ * neither. */
+static Status law_metrics(const Scenario *midpoint, MetricSet *metrics, Error *error)
+{
+    const LawSpec *law = &midpoint->law;
+    const ModelParameters parameters = model_parameters(&midpoint->model);
+    const double tokens = midpoint->training.tokens;
+    const double expansion = law_expansion(&midpoint->model);
+    /* with the MLP of one expert of those a token uses */
+    const double base =
+        parameters.active -
+        (midpoint->model.experts > 1.0 ? (midpoint->model.experts_per_token - 1.0) : 0.0) *
+            parameters.mlp_per_expert;
+    double mixed = 0.0, unique = 0.0, worth = 0.0;
+    for (size_t i = 0; i < midpoint->data.part_count; i++) {
+        const DataPart *part = &midpoint->data.parts[i];
+        mixed += part->unique_tokens * part->epochs;
+        unique += part->unique_tokens;
+        worth += law_repeated_tokens(law, part->unique_tokens, part->epochs);
+    }
+    const NamedValue values[] = {
+        {"law.tokens_rule_active", "tokens", law->tokens_per_parameter * parameters.active},
+        {"law.tokens_rule_total", "tokens", law->tokens_per_parameter * parameters.total},
+        {"law.tokens_optimal_active", "tokens",
+         law_optimal_tokens(&law->parametric, parameters.active)},
+        {"law.tokens_optimal_total", "tokens",
+         law_optimal_tokens(&law->parametric, parameters.total)},
+        {"law.loss_parametric", "",
+         law_parametric_loss(&law->parametric, parameters.active, tokens)},
+        {"law.loss_routed", "", law_routed_loss(&law->routed, base, expansion)},
+        {"law.loss_joint", "", law_joint_loss(&law->joint, parameters.active, tokens, expansion)},
+        {"law.expansion", "", law->tokens_per_parameter > 0.0 ? expansion : 0.0},
+        {"data.text_bytes_per_token", "bytes", midpoint->data.text_bytes_per_token},
+        {"data.image_bytes_per_patch", "bytes",
+         midpoint->model.vision.patches > 0.0
+             ? midpoint->model.vision.bytes / midpoint->model.vision.patches
+             : 0.0},
+        {"data.mix_tokens", "tokens", mixed},
+        {"data.unique_tokens", "tokens", unique},
+        {"data.worth_tokens", "tokens", law->repeat_worth > 0.0 ? worth : 0.0},
+    };
+    Status status = STATUS_OK;
+    for (size_t i = 0; status == STATUS_OK && i < sizeof values / sizeof values[0]; i++)
+        if (values[i].value > 0.0)
+            status = set_all(metrics, &values[i], 1, error);
+    return status;
+}
+
 Status nominal_metrics(const Scenario *midpoint, const MemoryPlan *memory, MetricSet *metrics,
                        Error *error)
 {
@@ -108,5 +159,7 @@ Status nominal_metrics(const Scenario *midpoint, const MemoryPlan *memory, Metri
         status = memory_metrics(memory, metrics, error);
     if (status == STATUS_OK)
         status = plan_metrics(midpoint, metrics, error);
+    if (status == STATUS_OK)
+        status = law_metrics(midpoint, metrics, error);
     return status;
 }

@@ -61,32 +61,78 @@ double run_interval_exact(double mtbf_s, double delta_s)
     return mtbf_s * (1.0 + w.val);
 }
 
-double run_interval_in_steps(const RunInput *input)
+double run_interval_in_steps(const RunPhase *phase)
 {
-    if (!(input->step_s > 0.0) || isinf(input->interval_s))
-        return input->interval_s;
-    return fmax(1.0, round(input->interval_s / input->step_s)) * input->step_s;
+    if (!(phase->step_s > 0.0) || isinf(phase->interval_s))
+        return phase->interval_s;
+    return fmax(1.0, round(phase->interval_s / phase->step_s)) * phase->step_s;
 }
 
-double run_mean_down_s(const RunInput *input)
+double run_useful_s(const RunInput *input)
 {
-    double down_s = input->replacement_s;
+    double useful_s = 0.0;
+    for (size_t i = 0; i < input->phase_count; i++)
+        useful_s += input->phases[i].useful_s;
+    return useful_s;
+}
+
+double run_rate_per_s(const RunInput *input, const RunPhase *phase)
+{
+    double rate_per_s = 0.0;
     for (size_t i = 0; i < input->class_count; i++)
-        down_s += input->class_share[i] * input->class_detection_s[i];
+        rate_per_s += phase->class_rate_per_s[i];
+    return rate_per_s;
+}
+
+double run_mtbf_s(const RunInput *input, const RunPhase *phase)
+{
+    double rate_per_s = run_rate_per_s(input, phase);
+    return rate_per_s > 0.0 ? 1.0 / rate_per_s : HUGE_VAL;
+}
+
+/* Detection over its mixture, the outage, and the replacement where it needs one. */
+double run_class_down_s(const RunInput *input, size_t class_index)
+{
+    const RunClass *class = &input->classes[class_index];
+    double down_s = class->outage_s + (1.0 - class->process_restart) * input->replacement_s;
+    if (class->detection_count == 1)
+        return down_s + class->detection_s[0];
+    for (size_t i = 0; i < class->detection_count; i++)
+        down_s += class->detection_share[i] * class->detection_s[i];
     return down_s;
+}
+
+double run_mean_down_s(const RunInput *input, const RunPhase *phase)
+{
+    double rate_per_s = run_rate_per_s(input, phase), down_s = 0.0;
+    if (!(rate_per_s > 0.0))
+        return input->replacement_s;
+    for (size_t i = 0; i < input->class_count; i++)
+        down_s += phase->class_rate_per_s[i] / rate_per_s * run_class_down_s(input, i);
+    return down_s;
+}
+
+static double phase_ettr(const RunInput *input, const RunPhase *phase)
+{
+    double tau_s = run_interval_in_steps(phase), mtbf_s = run_mtbf_s(input, phase);
+    double delta_s = input->saves.stall_s;
+    if (tau_s >= phase->useful_s) { /* one segment, not saved */
+        tau_s = phase->useful_s;
+        delta_s = 0.0;
+    }
+    double down_s = run_mean_down_s(input, phase);
+    double restart_s = phase->init_s + input->saves.load_s + input->warm_up_s;
+    double ettr = input->restart_clock == RESTART_EXPOSED
+                      ? run_ettr_s1(mtbf_s, tau_s, delta_s, down_s, restart_s)
+                      : run_ettr_s2(mtbf_s, tau_s, delta_s, down_s, restart_s);
+    return isinf(mtbf_s) ? ettr : ettr * exp(-input->saves.durable_s / mtbf_s);
 }
 
 double run_ettr_closed_form(const RunInput *input)
 {
-    double tau_s = run_interval_in_steps(input);
-    double delta_s = input->save_stall_s;
-    if (tau_s >= input->useful_s) { /* one segment, not saved */
-        tau_s = input->useful_s;
-        delta_s = 0.0;
-    }
-    double down_s = run_mean_down_s(input), restart_s = input->init_s + input->load_s;
-    double ettr = input->restart_clock == RESTART_EXPOSED
-                      ? run_ettr_s1(input->mtbf_s, tau_s, delta_s, down_s, restart_s)
-                      : run_ettr_s2(input->mtbf_s, tau_s, delta_s, down_s, restart_s);
-    return isinf(input->mtbf_s) ? ettr : ettr * exp(-input->save_durable_s / input->mtbf_s);
+    double wall_s = 0.0;
+    for (size_t i = 0; i < input->phase_count; i++)
+        wall_s += input->phases[i].useful_s / phase_ettr(input, &input->phases[i]) +
+                  input->phases[i].pause_s;
+    return run_useful_s(input) / wall_s;
 }

@@ -119,7 +119,7 @@ static void fixture_step(TrainForecast *train)
     step->hfu = 0.41;
     step->tflops_per_gpu = step->mfu * 312;
     step->tokens_per_s_per_gpu = step->tokens / step->seconds / 24960;
-    train->run_input.step_s = step->seconds / 0.98;
+    train->run_input.phases[0].step_s = step->seconds / 0.98;
     train->step_input.stages = FIXTURE_STAGES;
     train->step_input.microbatches = FIXTURE_MICROBATCHES;
     train->step_input.replicas = 208;

@@ -158,6 +158,8 @@ static void forget_old_series(Run *run)
         if (last_end_s + run->input->saves.durable_s < run->now_s)
             break;
     }
+    if (first == 0)
+        return;
     memory->series_count -= first;
     memmove(memory->series, memory->series + first, memory->series_count * sizeof *memory->series);
 }
@@ -306,8 +308,9 @@ RunMark progress_before(const Run *run, RunMark mark, double useful_s)
     double into_s = most(0.0, useful_s - run->phase_start_s[mark.phase]);
     if (into_s < mark.base_s)
         mark.base_s = 0.0;
+    const double rounding = 1e-9; /* of a cycle: a save at that very step counts */
     double cycle_s = run->grid.every * run->interval_s[mark.phase];
-    mark.cycles = isfinite(cycle_s) ? floor((into_s - mark.base_s) / cycle_s) : 0.0;
+    mark.cycles = isfinite(cycle_s) ? floor((into_s - mark.base_s) / cycle_s + rounding) : 0.0;
     mark.copies = 0.0;
     return mark;
 }

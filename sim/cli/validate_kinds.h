@@ -16,5 +16,6 @@ typedef struct ValidateKind {
 } ValidateKind;
 
 Status validate_steps(Session *session, const CsvTable *table);
+Status validate_oracle(Session *session, const CsvTable *table);
 
 #endif

@@ -7,6 +7,7 @@
 
 static const ValidateKind KINDS[] = {
     {"training steps", {"n_layers", "gpu", "metric", "value"}, validate_steps},
+    {"reliability results", {"model", "parameters", "metric", "value"}, validate_oracle},
 };
 
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0] };

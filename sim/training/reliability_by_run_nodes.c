@@ -44,15 +44,14 @@ static Status wait_share(const ReliabilityReplication *draw, double crews, Law r
                          double chance, ReliabilitySums *sums, Error *error)
 {
     const double clusters = 80.0, most_failures = 1e7; /* of all replications */
-    const double settling = 5.0;                        /* repair times, from all spares there */
+    const double settling = 5.0;                       /* repair times, from all spares there */
     double rate_per_s = VALUE("N") * VALUE("rf_per_node"), places = VALUE("spares") + 1.0;
-    /* Visits to the state with all places taken, from its share of time: it is left at this rate. And
-     * they come in clusters: what was left is met again with a chance of about lambda / mu. */
+    /* Visits to the state with all places taken, from its share of time: it is left at this rate.
+     * And they come in clusters: what was left is met again with a chance of about lambda / mu. */
     double left_per_s = fmin(crews > 0.0 ? crews : places, places) / repair.mean;
     double visits_per_failure = chance * left_per_s / ((1.0 - chance) * rate_per_s);
     double visits = clusters / fmax(0.02, 1.0 - rate_per_s / left_per_s);
-    double failures =
-        fmax(draw->events, visits / visits_per_failure / (double)draw->replications);
+    double failures = fmax(draw->events, visits / visits_per_failure / (double)draw->replications);
     double first_s = settled_s(settling * repair.mean, failures / rate_per_s);
     if (!process_can_spend(draw, failures, most_failures))
         return error_set(error, STATUS_NO, "too rare to simulate: once in %.3g failures",
@@ -124,14 +123,14 @@ PROCESS(process_run_correlated)
     input.spares.repair = (Law){LAW_EXPONENTIAL, repair_s, 0.0};
     input.spares.measured = 1;
     RunOutcome first = {0}, last = {0};
-    Status status = process_between(draw, &input, first_s, first_s + length_s, sums, &first, &last,
-                                    error);
+    Status status =
+        process_between(draw, &input, first_s, first_s + length_s, sums, &first, &last, error);
     double first_mean = first.nodes_in_repair_mean, last_mean = last.nodes_in_repair_mean;
     sums->a = last_mean * last.wall_s - first_mean * first.wall_s;
-    sums->c = (last.nodes_in_repair_sd * last.nodes_in_repair_sd + last_mean * last_mean) *
-                  last.wall_s -
-              (first.nodes_in_repair_sd * first.nodes_in_repair_sd + first_mean * first_mean) *
-                  first.wall_s;
+    sums->c =
+        (last.nodes_in_repair_sd * last.nodes_in_repair_sd + last_mean * last_mean) * last.wall_s -
+        (first.nodes_in_repair_sd * first.nodes_in_repair_sd + first_mean * first_mean) *
+            first.wall_s;
     return status;
 }
 

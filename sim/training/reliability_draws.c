@@ -15,7 +15,8 @@ typedef struct Machines {
     size_t *drawn; /* machines lost in this draw */
 } Machines;
 
-/* `lost` different machines, each set equally likely (Floyd 1987); 1 when no group is among them. */
+/* `lost` different machines, each set equally likely (Floyd 1987); 1 when no group is among them.
+ */
 static int shards_survive(Machines *m, RandomStream *stream)
 {
     int survive = 1;
@@ -43,8 +44,8 @@ PROCESS(process_copies)
                   .copies = (size_t)VALUE("copies"),
                   .lost = (size_t)VALUE("lost_together")};
     double chance, replications = (double)draw->replications;
-    Status status = reliability_copies_survive((double)m.machines, (double)m.copies,
-                                               (double)m.lost, &chance, error);
+    Status status = reliability_copies_survive((double)m.machines, (double)m.copies, (double)m.lost,
+                                               &chance, error);
     if (status != STATUS_OK)
         return status;
     double rarer = fmin(chance, 1.0 - chance);

@@ -1,5 +1,5 @@
-/* The course of a run: phases that differ in batch, sequence length, layout, machines or model, each
- * of which is a scenario of its own. */
+/* The course of a run: phases that differ in batch, sequence length, layout, machines or model,
+ * each of which is a scenario of its own. */
 #ifndef MODELS_COURSE_H
 #define MODELS_COURSE_H
 
@@ -29,8 +29,8 @@ CoursePart course_main(const Scenario *scenario);
  * those that do. A phase that ends at a date takes what it can of the rest before the others. */
 double course_rest_tokens(const Scenario *scenario);
 
-/* Tokens given more than once, too few, or to nobody; a date without an order. The plan of each part
- * is checked elsewhere. */
+/* Tokens given more than once, too few, or to nobody; a date without an order. The plan of each
+ * part is checked elsewhere. */
 Status course_check(const Scenario *scenario, Error *error);
 
 #endif

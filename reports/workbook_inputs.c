@@ -144,7 +144,7 @@ static void collect(const Book *book, CostInputs *inputs)
     Scenario middle;
     scenario_midpoint(scenario, &middle);
     const double nodes = ceil(inputs->gpus / scenario->hardware.node.gpus);
-    const double with_spares = 1 + prices->spare_nodes / nodes;
+    const double with_spares = 1 + scenario->reliability.spares.nodes / nodes;
     inputs->gpu_hour_usd =
         with_spares * (prices->basis == PRICE_HOURLY
                            ? drawn(book, "prices.gpu_hour", prices->gpu_hour_usd, 1)

@@ -482,7 +482,6 @@ typedef struct PriceSpec {
     int energy_included; /* 1: the rent includes power */
     double pue;
     double co2_kg_per_j;
-    double spare_nodes; /* paid for beside those of the job */
 } PriceSpec;
 
 typedef struct ServingSpec {

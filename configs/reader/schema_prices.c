@@ -85,7 +85,5 @@ static const Field PRICE_FIELDS[] = {
     NUMBER_FIELD("pue", PriceSpec, pue, DIMENSION_NUMBER, 1, 10, NULL, 0,
                  "power of the datacentre over power of the machines"),
     NUMBER_FIELD("co2", PriceSpec, co2_kg_per_j, DIMENSION_KG_PER_J, 0, 1, NULL, 0, "of the grid"),
-    NUMBER_FIELD("spare_nodes", PriceSpec, spare_nodes, DIMENSION_COUNT, 0, 1e6, "0", FIELD_WHOLE,
-                 "paid for beside those of the job"),
 };
 const Schema PRICE_SCHEMA = {.name = "prices", GROUP_FIELDS(PRICE_FIELDS)};

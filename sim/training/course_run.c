@@ -79,8 +79,8 @@ static Status wall_with(RunSimulator *simulator, const Scenario *scenario, const
     return status;
 }
 
-/* Halves the range of tokens until one step is left; more tokens never end earlier, but for failures
- * that fall otherwise, which the halving does not mind. */
+/* Halves the range of tokens until one step is left; more tokens never end earlier, but for
+ * failures that fall otherwise, which the halving does not mind. */
 static Status tokens_until(RunSimulator *simulator, const Scenario *scenario,
                            const CoursePart *which, RunCourse *course, size_t index, double most,
                            unsigned long long seed, unsigned long long replication, Error *error)
@@ -123,8 +123,8 @@ Status course_run_input(RunSimulator *simulator, const Scenario *scenario, unsig
 
     /* What does not change with phases is that of the one with most tokens. */
     course_apply(scenario, &leading, &one);
-    Status status = run_input(&one, course->parts[0].step_s, course->parts[0].step_tokens,
-                              &course->run, error);
+    Status status =
+        run_input(&one, course->parts[0].step_s, course->parts[0].step_tokens, &course->run, error);
     course->run.phase_count = 0;
     double rest = course_rest_tokens(scenario);
     for (size_t i = 0; status == STATUS_OK && i < course->part_count; i++) {
@@ -157,8 +157,8 @@ CourseSum course_sum(const RunCourse *course, const RunOutcome *outcome, size_t 
         const double wall_s = course->run.phase_count == 1
                                   ? outcome->wall_s
                                   : outcome->phase_wall_s[course->run_phase[i]];
-        const double useful_s = course->run.phase_count == 1 ? outcome->goodput * outcome->wall_s
-                                                             : phase->useful_s;
+        const double useful_s =
+            course->run.phase_count == 1 ? outcome->goodput * outcome->wall_s : phase->useful_s;
         sum.tokens += part->tokens;
         sum.steps += round(phase->useful_s / phase->step_s);
         sum.useful_s += useful_s;

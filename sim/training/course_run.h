@@ -11,9 +11,9 @@
 /* One part as drawn and stepped. */
 typedef struct RunPart {
     size_t phase;
-    double tokens;           /* in all; of a phase with a date as its simulation says */
-    double step_s;           /* with noise and with the data loaded */
-    double loading_s;        /* of step_s: waiting for data */
+    double tokens;    /* in all; of a phase with a date as its simulation says */
+    double step_s;    /* with noise and with the data loaded */
+    double loading_s; /* of step_s: waiting for data */
     double step_tokens;
     double gpus, gpus_paid, nodes_paid;
     double peak_flops_per_s, peak_bf16_flops_per_s; /* of the GPUs in use */
@@ -23,7 +23,8 @@ typedef struct RunPart {
 typedef struct RunCourse {
     size_t part_count;
     RunPart parts[MAX_COURSE_PARTS];
-    size_t run_phase[MAX_COURSE_PARTS]; /* its place in run.phases; parts without tokens have none */
+    size_t
+        run_phase[MAX_COURSE_PARTS]; /* its place in run.phases; parts without tokens have none */
     RunInput run;
 } RunCourse;
 
@@ -70,7 +71,8 @@ extern const PhaseColumnName phase_columns[PHASE_COLUMNS];
 void course_phase_row(const Scenario *scenario, const RunCourse *course, const RunOutcome *outcome,
                       size_t phase, double *row);
 
-/* "phase.<name>.<column>", the name in lower case with underscores for all but letters and digits. */
+/* "phase.<name>.<column>", the name in lower case with underscores for all but letters and digits.
+ */
 void course_metric_name(const CoursePhase *phase, const char *column, char *name,
                         size_t name_bytes);
 

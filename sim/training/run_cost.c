@@ -5,7 +5,7 @@
 RunCost run_cost(const Scenario *scenario, const PaidTime *paid)
 {
     const PriceRates rates = price_rates(scenario);
-    const double spare_s = scenario->prices.spare_nodes * paid->wall_s;
+    const double spare_s = scenario->reliability.spares.nodes * paid->wall_s;
     const double node_gpus = scenario->hardware.node.gpus;
     RunCost cost = {
         .gpus_usd = rates.gpus * paid->useful_gpu_s,

@@ -97,9 +97,9 @@ static void test_parts_and_ramps(void **state)
 static void test_one_phase_is_the_run(void **state)
 {
     (void)state;
-    static const char *const names[] = {"run.days", "cost.usd", "run.mfu_effective",
-                                        "run.failures", "step.seconds", "run.flops_total",
-                                        "cost.items_usd.failures"};
+    static const char *const names[] = {
+        "run.days",     "cost.usd",        "run.mfu_effective",      "run.failures",
+        "step.seconds", "run.flops_total", "cost.items_usd.failures"};
     Scenario plain = read_named("gpt4-a100", NULL, 0);
     Scenario phased = plain;
     phased.course_count = 1;

@@ -112,7 +112,7 @@ static void test_lines_add_up_and_lost_time_is_failures(void **state)
 {
     (void)state;
     Scenario scenario = owned_scenario();
-    scenario.prices.spare_nodes = 1;
+    scenario.reliability.spares.nodes = 1;
     const double wall_s = 100 * HOUR_S, useful_s = 75 * HOUR_S;
     const PaidTime paid = {.wall_s = wall_s,
                            .gpu_s = 16 * wall_s,

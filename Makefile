@@ -48,7 +48,7 @@ endif
 ALL_CFLAGS := $(BASE_CFLAGS) $(OPT) $(WARNINGS) $(LIB_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -pthread $(LDFLAGS)
 
-modules := configs/reader models hw sim/engine sim/network sim/training sim/serving sim/planning reports sim/cli
+modules := configs/reader models hw hw/calibration sim/engine sim/network sim/training sim/serving sim/planning reports sim/cli
 lib_sources := $(sort $(foreach m,$(modules),$(wildcard $(m)/*.c)))
 lib_objects := $(lib_sources:%.c=$(B)/%.o) $(B)/version.o
 unit_tests := $(sort $(wildcard tests/unit/test_*.c tests/property/test_*.c))
@@ -88,13 +88,34 @@ $(B)/version.c: FORCE
 $(B)/version.o: $(B)/version.c $(B)/flags
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(unit_programs): $(B)/tests/%: $(B)/tests/%.o $(B)/libflopcast.a
+$(filter-out %/test_moe_cpu,$(unit_programs)): $(B)/tests/%: $(B)/tests/%.o $(B)/libflopcast.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
-$(bench_programs): $(B)/tests/%: $(B)/tests/%.o $(B)/libflopcast.a
+$(filter-out %/moe,$(bench_programs)): $(B)/tests/%: $(B)/tests/%.o $(B)/libflopcast.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 # Fuzz targets: the same source links with a replaying main everywhere, and with libFuzzer in `make fuzz`.
 $(replay_programs): $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay_main.o $(B)/libflopcast.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+# The CPU backend of the calibration layer: a helper program of its own, so that neither OpenBLAS
+# nor OpenMP is part of the planner (GSL's own CBLAS stays in it, and its results the same on every
+# machine). The thread sanitizer does not know OpenMP's barriers.
+ifeq ($(findstring thread,$(SANITIZE)),)
+OPENBLAS_CFLAGS := $(subst -I,-isystem ,$(shell $(PKG_CONFIG) --cflags openblas 2>/dev/null))
+OPENBLAS_LIBS := $(shell $(PKG_CONFIG) --libs openblas 2>/dev/null || echo -lopenblas)
+cpu_objects := $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(wildcard hw/calibration/cpu/*.c)))
+CPU_CC := gcc
+cpu_flags := $(OPENBLAS_CFLAGS) -fopenmp -O3
+$(cpu_objects) $(B)/tests/unit/test_moe_cpu.o $(B)/tests/bench/moe.o: $(B)/%.o: %.c $(B)/flags
+	$(Q)mkdir -p $(@D)
+	$(if $(filter 1,$(V)),,@echo "  CC $<")
+	$(Q)$(CPU_CC) $(ALL_CFLAGS) $(cpu_flags) -MMD -MP -c -o $@ $<
+$(B)/tests/unit/test_moe_cpu: $(B)/tests/unit/test_moe_cpu.o $(cpu_objects) $(B)/libflopcast.a
+	$(Q)$(CPU_CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fopenmp -o $@ $^ $(OPENBLAS_LIBS) $(LIBS) $(TEST_LIBS)
+$(B)/tests/bench/moe: $(B)/tests/bench/moe.o $(cpu_objects) $(B)/libflopcast.a
+	$(Q)$(CPU_CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fopenmp -o $@ $^ $(OPENBLAS_LIBS) $(LIBS)
+else
+unit_programs := $(filter-out %/test_moe_cpu,$(unit_programs))
+endif
 
 print-flags:
 	@echo '$(ALL_CFLAGS)'
@@ -105,7 +126,7 @@ help:
 # ---------------------------------------------------------------------------------------------- set-up
 # Debian packages only; apt is not asked at all when everything is there.
 build_packages := gcc libc6-dev pkg-config git libgsl-dev libyaml-dev libjansson-dev libsqlite3-dev libxlsxwriter-dev \
-                  libmd-dev zlib1g-dev gnuplot-nox fonts-dejavu-core
+                  libmd-dev zlib1g-dev libopenblas-dev gnuplot-nox fonts-dejavu-core
 test_packages := libcmocka-dev gnumeric jq sqlite3 libxml2-utils
 full_packages := clang libclang-rt-dev clang-format libreoffice-calc-nogui
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)

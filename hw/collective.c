@@ -26,19 +26,40 @@ static const CollectiveFit *fit_of(const NodeSpec *node, Collective collective)
     return fits[collective];
 }
 
-/* t = base + per_rank (n - 1) + W / B + sqrt(c W), W = wire factor * bytes; two ranks reach a share
- * of B. The root is what the best chunk size of a pipeline leaves. */
-static double inside_node_seconds(const CollectiveFit *fit, double wire_bytes, double ranks)
+/* Short messages: t = base + per_rank (n - 1) + sqrt(c' W). A low-latency protocol sends flags with
+ * the data and opens more channels as messages grow, which the root stands for. NCCL's tuner
+ * (src/graph/tuning.cc) decides by the message's bytes. */
+static double short_seconds(const CollectiveFit *fit, double wire_bytes, double ranks)
 {
-    const double bytes_per_s =
-        fit->bytes_per_s *
-        (ranks <= 2 && fit->two_rank_bandwidth > 0 ? fit->two_rank_bandwidth : 1);
-    return fit->base_s + fit->per_rank_s * (ranks - 1) + wire_bytes / bytes_per_s +
-           sqrt(fit->chunk_s2_per_byte * wire_bytes);
+    return fit->base_s + fit->per_rank_s * (ranks - 1) +
+           sqrt(fit->short_chunk_s2_per_byte * wire_bytes);
 }
 
-/* What the network ports give to one GPU of a node, large messages, one direction. */
-static double port_bytes_per_s_of_gpu(const HardwareSpec *hardware)
+/* Long messages: t = base + per_rank (n - 1) + W / B_n + sqrt(c W), W = wire factor * bytes. The
+ * root is what the best chunk size of a pipeline leaves. A rank also moves its own nth of the
+ * message, (n - 1) times less than goes over the wire: 1 / B_n = (1 + (1 / phi - 1) / (n - 1)) / B,
+ * phi the share of B that two ranks reach. */
+static double long_seconds(const CollectiveFit *fit, double wire_bytes, double ranks)
+{
+    const double two = fit->two_rank_bandwidth > 0 ? fit->two_rank_bandwidth : 1;
+    const double own = 1 + (1 / two - 1) / (ranks - 1);
+    return fit->base_s + fit->long_start_s + fit->per_rank_s * (ranks - 1) +
+           own * wire_bytes / fit->bytes_per_s + sqrt(fit->chunk_s2_per_byte * wire_bytes);
+}
+
+/* A tuner that switches early makes a message just above the switch slower than the longest short
+ * one, never faster. */
+static double inside_node_seconds(const CollectiveFit *fit, double factor, double bytes,
+                                  double ranks)
+{
+    if (bytes <= fit->short_bytes)
+        return short_seconds(fit, factor * bytes, ranks);
+    const double long_s = long_seconds(fit, factor * bytes, ranks);
+    return fit->short_bytes > 0 ? fmax(long_s, short_seconds(fit, factor * fit->short_bytes, ranks))
+                                : long_s;
+}
+
+double port_bytes_per_s_of_gpu(const HardwareSpec *hardware)
 {
     const NodeSpec *node = &hardware->node;
     return node->nics * node->nic_bytes_per_s / node->gpus / hardware->fabric.oversubscription;
@@ -46,7 +67,7 @@ static double port_bytes_per_s_of_gpu(const HardwareSpec *hardware)
 
 /* The steps one after the other that a message makes. A ring passes every rank (twice for an
  * all-reduce): a hop into each other node, and the hops inside nodes. An all-reduce takes a tree
- * over the nodes where that is shorter. */
+ * over the nodes where the fabric has one, as NCCL does for all but the largest messages. */
 static double latency_across_seconds(const HardwareSpec *hardware, Collective collective,
                                      const CollectiveFit *fit, double ranks, double per_node)
 {
@@ -54,12 +75,10 @@ static double latency_across_seconds(const HardwareSpec *hardware, Collective co
     const double nodes = ranks / per_node;
     if (collective == COLLECTIVE_ALL_TO_ALL)
         return fabric->ring_hop_s;
-    const double ring_s = wire_multiple[collective] * (nodes - 1) * fabric->ring_hop_s +
-                          fit->per_rank_s * (ranks - nodes);
-    if (collective != COLLECTIVE_ALL_REDUCE || fabric->tree_hop_s <= 0)
-        return ring_s;
-    const double tree_s = log2(nodes) * fabric->tree_hop_s + fit->per_rank_s * (per_node - 1);
-    return fmin(ring_s, tree_s);
+    if (collective == COLLECTIVE_ALL_REDUCE && fabric->tree_hop_s > 0)
+        return log2(nodes) * fabric->tree_hop_s + fit->per_rank_s * (per_node - 1);
+    return wire_multiple[collective] * (nodes - 1) * fabric->ring_hop_s +
+           fit->per_rank_s * (ranks - nodes);
 }
 
 /* bus bandwidth = min(B of NVLink, eta * ports * kappa). A ring leaves a node over the ports of all
@@ -100,6 +119,19 @@ static double segment_bytes_per_s(const HardwareSpec *hardware, Collective colle
     return fabric->segment_gpus / node_gpus * fabric->segment_bytes_per_s / groups;
 }
 
+/* A message in chunks through d steps costs d times the time of a chunk and the overhead of each
+ * chunk; the best chunk size leaves 2 sqrt(d * overhead * time), so that c grows with the depth
+ * log2(N) of an all-reduce's tree. Where the fabric has no c of its own, and for the other
+ * collectives, the node's counts as it is. */
+static double pipeline_across_seconds(const HardwareSpec *hardware, Collective collective,
+                                      const CollectiveFit *fit, double wire_bytes, double nodes)
+{
+    const double chunk = hardware->fabric.chunk_s2_per_byte;
+    if (collective != COLLECTIVE_ALL_REDUCE || chunk <= 0)
+        return sqrt(fit->chunk_s2_per_byte * wire_bytes);
+    return sqrt(chunk * fmax(1, log2(nodes)) * wire_bytes);
+}
+
 double collective_seconds(const HardwareSpec *hardware, Collective collective, double bytes,
                           double ranks, double ranks_per_node)
 {
@@ -114,15 +146,16 @@ double collective_seconds_of(const HardwareSpec *hardware, Collective collective
     const NodeSpec *node = &hardware->node;
     const CollectiveFit *fit = fit_of(node, collective);
     const double per_node = fmax(1, fmin(fmin(ranks_per_node, node->gpus), ranks));
-    const double wire_bytes = collective_wire_factor(collective, ranks) * bytes;
+    const double factor = collective_wire_factor(collective, ranks);
+    const double wire_bytes = factor * bytes;
 
     if (per_node >= ranks)
-        return node->eager_launch_s + inside_node_seconds(fit, wire_bytes, ranks);
+        return node->eager_launch_s + inside_node_seconds(fit, factor, bytes, ranks);
     return node->eager_launch_s + hardware->fabric.base_s +
            latency_across_seconds(hardware, collective, fit, ranks, per_node) +
            wire_bytes / fmin(bus_bytes_per_s(hardware, collective, fit, ranks, per_node),
                              segment_bytes_per_s(hardware, collective, ranks, per_node, extent)) +
-           sqrt(fit->chunk_s2_per_byte * wire_bytes);
+           pipeline_across_seconds(hardware, collective, fit, wire_bytes, ranks / per_node);
 }
 
 double p2p_seconds(const HardwareSpec *hardware, double bytes, int same_node)

@@ -16,7 +16,8 @@ typedef enum Collective {
  * with (all-gather: output; reduce-scatter: input; all-to-all: what one rank sends, itself
  * included). `ranks` members, `ranks_per_node` of them in each NVLink domain. A group that has k of
  * a node's G GPUs may use k/G of the node's network ports. Wire factor: 2(n-1)/n all-reduce, else
- * (n-1)/n. The node's eager launch cost is added: a caller whose collectives are captured in a
+ * (n-1)/n. Short messages take the low-latency protocol where the node has one. The node's eager
+ * launch cost is added: a caller whose collectives are captured in a
  * graph passes hardware with node.eager_launch_s = 0. */
 double collective_seconds(const HardwareSpec *hardware, Collective collective, double bytes,
                           double ranks, double ranks_per_node);
@@ -36,6 +37,9 @@ double p2p_seconds(const HardwareSpec *hardware, double bytes, int same_node);
 /* The same between stages of which some neighbours lie in different segments, when `extent`
  * neighbouring GPUs are more than a segment holds: the slowest send sets the pace. */
 double p2p_seconds_of(const HardwareSpec *hardware, double bytes, int same_node, double extent);
+
+/* What the network ports give to one GPU of a node, large messages, one direction. */
+double port_bytes_per_s_of_gpu(const HardwareSpec *hardware);
 
 /* Bytes that one rank puts on the wire for each byte of the message. */
 double collective_wire_factor(Collective collective, double ranks);

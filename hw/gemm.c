@@ -107,14 +107,13 @@ static double compute_seconds(const GemmMachine *machine, const double row_tiles
 }
 
 /* `rows` of A and C in all, `matrices` different B that are read. */
-static double product_seconds(const GemmMachine *machine, const double row_tiles[TILE_ROWS],
-                              double rows, double matrices, double n, double k)
+static double product_seconds(const GemmMachine *machine, double compute_s, double rows,
+                              double matrices, double n, double k)
 {
     const GemmFit *fit = machine->fit;
     const double bytes =
         machine->operand_bytes * (rows * k + matrices * k * n) + output_bytes * rows * n;
     const double memory_s = bytes / machine->memory_bytes_per_s;
-    const double compute_s = compute_seconds(machine, row_tiles, n, k, rows * n);
     const double quantise_s = fit->quantise_cost * rows * k / machine->hbm_bytes_per_s;
 
     /* The p-norm of two, with the larger taken out so that nothing overflows. */
@@ -145,7 +144,41 @@ double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const d
     if (touched == 0 || n <= 0 || k <= 0)
         return 0;
     const GemmMachine machine = machine_at(gpu, precision);
-    return product_seconds(&machine, row_tiles, all_rows, touched, n, k);
+    const double compute_s = compute_seconds(&machine, row_tiles, n, k, all_rows * n);
+    return product_seconds(&machine, compute_s, all_rows, touched, n, k);
+}
+
+double gpu_grouped_gemm_tile_seconds(const GpuSpec *gpu, Precision precision, const GemmTile *tile,
+                                     const double *rows, size_t experts, double n, double k)
+{
+    double row_tiles = 0, all_rows = 0, touched = 0;
+    for (size_t expert = 0; expert < experts; expert++) {
+        if (!(rows[expert] > 0))
+            continue;
+        touched++;
+        all_rows += rows[expert];
+        row_tiles += ceil(rows[expert] / tile->rows);
+    }
+    if (touched == 0 || n <= 0 || k <= 0)
+        return 0;
+    const GemmMachine machine = machine_at(gpu, precision);
+    const double tiles = row_tiles * ceil(n / tile->columns);
+    const double tile_s =
+        2 * tile->rows * tile->columns * (k + machine.fit->k_overhead) / machine.sm_flops_per_s;
+    const double compute_s = waves(tiles / machine.sms, machine.fit->wave_quantisation) * tile_s;
+    const double traffic_bytes =
+        tile->traffic * tiles * (tile->rows + tile->columns) * k * machine.operand_bytes;
+    return product_seconds(&machine, compute_s, all_rows, touched, n, k) +
+           traffic_bytes / machine.hbm_bytes_per_s;
+}
+
+GpuSpec gpu_with_quantised_operands(const GpuSpec *gpu)
+{
+    GpuSpec given = *gpu;
+    given.gemm_fp8.launch_s = gpu->gemm_bf16.launch_s;
+    given.gemm_fp8.split_k_cost = gpu->gemm_bf16.split_k_cost;
+    given.gemm_fp8.quantise_cost = 0;
+    return given;
 }
 
 double gpu_memory_bound_seconds(const GpuSpec *gpu, double bytes)

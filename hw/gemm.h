@@ -14,6 +14,19 @@ double gpu_gemm_seconds(const GpuSpec *gpu, Precision precision, double m, doubl
 double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const double *rows,
                                 size_t experts, double n, double k);
 
+/* The same by a kernel that keeps to one tile, whatever the shape: no choice of a better one, no
+ * split of k, and `traffic` of the tiles' operands come from HBM besides. */
+typedef struct GemmTile {
+    double rows, columns;
+    double traffic;
+} GemmTile;
+double gpu_grouped_gemm_tile_seconds(const GpuSpec *gpu, Precision precision, const GemmTile *tile,
+                                     const double *rows, size_t experts, double n, double k);
+
+/* A GPU whose 8-bit products are given operands in 8 bits: they launch as in 16 bits, and nothing
+ * is quantised on the way. */
+GpuSpec gpu_with_quantised_operands(const GpuSpec *gpu);
+
 double gpu_peak_flops_per_s(const GpuSpec *gpu, Precision precision);
 
 /* Operators that only move bytes (norms, activations, residuals, router, permutation). */

@@ -208,13 +208,6 @@ double model_experts_touched(const ModelSpec *model, double tokens)
     return model->experts * (1 - pow(missed, tokens));
 }
 
-double model_nodes_of_a_token(const ModelSpec *model, double nodes)
-{
-    const double groups =
-        model->routed_groups > 0 ? fmin(nodes, model->routed_groups) : fmax(1, nodes);
-    return groups * (1 - pow(1 - 1 / groups, routed_experts(model)));
-}
-
 double precision_bytes(Precision precision)
 {
     static const double bytes[] = {

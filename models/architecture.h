@@ -81,10 +81,6 @@ double model_kv_bytes_per_token(const ModelSpec *model, double bytes_per_element
  * E (1 - (1 - k/E)^tokens). */
 double model_experts_touched(const ModelSpec *model, double tokens);
 
-/* Expected number of distinct nodes, of `nodes` that share out the experts, that the copies of one
- * token go to: g (1 - (1 - 1/g)^k) with g the nodes or the groups that routing is limited to. */
-double model_nodes_of_a_token(const ModelSpec *model, double nodes);
-
 double precision_bytes(Precision precision); /* of one element */
 
 #endif

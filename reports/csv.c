@@ -14,7 +14,7 @@ static const char provenance_header[] =
 
 /* A text field. A spreadsheet takes a text that begins with = + - @ for a formula: an apostrophe
  * before it keeps it text. */
-static void put_text(FILE *out, const char *text)
+void csv_put_text(FILE *out, const char *text)
 {
     char ascii[REASON_BYTES + 8];
     ascii_copy(text, ascii, sizeof ascii);
@@ -56,11 +56,11 @@ static void put_provenance(FILE *out, const Provenance *provenance, const char *
                              provenance->sets[i]);
         used += wrote > 0 ? (size_t)wrote : 0;
     }
-    put_text(out, PROGRAM_VERSION);
+    csv_put_text(out, PROGRAM_VERSION);
     fprintf(out, ",%d,", RESULT_SCHEMA_VERSION);
-    put_text(out, scenario);
+    csv_put_text(out, scenario);
     fprintf(out, ",%s,%llu,%zu,", sha256, provenance->seed, reps);
-    put_text(out, sets);
+    csv_put_text(out, sets);
     fputs("\r\n", out);
 }
 
@@ -78,11 +78,11 @@ static Status write_claims(const char *directory, const AuditResult *audit,
     for (size_t i = 0; i < audit->file->claim_count; i++) {
         const ClaimResult *result = &audit->claims[i];
         const Claim *claim = result->claim;
-        put_text(file.out, claim->id);
+        csv_put_text(file.out, claim->id);
         fputc(',', file.out);
-        put_text(file.out, claim->topic);
+        csv_put_text(file.out, claim->topic);
         fputc(',', file.out);
-        put_text(file.out, claim->claim);
+        csv_put_text(file.out, claim->claim);
         fputc(',', file.out);
         if (claim->has_low)
             put_number(file.out, claim->low);
@@ -90,16 +90,16 @@ static Status write_claims(const char *directory, const AuditResult *audit,
         if (claim->has_high)
             put_number(file.out, claim->high);
         fputc(',', file.out);
-        put_text(file.out, claim->unit);
+        csv_put_text(file.out, claim->unit);
         fputc(',', file.out);
-        put_text(file.out, claim->source);
+        csv_put_text(file.out, claim->source);
         fputc(',', file.out);
         if (result->has_simulated)
             put_summary(file.out, &result->simulated);
         else
             fputs(",,,", file.out);
         fprintf(file.out, ",%s,", verdict_name(result->verdict));
-        put_text(file.out, result->reason);
+        csv_put_text(file.out, result->reason);
         fputc(',', file.out);
         put_provenance(file.out, provenance, provenance->scenario, provenance->sha256,
                        provenance->reps);
@@ -118,9 +118,9 @@ static Status put_metrics(FILE *out, const char *name, const MetricSet *metrics,
         Status status = metrics_summary(metric, &summary, error);
         if (status != STATUS_OK)
             return status;
-        put_text(out, metric->name);
+        csv_put_text(out, metric->name);
         fputc(',', out);
-        put_text(out, metric->unit);
+        csv_put_text(out, metric->unit);
         fprintf(out, ",%zu,", metric->count);
         put_summary(out, &summary);
         fputc(',', out);
@@ -154,7 +154,7 @@ static Status write_runs(const char *directory, const char *name, const MetricSe
             continue;
         snprintf(title, sizeof title, metric->unit[0] != '\0' ? "%s [%s]" : "%s%s", metric->name,
                  metric->unit);
-        put_text(file.out, title);
+        csv_put_text(file.out, title);
         fputc(',', file.out);
     }
     fprintf(file.out, "%s\r\n", provenance_header);

@@ -35,6 +35,9 @@ Status files_begin(TextFile *file, Error *error);
 Status files_finish(TextFile *file, const char *directory, const char *name, Error *error);
 void files_abandon(TextFile *file);
 
+/* A text field of a CSV file: quoted, ASCII, and never a formula to a spreadsheet. */
+void csv_put_text(FILE *out, const char *text);
+
 /* claims.csv, metrics.csv (every metric of every scenario: mean, p5, p50, p95), runs.csv (one row a
  * replication of the headline scenario). RFC 4180, '.' decimals, %.17g, units in the header. */
 Status csv_audit(const char *directory, const AuditResult *audit, const Provenance *provenance,

@@ -47,9 +47,22 @@ json_t *json_truth(int value)
 
 json_t *json_quantity(const Summary *summary)
 {
-    return json_pack("{s:o, s:o, s:o, s:o}", "mean", json_number(summary->mean), "p5",
-                     json_number(summary->p5), "p50", json_number(summary->p50), "p95",
-                     json_number(summary->p95));
+    static const char *const names[] = {[STATISTIC_MEAN] = "mean",
+                                        [STATISTIC_P5] = "p5",
+                                        [STATISTIC_P50] = "p50",
+                                        [STATISTIC_P95] = "p95"};
+    json_t *quantity = json_pack("{s:o, s:o, s:o, s:o}", "mean", json_number(summary->mean), "p5",
+                                 json_number(summary->p5), "p50", json_number(summary->p50), "p95",
+                                 json_number(summary->p95));
+    if (!(summary->maximum > summary->minimum))
+        return quantity;
+    json_t *known = json_object(); /* how well each is known; an end that is not known is null */
+    for (int i = 0; i < STATISTIC_COUNT; i++)
+        json_object_set_new(known, names[i],
+                            json_pack("[o, o]", json_number(summary->known[i].low),
+                                      json_number(summary->known[i].high)));
+    json_object_set_new(quantity, "ci95", known);
+    return quantity;
 }
 
 void json_append(JsonBuilder *builder, json_t *array, json_t *value)

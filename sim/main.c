@@ -12,7 +12,7 @@ const Verb VERBS[] = {
      "Simulates one optimizer step event by event, then the whole run with failures, restarts and checkpoints, once for "
      "every draw of the scenario's uncertain inputs. Prints days, dollars, MFU and goodput with their intervals. SCENARIO is a shipped name or a YAML file.",
      "flopcast train gpt4-a100 --set reliability.interval=20min",
-     OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_SIMULATE | OPTIONS_OUTPUT, verb_train},
+     OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_SIMULATE | OPTIONS_OUTPUT | OPTIONS_PRECISION, verb_train},
     {"serve", "SCENARIO", 1, 1, "simulate serving",
      "Simulates a serving cluster in steady state: decode and prefill through the pipeline, experts touched by the actual batch, "
      "KV memory as the cap on sequences in flight. Prints throughput, latency and cost per token.",
@@ -25,7 +25,8 @@ const Verb VERBS[] = {
      OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_SIMULATE | OPTIONS_OUTPUT, verb_audit},
     {"validate", "FILE.csv", 1, 1, "predict published measurements and show the error of each",
      "Predicts every row of a table of measured training steps from its configuration alone and compares: the worst "
-     "rows, then the errors by GPU, source, software stack and kind of model, and which rows were skipped and why.",
+     "rows, then the errors by GPU, source, software stack and kind of model, and which rows were skipped and why. "
+     "Tables of matrix products, MoE layers and collectives are known by their columns, and a fifth of their rows is held back from fits.",
      "flopcast validate training_validation.csv --fail-above 0.05",
      OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_VALIDATE, verb_validate},
     {"check", "FILE...", 1, MAX_OPERANDS, "check configuration files",

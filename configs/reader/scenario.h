@@ -134,6 +134,21 @@ typedef struct GemmFit {
     double quantise_cost;      /* bytes moved per element of A to quantise it (fp8); 0: none */
 } GemmFit;
 
+/* A MoE layer as one kernel family runs it, beside the products' own constants; see hw/moe_layer.h.
+ */
+typedef struct MoeLayerFit {
+    double launch_s;           /* router, permutation and activation; 0: no such kernels */
+    double compute_efficiency; /* of grouped products, as a share of plain products' */
+    double memory_efficiency;  /* likewise of reading the experts' weights */
+    double overlap_exponent;   /* of experts that wait for memory and experts that compute */
+    double row_passes;         /* times that routed rows are moved beside the products */
+    double token_passes;       /* times that all tokens are: quantised, scattered, combined */
+    /* Tiles that the kernels keep to, whatever the shape; 0: they choose. */
+    double tile_rows, tile_columns;
+    double few_tile_rows, few_tile_columns; /* with no more tokens than experts */
+    double tile_traffic;                    /* share of the tiles' operands that HBM delivers */
+} MoeLayerFit;
+
 /* Attention throughput P * s / (s + s0) in causal-halved FLOP/s, forward and backward together. */
 typedef struct AttentionFit {
     double flops_per_s; /* P; 0: this kernel does not exist on this GPU */
@@ -156,6 +171,8 @@ typedef struct GpuSpec {
         sustained; /* of the matrix throughput of single kernels, under a training's power; 0: 1 */
     GemmFit gemm_bf16;
     GemmFit gemm_fp8;
+    MoeLayerFit moe_cutlass_bf16, moe_cutlass_fp8, moe_cutlass_fp8_block, moe_triton_bf16,
+        moe_triton_tuned_bf16;
     AttentionFit attention_unfused, attention_flash1, attention_flash2, attention_flash3;
     /* decode attention: t = launch + ((KV bytes / (bandwidth * efficiency))^p + (rows/SMs *
      * tau)^p)^(1/p) */
@@ -169,7 +186,30 @@ typedef struct CollectiveFit {
     double bytes_per_s;        /* B */
     double chunk_s2_per_byte;  /* c, so that sqrt(c * W) is in seconds */
     double two_rank_bandwidth; /* phi2: share of B when n == 2 */
+    /* The low-latency protocol of short messages: base + per_rank*(n-1) + sqrt(short_c*W). */
+    double short_bytes;             /* messages up to this; 0: no such protocol */
+    double short_chunk_s2_per_byte; /* short_c */
+    double long_start_s;            /* what a longer message adds to base */
 } CollectiveFit;
+
+/* One way of a token to its experts or back inside an NVLink domain; see hw/expert_dispatch.h. */
+typedef struct ExpertNodeFit {
+    double low_latency_start_s;
+    double low_latency_bytes_per_s; /* 0: not fitted */
+    double start_s;
+    double sm_bytes_per_s; /* of one multiprocessor that copies; 0: not fitted */
+    double chunk_s2_per_byte;
+} ExpertNodeFit;
+
+/* The same between nodes: `hop` is added for each doubling of the nodes. */
+typedef struct ExpertFabricFit {
+    double low_latency_start_s, low_latency_hop_s;
+    double low_latency_efficiency; /* share of a GPU's network ports; 0: not fitted */
+    double start_s, hop_s;
+    double efficiency;     /* share of a GPU's network ports; 0: not fitted */
+    double sm_bytes_per_s; /* of one multiprocessor that passes copies on inside nodes */
+    double chunk_s2_per_byte;
+} ExpertFabricFit;
 
 typedef struct NodeSpec {
     char name[NAME_BYTES];
@@ -179,6 +219,7 @@ typedef struct NodeSpec {
     double power_w;         /* sustained power of the node under load */
     CollectiveFit all_reduce, all_gather, reduce_scatter, all_to_all;
     double eager_launch_s; /* added to every collective that is not graph-captured */
+    ExpertNodeFit expert_dispatch, expert_combine;
 } NodeSpec;
 
 /* How rings that are larger than a segment pass through the segments. */
@@ -200,6 +241,8 @@ typedef struct FabricSpec {
     double segment_gpus;        /* of a part of the cluster that is non-blocking inside; 0: all */
     double segment_bytes_per_s; /* of one node to other segments, one direction */
     SegmentRings segment_rings;
+    double chunk_s2_per_byte; /* c of a level of the tree between nodes; 0: that of the node */
+    ExpertFabricFit expert_dispatch, expert_combine;
 } FabricSpec;
 
 typedef struct HardwareSpec {
@@ -239,6 +282,7 @@ typedef struct ParallelSpec {
     SelectiveScope selective_scope; /* what recompute: selective computes again */
     LayoutOrder outermost;          /* ways that lie farthest apart */
     double gather_limit;            /* parameters that ZeRO-3 holds gathered; 0: two layers */
+    double dispatch_sms;            /* multiprocessors that a dispatch by nodes occupies */
 } ParallelSpec;
 
 typedef struct TrainingSpec {

@@ -30,6 +30,33 @@ static const Field GEMM_FIELDS[] = {
 };
 static const Schema GEMM_SCHEMA = {.name = "gemm", GROUP_FIELDS(GEMM_FIELDS)};
 
+#define MOE(KEY, MEMBER, DIMENSION, MINIMUM, MAXIMUM, HELP)                                        \
+    NUMBER_FIELD(KEY, MoeLayerFit, MEMBER, DIMENSION, MINIMUM, MAXIMUM, NULL, 0, HELP)
+
+#define MOE_TILE(KEY, MEMBER, MAXIMUM, HELP)                                                       \
+    NUMBER_FIELD(KEY, MoeLayerFit, MEMBER, DIMENSION_NUMBER, 0, MAXIMUM, "0", 0, HELP)
+
+static const Field MOE_FIELDS[] = {
+    MOE("launch", launch_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
+        "of router, permutation and activation"),
+    MOE("compute_efficiency", compute_efficiency, DIMENSION_RATIO, 0.001, 5,
+        "of grouped products, as a share of plain products'"),
+    MOE("memory_efficiency", memory_efficiency, DIMENSION_RATIO, 0.001, 5,
+        "of reading weights, as a share of plain products'"),
+    MOE("overlap_exponent", overlap_exponent, DIMENSION_NUMBER, 1, 100,
+        "how compute and memory time of unlike experts add up: 1 sum, large maximum"),
+    MOE("row_passes", row_passes, DIMENSION_NUMBER, 0, 1000,
+        "times that routed rows are moved beside the products"),
+    MOE("token_passes", token_passes, DIMENSION_NUMBER, 0, 1000,
+        "times that all tokens are moved: quantised, scattered, combined"),
+    MOE_TILE("tile_rows", tile_rows, 4096, "tile that the kernels keep to; 0: they choose"),
+    MOE_TILE("tile_columns", tile_columns, 4096, "its columns"),
+    MOE_TILE("few_tile_rows", few_tile_rows, 4096, "tile with no more tokens than experts"),
+    MOE_TILE("few_tile_columns", few_tile_columns, 4096, "its columns"),
+    MOE_TILE("tile_traffic", tile_traffic, 1, "share of the tiles' operands that HBM delivers"),
+};
+static const Schema MOE_SCHEMA = {.name = "moe_layer", GROUP_FIELDS(MOE_FIELDS)};
+
 static const Field ATTENTION_FIELDS[] = {
     NUMBER_FIELD("peak", AttentionFit, flops_per_s, DIMENSION_FLOPS_PER_S, 0, MAX_FLOPS_PER_S, NULL,
                  0, "FLOP/s at long sequences, causal half; 0: this GPU has no such kernel"),
@@ -43,6 +70,9 @@ static const Schema ATTENTION_SCHEMA = {.name = "attention", GROUP_FIELDS(ATTENT
 #define KERNEL(KEY, MEMBER)                                                                        \
     GROUP_FIELD(KEY, GpuSpec, MEMBER, &ATTENTION_SCHEMA, NULL, FIELD_MAY_MISS,                     \
                 "fit of this attention kernel")
+#define MOE_LAYER(KEY, MEMBER)                                                                     \
+    GROUP_FIELD(KEY, GpuSpec, MEMBER, &MOE_SCHEMA, NULL, FIELD_MAY_MISS,                           \
+                "fit of MoE layers by this kernel family")
 
 static const Field GPU_FIELDS[] = {
     TEXT_FIELD("name", GpuSpec, name, "custom", FIELD_LABEL, "label in reports"),
@@ -69,6 +99,11 @@ static const Field GPU_FIELDS[] = {
     GROUP_FIELD("gemm_bf16", GpuSpec, gemm_bf16, &GEMM_SCHEMA, NULL, 0, "fit of matrix products"),
     GROUP_FIELD("gemm_fp8", GpuSpec, gemm_fp8, &GEMM_SCHEMA, NULL, FIELD_MAY_MISS,
                 "fit of matrix products, where there is fp8"),
+    MOE_LAYER("moe_cutlass_bf16", moe_cutlass_bf16),
+    MOE_LAYER("moe_cutlass_fp8", moe_cutlass_fp8),
+    MOE_LAYER("moe_cutlass_fp8_block", moe_cutlass_fp8_block),
+    MOE_LAYER("moe_triton_bf16", moe_triton_bf16),
+    MOE_LAYER("moe_triton_tuned_bf16", moe_triton_tuned_bf16),
     KERNEL("attention_unfused", attention_unfused),
     KERNEL("attention_flash1", attention_flash1),
     KERNEL("attention_flash2", attention_flash2),
@@ -86,6 +121,9 @@ const Schema GPU_SCHEMA = {.name = "gpu", GROUP_FIELDS(GPU_FIELDS)};
 #define COLLECTIVE(KEY, MEMBER, DIMENSION, MINIMUM, MAXIMUM, HELP)                                 \
     NUMBER_FIELD(KEY, CollectiveFit, MEMBER, DIMENSION, MINIMUM, MAXIMUM, NULL, 0, HELP)
 
+#define OPTIONAL(KEY, STRUCT, MEMBER, DIMENSION, MAXIMUM, NONE, HELP)                              \
+    NUMBER_FIELD(KEY, STRUCT, MEMBER, DIMENSION, 0, MAXIMUM, NONE, 0, HELP)
+
 static const Field COLLECTIVE_FIELDS[] = {
     COLLECTIVE("start", base_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
                "fixed time of one collective"),
@@ -96,8 +134,55 @@ static const Field COLLECTIVE_FIELDS[] = {
                "c of the sqrt(c * bytes) term"),
     COLLECTIVE("two_rank_bandwidth", two_rank_bandwidth, DIMENSION_RATIO, 0.001, 10,
                "share of the bandwidth when there are two ranks"),
+    OPTIONAL("short", CollectiveFit, short_bytes, DIMENSION_BYTES, MAX_BYTES, "0B",
+             "longest message of the low-latency protocol; 0: there is none"),
+    OPTIONAL("short_chunk", CollectiveFit, short_chunk_s2_per_byte, DIMENSION_S2_PER_BYTE, 1,
+             "0us2/kB", "c of short messages, which have no other term that grows with the bytes"),
+    OPTIONAL("long_start", CollectiveFit, long_start_s, DIMENSION_SECONDS, MAX_LATENCY_S, "0s",
+             "added to the start of a longer message"),
 };
 static const Schema COLLECTIVE_SCHEMA = {.name = "collective", GROUP_FIELDS(COLLECTIVE_FIELDS)};
+
+#define EXPERT_NODE(KEY, MEMBER, DIMENSION, MAXIMUM, NONE, HELP)                                   \
+    OPTIONAL(KEY, ExpertNodeFit, MEMBER, DIMENSION, MAXIMUM, NONE, HELP)
+
+static const Field EXPERT_NODE_FIELDS[] = {
+    EXPERT_NODE("low_latency_start", low_latency_start_s, DIMENSION_SECONDS, MAX_LATENCY_S, "0s",
+                "fixed time of the low-latency mode"),
+    EXPERT_NODE("low_latency_bandwidth", low_latency_bytes_per_s, DIMENSION_BYTES_PER_S,
+                MAX_BYTES_PER_S, "0B/s", "of all copies in the low-latency mode; 0: not known"),
+    EXPERT_NODE("start", start_s, DIMENSION_SECONDS, MAX_LATENCY_S, "0s",
+                "fixed time of the normal mode"),
+    EXPERT_NODE("sm_bandwidth", sm_bytes_per_s, DIMENSION_BYTES_PER_S, MAX_BYTES_PER_S, "0B/s",
+                "of one multiprocessor that copies in the normal mode; 0: not known"),
+    EXPERT_NODE("chunk", chunk_s2_per_byte, DIMENSION_S2_PER_BYTE, 1, "0us2/kB",
+                "c of the sqrt(c * bytes) term of the normal mode"),
+};
+static const Schema EXPERT_NODE_SCHEMA = {.name = "expert_node", GROUP_FIELDS(EXPERT_NODE_FIELDS)};
+
+#define EXPERT_FABRIC(KEY, MEMBER, DIMENSION, MAXIMUM, NONE, HELP)                                 \
+    OPTIONAL(KEY, ExpertFabricFit, MEMBER, DIMENSION, MAXIMUM, NONE, HELP)
+
+static const Field EXPERT_FABRIC_FIELDS[] = {
+    EXPERT_FABRIC("low_latency_start", low_latency_start_s, DIMENSION_SECONDS, MAX_LATENCY_S, "0s",
+                  "fixed time of the low-latency mode"),
+    EXPERT_FABRIC("low_latency_hop", low_latency_hop_s, DIMENSION_SECONDS, MAX_LATENCY_S, "0s",
+                  "added by each doubling of the nodes"),
+    EXPERT_FABRIC("low_latency_efficiency", low_latency_efficiency, DIMENSION_FRACTION, 1, "0",
+                  "share of a GPU's ports in the low-latency mode; 0: not known"),
+    EXPERT_FABRIC("start", start_s, DIMENSION_SECONDS, MAX_LATENCY_S, "0s",
+                  "fixed time of the normal mode"),
+    EXPERT_FABRIC("hop", hop_s, DIMENSION_SECONDS, MAX_LATENCY_S, "0s",
+                  "added by each doubling of the nodes"),
+    EXPERT_FABRIC("efficiency", efficiency, DIMENSION_FRACTION, 1, "0",
+                  "share of a GPU's ports in the normal mode; 0: not known"),
+    EXPERT_FABRIC("sm_bandwidth", sm_bytes_per_s, DIMENSION_BYTES_PER_S, MAX_BYTES_PER_S, "0B/s",
+                  "of one multiprocessor that passes copies on inside nodes; 0: no bound"),
+    EXPERT_FABRIC("chunk", chunk_s2_per_byte, DIMENSION_S2_PER_BYTE, 1, "0us2/kB",
+                  "c of the sqrt(c * bytes) term of the normal mode"),
+};
+static const Schema EXPERT_FABRIC_SCHEMA = {.name = "expert_fabric",
+                                            GROUP_FIELDS(EXPERT_FABRIC_FIELDS)};
 
 #define NODE_COLLECTIVE(KEY, MEMBER)                                                               \
     GROUP_FIELD(KEY, NodeSpec, MEMBER, &COLLECTIVE_SCHEMA, NULL, 0, "fit inside one NVLink domain")
@@ -118,6 +203,10 @@ static const Field NODE_FIELDS[] = {
     NODE_COLLECTIVE("all_to_all", all_to_all),
     NUMBER_FIELD("eager_launch", NodeSpec, eager_launch_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
                  NULL, 0, "added to every collective that is not graph-captured"),
+    GROUP_FIELD("expert_dispatch", NodeSpec, expert_dispatch, &EXPERT_NODE_SCHEMA, NULL,
+                FIELD_MAY_MISS, "tokens to experts by a dispatch kernel such as DeepEP's"),
+    GROUP_FIELD("expert_combine", NodeSpec, expert_combine, &EXPERT_NODE_SCHEMA, NULL,
+                FIELD_MAY_MISS, "the way back"),
 };
 const Schema NODE_SCHEMA = {.name = "node", GROUP_FIELDS(NODE_FIELDS)};
 
@@ -150,6 +239,13 @@ static const Field FABRIC_FIELDS[] = {
                  MAX_BYTES_PER_S, "0", 0, "of one node to other segments, one direction"),
     WORD_FIELD("segment_rings", FabricSpec, segment_rings, RINGS_WORDS, "ordered",
                "do rings pass each segment once (ordered), or back and forth (scattered)?"),
+    OPTIONAL("chunk", FabricSpec, chunk_s2_per_byte, DIMENSION_S2_PER_BYTE, 1, "0us2/kB",
+             "c of the sqrt(c * log2(nodes) * bytes) term of an all-reduce between nodes; 0: the "
+             "node's, without the nodes"),
+    GROUP_FIELD("expert_dispatch", FabricSpec, expert_dispatch, &EXPERT_FABRIC_SCHEMA, NULL,
+                FIELD_MAY_MISS, "tokens to experts by a dispatch kernel such as DeepEP's"),
+    GROUP_FIELD("expert_combine", FabricSpec, expert_combine, &EXPERT_FABRIC_SCHEMA, NULL,
+                FIELD_MAY_MISS, "the way back"),
 };
 const Schema FABRIC_SCHEMA = {.name = "fabric", GROUP_FIELDS(FABRIC_FIELDS)};
 

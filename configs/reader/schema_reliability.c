@@ -59,7 +59,8 @@ static const Field CLASS_FIELDS[] = {
     SHARE("memory_survives", FailureClass, memory_survives, "1",
           "share of these events after which copies in memory are left, times memory.survives"),
     TEXT_FIELD("trace", FailureClass, trace, "", 0,
-               "CSV with a column time_h: hours since the start, instead of a rate"),
+               "CSV with a column time_h, hours since the start: fails then; the rate is for the "
+               "interval"),
 };
 static const Schema CLASS_SCHEMA = {.name = "failure class", GROUP_FIELDS(CLASS_FIELDS)};
 

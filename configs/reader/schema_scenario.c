@@ -70,6 +70,9 @@ static const Field PARALLEL_FIELDS[] = {
                "ways that lie farthest apart: pipeline stages, or whole replicas (data)"),
     NUMBER_FIELD("gather_limit", ParallelSpec, gather_limit, DIMENSION_COUNT, 0, 1e13, "0", 0,
                  "parameters that ZeRO-3 holds gathered at once; 0: two layers"),
+    NUMBER_FIELD("dispatch_sms", ParallelSpec, dispatch_sms, DIMENSION_COUNT, 1, 1e4, "20",
+                 FIELD_WHOLE,
+                 "multiprocessors that a dispatch by nodes occupies (DeepEP's own default: 20)"),
 };
 static const Schema PARALLEL_SCHEMA = {.name = "parallel", GROUP_FIELDS(PARALLEL_FIELDS)};
 

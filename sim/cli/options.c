@@ -16,6 +16,8 @@ const OptionSpec OPTION_SPECS[] = {
      "override one input (repeatable): training.parallel.pipeline=12, prices.gpu_hour=$2/h"},
     {"seed", 0, OPTION_SEED, "N", FIELD(seed), UINT64_MAX, NULL, OPTIONS_SIMULATE | OPTIONS_VALIDATE, "seed of all random streams (default 1)"},
     {"reps", 'n', OPTION_COUNT, "N", FIELD(reps), 1000000, NULL, OPTIONS_SIMULATE, "Monte Carlo replications (default 1000)"},
+    {"precision", 0, OPTION_PRECISION, "TARGET", FIELD(precision), 0, NULL, OPTIONS_PRECISION,
+     "go on beyond --reps until a result is known well enough: p95(cost.usd)=1%, mean(run.days)=0.5%"},
     {"jobs", 'j', OPTION_COUNT, "N", FIELD(jobs), 1024, NULL, OPTIONS_SIMULATE | OPTIONS_VALIDATE, "threads (default: all processors; results do not depend on it)"},
     {"detail", 0, OPTION_CHOICE, "LEVEL", FIELD(detail), 0, "folded replicas gpus", OPTIONS_SIMULATE,
      "step simulated as one replica, all replicas (default) or every GPU"},
@@ -23,9 +25,9 @@ const OptionSpec OPTION_SPECS[] = {
     {"out", 'o', OPTION_TEXT, "DIR", FIELD(out_directory), 0, NULL, OPTIONS_OUTPUT | OPTIONS_VALIDATE, "write report, JSON, CSV, workbook and plots to DIR"},
     {"report", 0, OPTION_FLAG, NULL, FIELD(report), 0, NULL, OPTIONS_OUTPUT, "the same, to out/NAME"},
     {"db", 0, OPTION_TEXT, "FILE", FIELD(database), 0, NULL, OPTIONS_OUTPUT, "store the run in an SQLite file"},
-    {"split", 0, OPTION_TEXT, "NAME", FIELD(split), 0, NULL, OPTIONS_VALIDATE, "only rows whose column 'split' says NAME"},
-    {"fit", 0, OPTION_FIT, "STACK", 0, 0, NULL, OPTIONS_VALIDATE,
-     "fit a software stack (or all) to the rows of split pool (repeatable); with --out: its file"},
+    {"split", 0, OPTION_TEXT, "NAME", FIELD(split), 0, NULL, OPTIONS_VALIDATE, "only rows whose column 'split' says NAME; tables of kernels: fitted or held-back"},
+    {"fit", 0, OPTION_FIT, "NAME", 0, 0, NULL, OPTIONS_VALIDATE,
+     "fit a software stack, a GPU's kernels, or a node's or fabric's collectives (or all), to the rows not held back (repeatable); with --out: its file"},
     {"fail-above", 0, OPTION_FRACTION, "ERROR", FIELD(fail_above), 0, NULL, OPTIONS_VALIDATE,
      "exit 1 when the median absolute error is larger, e.g. 0.05"},
     {"plot", 0, OPTION_FLAG, NULL, FIELD(plot), 0, NULL, OPTIONS_VALIDATE, "with --out: predicted against measured as a figure"},
@@ -127,6 +129,42 @@ static Status parse_fraction(const OptionSpec *spec, const char *text, double *v
     return STATUS_OK;
 }
 
+/* "p95(cost.usd)=1%": half the 95% interval over the value. */
+static Status parse_precision(const OptionSpec *spec, const char *text, PrecisionTarget *target,
+                              Error *error)
+{
+    static const char *const words[] = {[STATISTIC_MEAN] = "mean",
+                                        [STATISTIC_P5] = "p5",
+                                        [STATISTIC_P50] = "p50",
+                                        [STATISTIC_P95] = "p95"};
+    const char *open = strchr(text, '('), *close = strstr(text, ")=");
+    size_t bytes = open != NULL && close > open ? (size_t)(close - open) - 1 : 0;
+    int known = STATISTIC_COUNT;
+    for (int i = 0; bytes > 0 && i < STATISTIC_COUNT; i++)
+        if (strlen(words[i]) == (size_t)(open - text) &&
+            strncmp(words[i], text, strlen(words[i])) == 0)
+            known = i;
+    if (known == STATISTIC_COUNT || bytes >= sizeof target->metric) {
+        error_set(error, STATUS_USAGE, "--%s: '%.60s' is not a target", spec->name, text);
+        error_hint(error, "for example p95(cost.usd)=1%%; mean, p5, p50 or p95 of a result");
+        return STATUS_USAGE;
+    }
+    Status status = parse_fraction(spec, close + 2, &target->relative, error);
+    if (status != STATUS_OK)
+        return status;
+    const double finest = 1e-5;
+    if (target->relative < finest) {
+        error_set(error, STATUS_USAGE, "--%s: '%.60s' is finer than any simulation", spec->name,
+                  text);
+        error_hint(error, "at least 0.001%%");
+        return STATUS_USAGE;
+    }
+    target->statistic = (Statistic)known;
+    memcpy(target->metric, open + 1, bytes);
+    target->metric[bytes] = '\0';
+    return STATUS_OK;
+}
+
 static Status parse_choice(const OptionSpec *spec, const char *text, int *value, Error *error)
 {
     int index = 0;
@@ -167,6 +205,9 @@ static Status apply_option(const OptionSpec *spec, const char *value, CommandLin
     case OPTION_SEED:
         status = parse_whole(spec, value, &whole, error);
         *(unsigned long long *)field = whole;
+        break;
+    case OPTION_PRECISION:
+        status = parse_precision(spec, value, (PrecisionTarget *)field, error);
         break;
     case OPTION_FRACTION:
         status = parse_fraction(spec, value, (double *)field, error);

@@ -21,6 +21,7 @@ typedef struct CommandLine {
     int json, quiet, report, quick, help, canonical, plot;
     double fail_above; /* relative error; negative: not asked for */
     const char *split;
+    PrecisionTarget precision;
     unsigned long long seed;
     size_t reps; /* 0: the verb's default */
     size_t jobs; /* 0: all processors */
@@ -49,6 +50,7 @@ enum {
     OPTIONS_SIMULATE = 4u,   /* --seed --reps --jobs --detail --quick */
     OPTIONS_OUTPUT = 8u,     /* --out --report --db */
     OPTIONS_CANONICAL = 16u, /* --canonical */
+    OPTIONS_PRECISION = 64u, /* --precision */
     OPTIONS_VALIDATE = 32u   /* --split --fit --fail-above --plot --out --seed --jobs */
 };
 
@@ -60,7 +62,8 @@ typedef enum OptionKind {
     OPTION_SET,
     OPTION_FIT,
     OPTION_FRACTION, /* a double of at least 0 */
-    OPTION_CHOICE
+    OPTION_CHOICE,
+    OPTION_PRECISION /* p95(cost.usd)=1% */
 } OptionKind;
 
 typedef struct OptionSpec {

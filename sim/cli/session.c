@@ -87,6 +87,7 @@ ForecastOptions session_forecast_options(Session *session)
     ForecastOptions options = {0};
     options.seed = line->seed;
     options.reps = line->reps > 0 ? line->reps : (line->quick ? 100 : 1000);
+    options.precision = line->precision;
     options.threads = line->jobs;
     options.detail = line->detail;
     options.progress = draw_progress;

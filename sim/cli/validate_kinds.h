@@ -16,5 +16,8 @@ typedef struct ValidateKind {
 } ValidateKind;
 
 Status validate_steps(Session *session, const CsvTable *table);
+Status validate_gemm(Session *session, const CsvTable *table);
+Status validate_moe_layers(Session *session, const CsvTable *table);
+Status validate_collectives(Session *session, const CsvTable *table);
 
 #endif

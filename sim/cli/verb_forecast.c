@@ -137,6 +137,8 @@ static Status forecast(Session *session, ScenarioKind kind)
     status = training ? train_forecast(&run->scenario, &options, &run->train, &error)
                       : serve_forecast(&run->scenario, &options, &run->serve, &error);
     run->metrics = training ? &run->train.metrics : &run->serve.metrics;
+    if (status == STATUS_OK && training)
+        run->provenance.reps = run->train.reps;
     session_progress_clear(session);
     if (status == STATUS_NO && training && session->line.json) {
         answer = STATUS_NO; /* the document says what does not fit */
@@ -169,6 +171,11 @@ static Status forecast(Session *session, ScenarioKind kind)
         status = store_run(session, run);
     if (status == STATUS_OK)
         status = answer;
+    if (status == STATUS_OK && run->train.precision > options.precision.relative) {
+        session_note(session, "flopcast: %s is known to %.2g%% after %zu replications",
+                     options.precision.metric, 100 * run->train.precision, run->train.reps);
+        status = STATUS_NO; /* outside the bound that was asked for */
+    }
 cleanup:
     free(run->json);
     if (run->metrics == &run->train.metrics && run->metrics != NULL)

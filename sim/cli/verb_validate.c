@@ -7,6 +7,12 @@
 
 static const ValidateKind KINDS[] = {
     {"training steps", {"n_layers", "gpu", "metric", "value"}, validate_steps},
+    {"matrix products", {"gpu", "dtype", "M", "N", "K", "time_us"}, validate_gemm},
+    {"MoE layers",
+     {"tokens", "experts", "topk", "n_gpus_ep", "distribution", "time_us"},
+     validate_moe_layers},
+    {"MoE kernels", {"tokens", "experts", "top_k", "ep", "skew", "time_us"}, validate_moe_layers},
+    {"collectives", {"collective", "msg_bytes", "n_gpus", "time_us"}, validate_collectives},
 };
 
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0] };

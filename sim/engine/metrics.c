@@ -168,6 +168,8 @@ Status statistics_summary(const double *values, size_t count, Summary *summary, 
         .maximum = sorted[count - 1],
         .count = count,
     };
+    for (int i = 0; i < STATISTIC_COUNT; i++)
+        summary->known[i] = confidence_interval((Statistic)i, sorted, count);
     free(sorted);
     return STATUS_OK;
 }

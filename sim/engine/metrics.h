@@ -8,6 +8,7 @@
 #define SIM_ENGINE_METRICS_H
 
 #include "configs/reader/error.h"
+#include "sim/engine/confidence.h"
 
 #include <stddef.h>
 
@@ -29,6 +30,7 @@ typedef struct MetricSet {
 typedef struct Summary {
     double mean, p5, p50, p95, minimum, maximum;
     size_t count;
+    ConfidenceInterval known[STATISTIC_COUNT]; /* 95% intervals of mean, p5, p50, p95 */
 } Summary;
 
 void metrics_init(MetricSet *set);

@@ -49,6 +49,10 @@ typedef struct SkipCount {
     const char *example; /* a whole reason */
 } SkipCount;
 
+/* Reasons that differ in numbers only are one; most frequent first. malloc'ed into `*kinds`. */
+Status skip_counts(const SkippedRow *skipped, size_t count, SkipCount **kinds, size_t *kind_count,
+                   Error *error);
+
 typedef struct ValidationResult {
     size_t row_count;
     ValidatedRow *rows; /* in the file's order */

@@ -130,26 +130,27 @@ static int compare_counts(const void *a, const void *b)
     return strcmp(x->example, y->example);
 }
 
-static Status count_reasons(ValidationResult *result, Error *error)
+Status skip_counts(const SkippedRow *skipped, size_t count, SkipCount **kinds, size_t *kind_count,
+                   Error *error)
 {
-    size_t count = result->skipped_count, kinds = 0;
+    size_t distinct = 0;
     SkipCount *all = calloc(count + 1, sizeof *all);
     if (all == NULL)
         return error_set(error, STATUS_ENVIRONMENT, "out of memory");
     for (size_t i = 0; i < count; i++)
-        all[i] = (SkipCount){1, result->skipped[i].reason};
+        all[i] = (SkipCount){1, skipped[i].reason};
     if (count > 0)
         qsort(all, count, sizeof *all, compare_skipped);
     for (size_t i = 0; i < count; i++) {
-        if (kinds > 0 && compare_reasons(all[kinds - 1].example, all[i].example) == 0)
-            all[kinds - 1].count++;
+        if (distinct > 0 && compare_reasons(all[distinct - 1].example, all[i].example) == 0)
+            all[distinct - 1].count++;
         else
-            all[kinds++] = all[i];
+            all[distinct++] = all[i];
     }
-    if (kinds > 0)
-        qsort(all, kinds, sizeof *all, compare_counts);
-    result->skip_kinds = all;
-    result->skip_kind_count = kinds;
+    if (distinct > 0)
+        qsort(all, distinct, sizeof *all, compare_counts);
+    *kinds = all;
+    *kind_count = distinct;
     return STATUS_OK;
 }
 
@@ -173,7 +174,8 @@ Status validation_summarise(ValidationResult *result, Error *error)
     for (int kind = 0; kind < GROUP_KINDS; kind++)
         result->group_count += put_groups(result, (GroupKind)kind, labelled, errors,
                                           result->groups + result->group_count);
-    status = count_reasons(result, error);
+    status = skip_counts(result->skipped, result->skipped_count, &result->skip_kinds,
+                         &result->skip_kind_count, error);
 cleanup:
     free(errors);
     free(labelled);

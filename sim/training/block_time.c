@@ -2,6 +2,7 @@
 
 #include "hw/attention.h"
 #include "hw/collective.h"
+#include "hw/expert_dispatch.h"
 #include "hw/gemm.h"
 #include "models/architecture.h"
 #include "models/plan_check.h"
@@ -161,28 +162,30 @@ static double expert_slices_collective(const Clock *clock, const Operator *op)
     return seconds * (1.0 - parallel->tensor_overlap);
 }
 
-/* All copies of this rank's tokens to the ranks of their experts, or back. A dispatch by nodes
- * sends a token over the network once for each other node that it goes to, and the copies on from
- * there over NVLink meanwhile (DeepEP; DeepSeek-AI 2024, 2412.19437, section 3.2.2); the slower of
- * the two counts. */
+/* All copies of this rank's tokens to the ranks of their experts, or back. The way there of a
+ * forward is the way back of a backward, so that by the end of a block as much of either was done:
+ * the mean of the two counts. */
 static double expert_collective(const Clock *clock, double bytes)
 {
     const Scenario *scenario = clock->scenario;
     const HardwareSpec *hardware = &scenario->hardware;
     const ParallelSpec *parallel = &scenario->training.parallel;
-    const double ranks = parallel->expert;
-    const double per_node = clock->expert_ranks_per_node;
-    if (ranks <= 1.0)
+    const double left = 1.0 - parallel->expert_overlap;
+    if (parallel->expert <= 1.0)
         return 0.0;
-    double crossing = 1.0, inside_s = 0.0;
-    if (parallel->dispatch == DISPATCH_NODES && ranks > per_node) {
-        crossing = model_nodes_of_a_token(&scenario->model, ranks / per_node) /
-                   scenario->model.experts_per_token;
-        inside_s = collective_seconds(hardware, COLLECTIVE_ALL_TO_ALL, bytes, per_node, per_node);
-    }
-    const double across_s =
-        collective_seconds(hardware, COLLECTIVE_ALL_TO_ALL, crossing * bytes, ranks, per_node);
-    return fmax(inside_s, across_s) * (1.0 - parallel->expert_overlap);
+    if (parallel->dispatch == DISPATCH_COPIES)
+        return left * collective_seconds(hardware, COLLECTIVE_ALL_TO_ALL, bytes, parallel->expert,
+                                         clock->expert_ranks_per_node);
+    const double copies = scenario->model.experts_per_token;
+    const ExpertExchange exchange = {.token_bytes = bytes / copies,
+                                     .copies = copies,
+                                     .ranks = parallel->expert,
+                                     .ranks_per_node = clock->expert_ranks_per_node,
+                                     .node_limit = scenario->model.routed_groups,
+                                     .sms = parallel->dispatch_sms};
+    return left * 0.5 *
+           (expert_exchange_seconds(hardware, EXPERT_DISPATCH, &exchange) +
+            expert_exchange_seconds(hardware, EXPERT_COMBINE, &exchange));
 }
 
 static void add_compute(BlockTime *block, Seconds seconds)

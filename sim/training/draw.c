@@ -224,6 +224,8 @@ Status draw_simulate(DrawWorker *worker, const Scenario *drawn, const JitterPena
     if (status == STATUS_OK)
         status = course_run_input(worker->runs, drawn, seed, replication, course, error);
     if (status == STATUS_OK)
+        run_traces_attach(worker->traces, &course->run);
+    if (status == STATUS_OK)
         status = run_simulate(worker->runs, &course->run, seed, replication, &outcome, error);
     if (status != STATUS_OK)
         return status;

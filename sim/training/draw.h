@@ -7,6 +7,7 @@
 #include "sim/training/jitter_penalty.h"
 #include "sim/training/run.h"
 #include "sim/training/run_metrics.h"
+#include "sim/training/run_traces.h"
 #include "sim/training/step.h"
 
 typedef enum DrawColumn {
@@ -77,6 +78,7 @@ typedef struct DrawWorker {
     RunSimulator *runs;
     StepInput input;
     RunCourse course;
+    const RunTraces *traces;
 } DrawWorker;
 
 /* Numbers of one draw: DRAW_COLUMNS, PHASE_COLUMNS for each phase of the course, the ledgers of the
@@ -86,7 +88,7 @@ enum {
         DRAW_COLUMNS + MAX_COURSE_PHASES * PHASE_COLUMNS + MAX_RUN_COLUMNS + MAX_FAILURE_CLASSES
 };
 
-/* `worker` is all zero before; closing is allowed then too. */
+/* `worker` is all zero before, but for its traces; closing is allowed then too. */
 Status draw_worker_open(DrawWorker *worker, Error *error);
 void draw_worker_close(DrawWorker *worker);
 

@@ -24,11 +24,12 @@ typedef struct Sampling {
     JitterPenalty penalty;
     size_t threads;
     DrawWorker *workers;
+    RunTraces traces;
     double *columns;     /* [column_count][reps] */
     size_t column_count; /* of one draw, phases included */
     double *inputs;      /* [uncertain_count][reps] */
     double *attempts;    /* [reps] */
-    size_t reps;
+    size_t reps, first;  /* those before `first` are there */
     atomic_size_t done;
 } Sampling;
 
@@ -37,6 +38,7 @@ static void sampling_free(Sampling *sampling)
     for (size_t i = 0; sampling->workers != NULL && i < sampling->threads; i++)
         draw_worker_close(&sampling->workers[i]);
     free(sampling->workers);
+    run_traces_free(&sampling->traces);
     free(sampling->columns);
     free(sampling->inputs);
     free(sampling->attempts);
@@ -60,7 +62,11 @@ static Status sampling_create(Sampling *sampling, Error *error)
     if (sampling->workers == NULL || sampling->columns == NULL || sampling->inputs == NULL ||
         sampling->attempts == NULL)
         return error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu replications", reps);
+    Status read = run_traces_read(&sampling->scenario->reliability, &sampling->traces, error);
+    if (read != STATUS_OK)
+        return read;
     for (size_t i = 0; i < sampling->threads; i++) {
+        sampling->workers[i].traces = &sampling->traces;
         Status status = draw_worker_open(&sampling->workers[i], error);
         if (status != STATUS_OK)
             return status;
@@ -108,9 +114,10 @@ static Status report_progress(Sampling *sampling, size_t worker, Error *error)
                      sampling->reps);
 }
 
-static Status simulate_draw(void *context, size_t index, size_t worker, Error *error)
+static Status simulate_draw(void *context, size_t offset, size_t worker, Error *error)
 {
     Sampling *sampling = context;
+    size_t index = sampling->first + offset;
     const Scenario *scenario = sampling->scenario;
     Scenario drawn;
     double row[MAX_ROW];
@@ -231,10 +238,73 @@ static Status simulate_midpoint(const Scenario *midpoint, const ForecastOptions 
     return status;
 }
 
+/* ---- precision ---- */
+
+/* `rows` rows of `from` numbers each become rows of `to` numbers; NULL: out of memory. */
+static double *longer_rows(double *old, size_t rows, size_t from, size_t to)
+{
+    double *grown = calloc(rows * to, sizeof *grown);
+    for (size_t i = 0; grown != NULL && i < rows; i++)
+        memcpy(grown + i * to, old + i * from, from * sizeof *grown);
+    if (grown != NULL)
+        free(old);
+    return grown;
+}
+
+static Status grow(Sampling *sampling, size_t reps, Error *error)
+{
+    struct {
+        double **rows;
+        size_t count;
+    } tables[] = {{&sampling->columns, sampling->column_count},
+                  {&sampling->inputs, sampling->scenario->uncertain_count + 1},
+                  {&sampling->attempts, 1}};
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        double *grown = longer_rows(*tables[i].rows, tables[i].count, sampling->reps, reps);
+        if (grown == NULL)
+            return error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu replications", reps);
+        *tables[i].rows = grown;
+    }
+    sampling->first = sampling->reps;
+    sampling->reps = reps;
+    return STATUS_OK;
+}
+
+/* Half the interval over the value. */
+static Status reached_precision(const MetricSet *metrics, const PrecisionTarget *target,
+                                double *reached, Error *error)
+{
+    Summary summary;
+    const Metric *metric = metrics_find(metrics, target->metric);
+    if (metric == NULL) {
+        error_set(error, STATUS_USAGE, "no result is called '%s'", target->metric);
+        error_hint(error, "names are those of --json: cost.usd, run.days");
+        return STATUS_USAGE;
+    }
+    Status status = metrics_summary(metric, &summary, error);
+    if (status != STATUS_OK)
+        return status;
+    const double values[] = {summary.mean, summary.p5, summary.p50, summary.p95};
+    ConfidenceInterval known = summary.known[target->statistic];
+    double half = 0.5 * (known.high - known.low), value = fabs(values[target->statistic]);
+    *reached = half > 0.0 ? half / value : 0.0;
+    return STATUS_OK;
+}
+
+/* Intervals shrink with the square root; at most fourfold at a time, as this is an estimate. */
+static size_t next_reps(size_t reps, double reached, double wanted)
+{
+    const double most = 4.0, least = 1.2, margin = 1.1;
+    double factor = margin * (reached / wanted) * (reached / wanted);
+    factor = factor < most ? fmax(factor, least) : most;
+    return (size_t)fmin(ceil((double)reps * factor), PRECISION_MAX_REPS);
+}
+
 static Status simulate_draws(const Feasible *feasible, const ForecastOptions *options,
                              TrainForecast *forecast, Error *error)
 {
     Sampling sampling = {.options = options, .scenario = &feasible->kept, .reps = forecast->reps};
+    const PrecisionTarget *target = &options->precision;
     atomic_init(&sampling.done, 0);
     int jitter_varies;
     double most_jitter = largest_jitter(&feasible->kept, &feasible->midpoint, &jitter_varies);
@@ -243,10 +313,21 @@ static Status simulate_draws(const Feasible *feasible, const ForecastOptions *op
                                            &sampling.penalty, error);
     if (status == STATUS_OK)
         status = sampling_create(&sampling, error);
-    if (status == STATUS_OK)
-        status = parallel_for(sampling.reps, sampling.threads, simulate_draw, &sampling, error);
-    if (status == STATUS_OK)
-        status = collect(&sampling, &forecast->metrics, error);
+    while (status == STATUS_OK) {
+        status = parallel_for(sampling.reps - sampling.first, sampling.threads, simulate_draw,
+                              &sampling, error);
+        if (status == STATUS_OK)
+            status = collect(&sampling, &forecast->metrics, error);
+        if (status != STATUS_OK || target->metric[0] == '\0')
+            break;
+        status = reached_precision(&forecast->metrics, target, &forecast->precision, error);
+        if (forecast->precision <= target->relative || sampling.reps >= PRECISION_MAX_REPS)
+            break;
+        if (status == STATUS_OK)
+            status = grow(&sampling,
+                          next_reps(sampling.reps, forecast->precision, target->relative), error);
+    }
+    forecast->reps = sampling.reps;
     sampling_free(&sampling);
     return status;
 }

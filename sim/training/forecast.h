@@ -28,7 +28,9 @@ typedef struct TrainForecast {
     StepResult step;      /* of the midpoint scenario at the detail asked for, with spans */
     RunInput run_input;   /* of the midpoint scenario */
     MetricSet metrics;
-    size_t reps;
+    size_t reps; /* that were simulated: more than asked for where a precision was */
+    double
+        precision; /* that was reached: half the 95% interval over the value; 0: none asked for */
     size_t dropped_choices; /* choices of uncertain inputs that no plan in memory allows */
     char dropped_note[512]; /* which, and why: computed */
 } TrainForecast;

@@ -58,8 +58,10 @@ static Place place_in_cycle(const Run *run, double cycles, double into_cycle_s)
 {
     const RunGrid *grid = &run->grid;
     Place place = {0};
-    if (grid->every > 1.0 && into_cycle_s > grid->segment_s)
-        place.segment = least(whole_up(into_cycle_s / grid->segment_s) - 1.0, grid->every - 1.0);
+    if (grid->every > 1.0 && into_cycle_s > grid->segment_s) {
+        double last = least(grid->every - 1.0, grid->saves - cycles * grid->every);
+        place.segment = least(whole_up(into_cycle_s / grid->segment_s) - 1.0, last);
+    }
     double in_segment_s = into_cycle_s - place.segment * grid->segment_s;
     bool last = cycles * grid->every + place.segment >= grid->saves;
     place.worked_s = least(in_segment_s, last ? grid->last_wall_s : grid->tau_wall_s);
@@ -158,6 +160,8 @@ static void forget_old_series(Run *run)
         if (last_end_s + run->input->saves.durable_s < run->now_s)
             break;
     }
+    if (first == 0)
+        return;
     memory->series_count -= first;
     memmove(memory->series, memory->series + first, memory->series_count * sizeof *memory->series);
 }

@@ -25,6 +25,24 @@ cmp -s "$work/out" "$work/one" || fail "three threads give other bytes than one"
 run 0 train gpt4-a100 --quick --json --seed 2
 cmp -s "$work/out" "$work/one" && fail "the seed does not matter"
 
+# both ledgers add up to the wall clock, and every part is known to an interval
+run 0 train gpt4-a100 --quick --json --detail folded
+json '(([.run.lost_hours[].mean] | add) + .run.useful_hours.mean) as $sum | ($sum * 3600 / .run.wall_s.mean - 1) | fabs < 1e-9'
+json '([.run.badput_hours[].mean] | add) / ([.run.lost_hours[].mean] | add) - 1 | fabs < 1e-9'
+json '.run.days.ci95 | .mean[0] < .mean[1] and .p50[0] < .p50[1]'
+# as many replications as a precision needs are those that --reps gives
+run 0 train gpt4-a100 --quick --json --detail folded --precision 'mean(run.days)=1%'
+json '.reps > 100 and (.run.days | (.ci95.mean[1] - .ci95.mean[0]) / 2 <= 0.01 * .mean)'
+cp "$work/out" "$work/one"
+run 0 train gpt4-a100 --reps "$(jq .reps "$work/one")" --json --detail folded
+cmp -s "$work/out" "$work/one" || fail "--precision gives other bytes than --reps"
+run 2 train gpt4-a100 --quick --precision 'p95(no.such)=1%'
+run 2 train gpt4-a100 --quick --precision 'p95(cost.usd)'
+run 2 serve gpt4-serve-a100 --precision 'p95(cost.usd)=1%'
+run 1 train gpt4-a100 --quick --detail folded --set reliability.init=5min \
+    --set 'reliability.classes=[{name: a, unit: job, rate: 15/h, detection: 1s}]'
+grep -q 'expected goodput 0: mean time between failures 4 min' "$work/err" || fail "no reason why it does not progress"
+
 # the closed form of the bubble, from outside: equal stages up to embedding and head
 run 0 train gpt4-a100 --quick --json --detail folded
 json '.step.breakdown_s.jitter == 0'

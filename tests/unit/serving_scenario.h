@@ -10,7 +10,11 @@
 
 static inline void serving_scenario(Scenario *scenario)
 {
-    const CollectiveFit collective = {8e-6, 1e-6, 230e9, 1e-16, 0.9};
+    const CollectiveFit collective = {.base_s = 8e-6,
+                                      .per_rank_s = 1e-6,
+                                      .bytes_per_s = 230e9,
+                                      .chunk_s2_per_byte = 1e-16,
+                                      .two_rank_bandwidth = 0.9};
 
     memset(scenario, 0, sizeof *scenario);
     scenario->kind = SCENARIO_SERVING;

@@ -39,10 +39,11 @@ static void data_sheets(void **state)
 static void clusters(void **state)
 {
     (void)state;
-    const char *const names[] = {"v100-32g-edr", "a100-40g-hdr", "a100-80g-hdr", "a100-40g-efa",
-                                 "a100-80g-efa", "a800-80g-hdr", "h100-ndr",     "h100-efa",
-                                 "h100-roce",    "h800-ndr",     "h20-ndr",      "h200-ndr",
-                                 "h200-efa",     "b200-ndr",     "b200-efa"};
+    const char *const names[] = {"v100-32g-edr",   "a100-40g-hdr", "a100-80g-hdr", "a100-40g-efa",
+                                 "a100-80g-efa",   "a800-80g-hdr", "h100-ndr",     "h100-efa",
+                                 "h100-roce",      "h800-ndr",     "h20-ndr",      "h200-ndr",
+                                 "h200-efa",       "b200-ndr",     "b200-efa",     "gb200-nvl72",
+                                 "gh200-slingshot"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const HardwareSpec hardware = shipped_hardware(names[i]);
         for (int kind = COLLECTIVE_ALL_REDUCE; kind <= COLLECTIVE_ALL_TO_ALL; kind++) {

@@ -1,56 +1,10 @@
-/* Matrix products: published timings, limits that no product can beat, and the grouped form. */
+/* Matrix products: limits that no product can beat, the grouped form, and one tile by hand.
+ * Published timings: test_kernel_gemm.c. */
 #include "tests/unit/shipped.h"
 
 #include "hw/gemm.h"
 
 #include <math.h>
-
-static Precision precision_named(const char *text)
-{
-    return strcmp(text, "fp8") == 0 ? PRECISION_FP8 : PRECISION_BF16;
-}
-
-static void published_timings(void **state)
-{
-    (void)state;
-    struct {
-        const char *gpu, *precision, *source;
-        size_t rows;
-        double bound; /* what the fit claims on its own held-out rows, or the other laboratory's
-                         error */
-        ErrorSummary summary;
-    } groups[] = {
-        {"a100-sxm-80g", "bf16", "aiconfigurator", 250, 0.09, {.name = "A100 bf16"}},
-        {"h100-sxm", "bf16", "aiconfigurator", 250, 0.075, {.name = "H100 bf16"}},
-        {"h100-sxm", "fp8", "aiconfigurator", 250, 0.06, {.name = "H100 fp8"}},
-        {"h200-sxm", "bf16", "aiconfigurator", 120, 0.08, {.name = "H200 bf16"}},
-        {"a100-sxm-80g", "bf16", "vidur", 100, 0.09, {.name = "A100 fp16, other laboratory"}},
-        {"h100-sxm", "bf16", "vidur", 100, 0.13, {.name = "H100 fp16, other laboratory"}},
-    };
-    const size_t group_count = sizeof groups / sizeof groups[0];
-    GpuSpec gpus[sizeof groups / sizeof groups[0]];
-    for (size_t i = 0; i < group_count; i++)
-        gpus[i] = shipped_gpu(groups[i].gpu);
-
-    FILE *file = shipped_measurements("gemm_sample.csv");
-    char line[512];
-    while (fgets(line, sizeof line, file) != NULL) {
-        char gpu[32], precision[16], source[128];
-        double m, n, k, seconds;
-        assert_int_equal(sscanf(line, "%31[^,],%15[^,],%lf,%lf,%lf,%lf,%127[^\n]", gpu, precision,
-                                &m, &n, &k, &seconds, source),
-                         7);
-        for (size_t i = 0; i < group_count; i++)
-            if (strcmp(gpu, groups[i].gpu) == 0 && strcmp(precision, groups[i].precision) == 0 &&
-                strncmp(source, groups[i].source, strlen(groups[i].source)) == 0)
-                summary_add(&groups[i].summary,
-                            gpu_gemm_seconds(&gpus[i], precision_named(precision), m, n, k),
-                            seconds);
-    }
-    fclose(file);
-    for (size_t i = 0; i < group_count; i++)
-        summary_check(&groups[i].summary, groups[i].rows, groups[i].bound);
-}
 
 /* By hand, from the form: one 128 x 256 tile a multiprocessor and nothing else. */
 static void one_full_wave_in_closed_form(void **state)
@@ -157,6 +111,49 @@ static void grouped(void **state)
     assert_true(gpu_grouped_gemm_seconds(&gpu, PRECISION_BF16, few, 16, 5376, 10752) > weights_s);
 }
 
+/* A kernel that keeps to 64 x 64: by hand, from the form. */
+static void one_tile(void **state)
+{
+    (void)state;
+    const GpuSpec gpu = {.peak_bf16_flops_per_s = 100e12,
+                         .memory_bytes_per_s = 1e15,
+                         .sms = 100,
+                         .gemm_bf16 = {.launch_s = 3e-6,
+                                       .compute_efficiency = 0.8,
+                                       .memory_efficiency = 1,
+                                       .k_overhead = 100,
+                                       .overlap_exponent = 50}};
+    GemmTile tile = {.rows = 64, .columns = 64};
+    /* 65 rows are two tiles, none are none; 400 tiles on 100 multiprocessors are four waves. */
+    const double rows[] = {65, 0, 64, 1};
+    const double tile_s = 2.0 * 64 * 64 * (4096 + 100) / (100e12 * 0.8 / 100);
+    const double n = 64 * 100;
+    assert_near(gpu_grouped_gemm_tile_seconds(&gpu, PRECISION_BF16, &tile, rows, 4, n, 4096),
+                3e-6 + 4 * tile_s, 1e-9 * tile_s);
+    /* Below one wave the time is that of a tile. */
+    assert_near(gpu_grouped_gemm_tile_seconds(&gpu, PRECISION_BF16, &tile, rows + 3, 1, 64, 4096),
+                3e-6 + tile_s, 1e-9 * tile_s);
+    tile.traffic = 0.5; /* of 400 tiles x 128 rows and columns x 4096 x 2 bytes */
+    assert_near(gpu_grouped_gemm_tile_seconds(&gpu, PRECISION_BF16, &tile, rows, 4, n, 4096),
+                3e-6 + 4 * tile_s + 0.5 * 400 * 128 * 4096 * 2 / 1e15, 1e-9 * tile_s);
+    assert_near(gpu_grouped_gemm_tile_seconds(&gpu, PRECISION_BF16, &tile, rows + 1, 1, n, 4096), 0,
+                0);
+}
+
+/* Operands that come in 8 bits cost neither the second launch nor the bytes of quantising. */
+static void quantised_operands(void **state)
+{
+    (void)state;
+    const GpuSpec gpu = shipped_gpu("h100-sxm");
+    const GpuSpec given = gpu_with_quantised_operands(&gpu);
+    const double quantise_s = gpu.gemm_fp8.quantise_cost * 8192 * 8192 / gpu.memory_bytes_per_s;
+    assert_near(gpu_gemm_seconds(&gpu, PRECISION_FP8, 8192, 8192, 8192) -
+                    gpu_gemm_seconds(&given, PRECISION_FP8, 8192, 8192, 8192),
+                gpu.gemm_fp8.launch_s - gpu.gemm_bf16.launch_s + quantise_s, 1e-12);
+    assert_near(gpu_gemm_seconds(&given, PRECISION_BF16, 8192, 8192, 8192),
+                gpu_gemm_seconds(&gpu, PRECISION_BF16, 8192, 8192, 8192), 0);
+}
+
 static void memory_bound(void **state)
 {
     (void)state;
@@ -169,11 +166,12 @@ static void memory_bound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(published_timings),
         cmocka_unit_test(one_full_wave_in_closed_form),
         cmocka_unit_test(limits),
         cmocka_unit_test(precisions),
         cmocka_unit_test(grouped),
+        cmocka_unit_test(one_tile),
+        cmocka_unit_test(quantised_operands),
         cmocka_unit_test(memory_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

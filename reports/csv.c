@@ -3,8 +3,10 @@
 #include "reports/files.h"
 
 #include "reports/ascii.h"
+#include "sim/planning/failure_map.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char provenance_header[] =
@@ -239,4 +241,55 @@ Status csv_serve(const char *directory, const ServeForecast *forecast, const Pro
                  Error *error)
 {
     return csv_one(directory, &forecast->metrics, forecast->reps, provenance, error);
+}
+
+/* The inverse of what time is lost, applied to the run without failures. */
+static double over(double value, double goodput)
+{
+    return goodput > 0 ? value / goodput : HUGE_VAL;
+}
+
+Status csv_failure_map(const char *directory, const Scenario *scenario,
+                       const TrainForecast *forecast, const Provenance *provenance, Error *error)
+{
+    TextFile file;
+    FailureMap *map = calloc(1, sizeof *map);
+    if (map == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    Status status = STATUS_OK;
+    if (!failure_map(scenario, forecast, map))
+        goto cleanup;
+    status = files_begin(&file, error);
+    if (status != STATUS_OK)
+        goto cleanup;
+    fprintf(file.out,
+            "failures_per_1000_node_days,job_mtbf_h,save_min,restart_min,interval_min,goodput,"
+            "mfu_effective_6nd,days,cost_usd,%s\r\n",
+            provenance_header);
+    for (size_t s = 0; s < MAP_SAVES; s++)
+        for (size_t y = 0; y < MAP_RESTARTS; y++)
+            for (size_t x = 0; x < MAP_RATES; x++) {
+                const double mtbf_s = failure_map_mtbf_s(map, map->rate[x]);
+                const double goodput = map->goodput[s][y][x];
+                const double row[] = {map->rate[x],
+                                      mtbf_s / 3600,
+                                      map->save_s[s] / 60,
+                                      map->restart_s[y] / 60,
+                                      run_interval_exact(mtbf_s, map->save_s[s]) / 60,
+                                      goodput,
+                                      map->fault_free_mfu_6nd * goodput,
+                                      over(map->fault_free_days, goodput),
+                                      over(map->fault_free_usd, goodput)};
+                for (size_t i = 0; i < sizeof row / sizeof *row; i++) {
+                    put_number(file.out, row[i]);
+                    fputc(',', file.out);
+                }
+                put_provenance(file.out, provenance, provenance->scenario, provenance->sha256,
+                               forecast->reps);
+            }
+    status = files_finish(&file, directory, "failure-map.csv", error);
+
+cleanup:
+    free(map);
+    return status;
 }

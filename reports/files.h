@@ -44,6 +44,10 @@ Status csv_audit(const char *directory, const AuditResult *audit, const Provenan
                  Error *error);
 Status csv_train(const char *directory, const TrainForecast *forecast, const Provenance *provenance,
                  Error *error);
+/* failure-map.csv: goodput, MFU, days and cost for each failure rate, save and restart time of the
+ * figure of that name. */
+Status csv_failure_map(const char *directory, const Scenario *scenario,
+                       const TrainForecast *forecast, const Provenance *provenance, Error *error);
 Status csv_serve(const char *directory, const ServeForecast *forecast, const Provenance *provenance,
                  Error *error);
 
@@ -53,9 +57,9 @@ Status csv_serve(const char *directory, const ServeForecast *forecast, const Pro
 Status workbook_audit(const char *directory, const char *name, const AuditResult *audit,
                       const ResolvedList *inputs, const Provenance *provenance, Error *error);
 
-/* step-waterfall, step-timeline, cost-days: NAME.gp + NAME.dat + NAME.svg + NAME.png.
- * STATUS_ENVIRONMENT with one clear line when gnuplot is missing (scripts and data are still
- * written); `made` counts figures. */
+/* step-waterfall, step-timeline, cost-days, failure-map (with its CSV): NAME.gp + NAME.dat +
+ * NAME.svg + NAME.png. STATUS_ENVIRONMENT with one clear line when gnuplot is missing (scripts and
+ * data are still written); `made` counts figures. */
 Status plots_audit(const char *directory, const AuditResult *audit, const Provenance *provenance,
                    size_t *made, Error *error);
 Status plots_train(const char *directory, const Scenario *scenario, const TrainForecast *forecast,

@@ -131,7 +131,7 @@ static void put_words(FILE *script, const PlotInput *input, const Summary *days,
                  from_cost, 100 * lost.mean / cost->mean);
         fprintf(script, "set label 12 ");
         gnuplot_quote(script, text);
-        fprintf(script, " at graph 0.98,0.04 right textcolor rgb '" COLOR_LOSS "'\n");
+        fprintf(script, " at graph 0.42,0.93 left front textcolor rgb '" COLOR_LOSS "'\n");
     }
     if (!input->days.has || !input->cost_usd.has)
         return;

@@ -13,6 +13,7 @@ static const struct {
     {"step-waterfall", plot_waterfall},
     {"step-timeline", plot_timeline},
     {"cost-days", plot_cost},
+    {"failure-map", plot_failures},
 };
 enum { FIGURE_COUNT = sizeof figures / sizeof *figures };
 
@@ -70,6 +71,13 @@ static Status make(const char *directory, const PlotInput *input, size_t *made, 
                 *error = problem;
         }
     }
+    Status table =
+        csv_failure_map(directory, input->scenario, input->forecast, input->provenance, &problem);
+    if (table != STATUS_OK && worst == STATUS_OK) {
+        worst = table;
+        if (error != NULL)
+            *error = problem;
+    }
     if (missing)
         return error_set(error, STATUS_ENVIRONMENT,
                          "gnuplot not found: %d figures skipped (apt-get install gnuplot-nox)",
@@ -115,6 +123,7 @@ Status plots_audit(const char *directory, const AuditResult *audit, const Proven
         .provenance = &own,
         .days = published(audit, "run.days"),
         .cost_usd = published(audit, "cost.usd"),
+        .mfu = published(audit, "run.mfu_effective_6nd"),
     };
     return make(directory, &input, made, error);
 }

@@ -14,7 +14,7 @@ typedef struct PlotInput {
     const Scenario *scenario;
     const TrainForecast *forecast;
     const Provenance *provenance;
-    PublishedRange days, cost_usd;
+    PublishedRange days, cost_usd, mfu; /* mfu: effective, by 6ND */
 } PlotInput;
 
 typedef Status (*PlotFigure)(const PlotInput *input, FILE *script, FILE *data, Error *error);
@@ -22,6 +22,7 @@ typedef Status (*PlotFigure)(const PlotInput *input, FILE *script, FILE *data, E
 Status plot_waterfall(const PlotInput *input, FILE *script, FILE *data, Error *error);
 Status plot_timeline(const PlotInput *input, FILE *script, FILE *data, Error *error);
 Status plot_cost(const PlotInput *input, FILE *script, FILE *data, Error *error);
+Status plot_failures(const PlotInput *input, FILE *script, FILE *data, Error *error);
 
 /* "1,000 runs, seed 1, sha256 0123abcd4567, flopcast v0.1": ends every subtitle. */
 void plot_origin(const PlotInput *input, char *text, size_t text_bytes);

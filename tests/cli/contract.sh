@@ -70,7 +70,7 @@ run 0 audit gpt4-leak --quick --out "$work/report" --db "$work/runs.db"
 [ "$(awk 'length > 80' "$work/out" | wc -l)" -eq 0 ] || fail "the first screen is wider than 80 columns"
 grep -q "$(printf '\033')" "$work/out" && fail "colour codes in a pipe"
 for file in report.txt audit.json claims.csv metrics.csv runs.csv gpt4-leak.xlsx step-waterfall.png step-timeline.png \
-    cost-days.png step-waterfall.gp cost-days.svg; do
+    cost-days.png step-waterfall.gp cost-days.svg failure-map.png failure-map.csv; do
     [ -s "$work/report/$file" ] || fail "the report lacks $file"
 done
 find "$work/report" -name '*.tmp*' | grep -q . && fail "temporary files left in the report"

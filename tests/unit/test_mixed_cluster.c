@@ -31,7 +31,7 @@ static StepResult step_of(const Scenario *scenario)
     Error error = {0};
     StepInput *input = calloc(1, sizeof *input);
     StepSimulator *simulator = step_simulator_create(&error);
-    StepResult result;
+    StepResult result = {0};
     assert_non_null(input);
     assert_non_null(simulator);
     if (step_input(scenario, 1, 0, input, &error) != STATUS_OK ||

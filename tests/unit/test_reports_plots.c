@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-static const char *const names[] = {"step-waterfall", "step-timeline", "cost-days"};
+static const char *const names[] = {"step-waterfall", "step-timeline", "cost-days", "failure-map"};
 
 static int has(const char *directory, const char *name, const char *suffix)
 {
@@ -76,10 +76,10 @@ static void figures_are_drawn_beside_script_and_data(void **state)
     Status status = plots_audit(directory, &fixture->audit, &fixture->provenance, &made, &error);
     if (status != STATUS_OK)
         fail_msg("%s", error.message);
-    assert_int_equal(made, 3);
+    assert_int_equal(made, 4);
     snprintf(outside, sizeof outside, "%s/ran", directory);
     assert_int_not_equal(access(outside, F_OK), 0);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char file[64];
         size_t png_bytes = 0, svg_bytes = 0;
         assert_true(has(directory, names[i], ".gp") && has(directory, names[i], ".dat"));
@@ -93,7 +93,7 @@ static void figures_are_drawn_beside_script_and_data(void **state)
         free(png);
         free(svg);
     }
-    assert_int_equal(directory_count(directory, 0), 12);
+    assert_int_equal(directory_count(directory, 0), 17); /* four of each figure, one table */
     directory_remove(directory);
     fixture_free(fixture);
 }
@@ -146,11 +146,11 @@ static void without_gnuplot_scripts_and_data_are_left(void **state)
     assert_int_equal(status, STATUS_ENVIRONMENT);
     assert_int_equal(made, 0);
     assert_string_equal(error.message,
-                        "gnuplot not found: 3 figures skipped (apt-get install gnuplot-nox)");
-    for (size_t i = 0; i < 3; i++)
+                        "gnuplot not found: 4 figures skipped (apt-get install gnuplot-nox)");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         assert_true(has(directory, names[i], ".gp") && has(directory, names[i], ".dat") &&
                     !has(directory, names[i], ".svg"));
-    assert_int_equal(directory_count(directory, 0), 6);
+    assert_int_equal(directory_count(directory, 0), 9);
     directory_remove(directory);
     fixture_free(fixture);
 }
@@ -194,7 +194,7 @@ static void one_draw_and_no_headline_are_no_trouble(void **state)
                         &fixture->provenance, &made, &error);
         if (status != STATUS_OK)
             fail_msg("%s", error.message);
-        assert_int_equal(made, 3);
+        assert_int_equal(made, 4);
     }
     fixture->audit.headline = NULL;
     assert_int_equal(plots_audit(directory, &fixture->audit, &fixture->provenance, &made, &error),

@@ -97,25 +97,28 @@ void block_set_recompute(const BlockSet *without, const ParallelSpec *parallel, 
 }
 
 Status block_set_fill(const Scenario *scenario, unsigned long long seed,
-                      unsigned long long replication, ProductMemo *products, BlockSet *blocks,
+                      unsigned long long replication, const BlockMemo *memo, BlockSet *blocks,
                       Error *error)
 {
-    ExpertLoad load = {0};
+    ExpertLoad drawn = {0};
+    const ExpertLoad *load = &drawn;
     double *rows = NULL;
-    Status status = expert_load_draw(scenario, seed, replication, &load, error);
+    Status status = memo != NULL
+                        ? expert_load_find(memo->loads, scenario, seed, replication, &load, error)
+                        : expert_load_draw(scenario, seed, replication, &drawn, error);
     if (status != STATUS_OK)
         goto cleanup;
-    rows = calloc(load.experts, sizeof *rows);
+    rows = calloc(load->experts, sizeof *rows);
     if (rows == NULL) {
         status =
-            error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu experts", load.experts);
+            error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu experts", load->experts);
         goto cleanup;
     }
-    fill(scenario, &load, rows, products, blocks);
+    fill(scenario, load, rows, memo != NULL ? memo->products : NULL, blocks);
     block_set_recompute(blocks, &scenario->training.parallel, blocks);
 
 cleanup:
     free(rows);
-    expert_load_free(&load);
+    expert_load_free(&drawn);
     return status;
 }

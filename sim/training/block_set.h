@@ -17,11 +17,17 @@ typedef struct BlockSet {
     BlockTime encoder_layer; /* of images; the encoder stands beside the embedding */
 } BlockSet;
 
+/* What plans of the same model, hardware, seed and replication share; values are the same whether
+ * they were kept or not. */
+typedef struct BlockMemo {
+    ProductMemo *products;
+    ExpertLoadMemo *loads;
+} BlockMemo;
+
 /* Those of a checked scenario, by its mode of recomputation. Expert loads are drawn from the stream
- * (seed, "expert load", replication). `products` (may be NULL): those of plans of the same model,
- * hardware, seed and replication, whose values are the same whether they were kept or not. */
+ * (seed, "expert load", replication). `memo` may be NULL. */
 Status block_set_fill(const Scenario *scenario, unsigned long long seed,
-                      unsigned long long replication, ProductMemo *products, BlockSet *blocks,
+                      unsigned long long replication, const BlockMemo *memo, BlockSet *blocks,
                       Error *error);
 
 /* What block_set_fill gives with the recomputation of `parallel`, from what it gave with none. */

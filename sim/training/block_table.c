@@ -21,7 +21,7 @@ typedef struct Place {
 } Place;
 
 struct BlockTable {
-    ProductMemo *products;
+    BlockMemo memo;
     uint64_t clock;
     Place places[TABLE_PLACES];
 };
@@ -33,8 +33,9 @@ BlockTable *block_table_create(Error *error)
         error_set(error, STATUS_ENVIRONMENT, "out of memory");
         return NULL;
     }
-    table->products = product_memo_create(error);
-    if (table->products == NULL) {
+    table->memo.products = product_memo_create(error);
+    table->memo.loads = expert_load_memo_create(error);
+    if (table->memo.products == NULL || table->memo.loads == NULL) {
         block_table_destroy(table);
         return NULL;
     }
@@ -45,7 +46,8 @@ void block_table_destroy(BlockTable *table)
 {
     if (table == NULL)
         return;
-    product_memo_destroy(table->products);
+    product_memo_destroy(table->memo.products);
+    expert_load_memo_destroy(table->memo.loads);
     free(table);
 }
 
@@ -99,7 +101,7 @@ Status block_table_find(BlockTable *table, const Scenario *scenario, unsigned lo
         Scenario plain = *scenario;
         BlockSet *without = &place->by_mode[RECOMPUTE_NONE];
         plain.training.parallel.recompute = RECOMPUTE_NONE;
-        Status status = block_set_fill(&plain, seed, replication, table->products, without, error);
+        Status status = block_set_fill(&plain, seed, replication, &table->memo, without, error);
         if (status != STATUS_OK)
             return status;
         for (int i = RECOMPUTE_NONE + 1; i < RECOMPUTE_MODES; i++) {

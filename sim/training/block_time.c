@@ -129,15 +129,13 @@ static void sampled_grouped_gemm(const Clock *clock, const Operator *op, size_t 
     }
 }
 
-/* Kept by shape where all ranks have equal loads; drawn loads belong to one plan. */
+/* Drawn loads follow from the ranks and from the tokens that they have together, which is m times
+ * the ranks over k: the key holds both. */
 static void kept_grouped_gemm(const Clock *clock, const Operator *op, size_t sample, Seconds *mean,
                               Seconds *worst)
 {
-    if (!clock->load->balanced) {
-        sampled_grouped_gemm(clock, op, sample, mean, worst);
-        return;
-    }
-    const ProductKey key = product_key(clock, op);
+    ProductKey key = product_key(clock, op);
+    key.draw = key.draw * MAX_LOAD_SAMPLES + (unsigned)sample;
     const ProductTimes *kept = product_memo_find(clock->products, &key);
     if (kept != NULL) {
         *mean = (Seconds){kept->forward, kept->backward, kept->weight};

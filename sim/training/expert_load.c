@@ -39,15 +39,22 @@ double expert_load_most(const double *rows, size_t experts, size_t ranks)
     return all > 0.0 ? fmax(1.0, most * (double)ranks / all) : 1.0;
 }
 
+static size_t ranks_of(const Scenario *scenario)
+{
+    const size_t experts = count_of(scenario->model.experts);
+    const size_t ranks = count_of(scenario->training.parallel.expert);
+    return ranks < experts ? ranks : experts;
+}
+
 /* Tokens of a microbatch that meet in one expert-parallel group. */
-static double group_tokens(const Scenario *scenario, const ExpertLoad *load)
+static double group_tokens(const Scenario *scenario, size_t ranks)
 {
     const double factor = scenario->training.capacity_factor;
     OperatorList list;
     operators_layer_forward(scenario, &list);
     for (size_t i = 0; i < list.count; i++)
         if (list.operators[i].kind == OPERATOR_GROUPED_GEMM)
-            return list.operators[i].m * (double)load->ranks /
+            return list.operators[i].m * (double)ranks /
                    (scenario->model.experts_per_token * (factor > 0.0 ? factor : 1.0));
     return 0.0;
 }
@@ -85,7 +92,7 @@ static void draw_layers(const Scenario *scenario, unsigned long long seed,
                         double *drifted, ExpertLoad *load)
 {
     const ExpertLoadSpec *spec = &scenario->training.expert_load;
-    const double tokens = group_tokens(scenario, load);
+    const double tokens = group_tokens(scenario, load->ranks);
     RandomStream layers = random_stream(seed, "expert load", replication);
     RandomStream rows = random_stream(seed, "expert tokens", replication);
     load->max_over_mean = load->rank_max_over_mean = 0.0;
@@ -116,9 +123,7 @@ Status expert_load_draw(const Scenario *scenario, unsigned long long seed,
                          model->experts, MAX_EXPERTS);
 
     load->experts = count_of(model->experts);
-    load->ranks = count_of(training->parallel.expert);
-    if (load->ranks > load->experts)
-        load->ranks = load->experts;
+    load->ranks = ranks_of(scenario);
     const int drawn = training->expert_load.model != EXPERT_LOAD_BALANCED && load->experts > 1;
     load->draws = load->samples = 1;
     if (drawn) {
@@ -149,6 +154,57 @@ void expert_load_free(ExpertLoad *load)
 {
     free(load->share);
     *load = (ExpertLoad){0};
+}
+
+/* ---- loads that plans share ---- */
+
+enum { MEMO_PLACES = 256 };
+
+struct ExpertLoadMemo {
+    struct {
+        int filled;
+        size_t ranks;
+        double tokens;
+        ExpertLoad load;
+    } places[MEMO_PLACES];
+};
+
+ExpertLoadMemo *expert_load_memo_create(Error *error)
+{
+    ExpertLoadMemo *memo = calloc(1, sizeof *memo);
+    if (memo == NULL)
+        error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    return memo;
+}
+
+void expert_load_memo_destroy(ExpertLoadMemo *memo)
+{
+    for (size_t i = 0; memo != NULL && i < MEMO_PLACES; i++)
+        expert_load_free(&memo->places[i].load);
+    free(memo);
+}
+
+Status expert_load_find(ExpertLoadMemo *memo, const Scenario *scenario, unsigned long long seed,
+                        unsigned long long replication, const ExpertLoad **load, Error *error)
+{
+    const size_t ranks = ranks_of(scenario);
+    const double tokens = group_tokens(scenario, ranks);
+    const size_t mixed = (ranks * 31 + (size_t)fmin(tokens, 1e15)) * 0x9e3779b97f4a7c15U;
+    const size_t place = (mixed >> 32) % MEMO_PLACES;
+    if (!memo->places[place].filled || memo->places[place].ranks != ranks ||
+        memo->places[place].tokens < tokens || memo->places[place].tokens > tokens) {
+        expert_load_free(&memo->places[place].load);
+        memo->places[place].filled = 0;
+        Status status =
+            expert_load_draw(scenario, seed, replication, &memo->places[place].load, error);
+        if (status != STATUS_OK)
+            return status;
+        memo->places[place].filled = 1;
+        memo->places[place].ranks = ranks;
+        memo->places[place].tokens = tokens;
+    }
+    *load = &memo->places[place].load;
+    return STATUS_OK;
 }
 
 const double *expert_load_share(const ExpertLoad *load, size_t draw, size_t sample)

@@ -35,6 +35,17 @@ Status expert_load_draw(const Scenario *scenario, unsigned long long seed,
                         unsigned long long replication, ExpertLoad *load, Error *error);
 void expert_load_free(ExpertLoad *load);
 
+/* Loads that plans share: of one model, seed and replication they depend on the ranks of an
+ * expert-parallel group and on the tokens that meet in it. Bounded; a load gives way to another one
+ * in its place, and is then drawn again to the same bits. */
+typedef struct ExpertLoadMemo ExpertLoadMemo;
+ExpertLoadMemo *expert_load_memo_create(Error *error);
+void expert_load_memo_destroy(ExpertLoadMemo *memo);
+
+/* What expert_load_draw gives, which holds until the next call. */
+Status expert_load_find(ExpertLoadMemo *memo, const Scenario *scenario, unsigned long long seed,
+                        unsigned long long replication, const ExpertLoad **load, Error *error);
+
 const double *expert_load_share(const ExpertLoad *load, size_t draw, size_t sample);
 
 /* The most loaded rank over the mean rank, >= 1. */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLACES = 1 << 15, KEY_WORDS = sizeof(ProductKey) / sizeof(uint64_t) };
+enum { PLACES = 1 << 16, KEY_WORDS = sizeof(ProductKey) / sizeof(uint64_t) };
 _Static_assert(sizeof(ProductKey) == 5 * sizeof(uint64_t), "a key is whole words");
 
 typedef struct Place {

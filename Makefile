@@ -80,6 +80,11 @@ $(B)/%.o: %.c $(B)/flags
 	$(if $(filter 1,$(V)),,@echo "  CC $<")
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# Loops over independent, finite, positive numbers: maxima and sums of several at once give the same.
+ifeq ($(SANITIZE),)
+$(B)/sim/training/wave.o: OPT += -O3 -ffinite-math-only -fno-signed-zeros
+endif
+
 # The version is the only thing that comes from outside the sources.
 $(B)/version.c: FORCE
 	$(Q)mkdir -p $(@D) && printf '#include "reports/provenance.h"\nconst char PROGRAM_VERSION[] = "%s";\n' \

@@ -21,17 +21,34 @@ static const AttentionFit *available(const GpuSpec *gpu, AttentionKernel kernel)
     return NULL;
 }
 
+/* The fits in configs/hw are of heads this wide. */
+static const double fitted_head_dim = 128;
+
+/* Time of a head of another width, against FLOPs in proportion. Fused kernels take their time for
+ * FLOPs. Unfused attention writes and reads the scores, whose bytes do not depend on the width;
+ * only its products do, over the whole square, twice the FLOPs that causal attention counts. */
+static double by_head_width(const GpuSpec *gpu, const AttentionFit *fit, double head_dim)
+{
+    if (fit != &gpu->attention_unfused)
+        return 1;
+    const double product_flops_per_s =
+        gpu->gemm_bf16.compute_efficiency * gpu->peak_bf16_flops_per_s;
+    const double products = fmin(1, 2 * fit->flops_per_s / product_flops_per_s);
+    return products + (1 - products) * fitted_head_dim / head_dim;
+}
+
 double gpu_attention_forward_seconds(const GpuSpec *gpu, AttentionKernel kernel, double batch,
                                      double length, double heads, double head_dim)
 {
-    if (batch <= 0 || length <= 0 || heads <= 0)
+    if (batch <= 0 || length <= 0 || heads <= 0 || head_dim <= 0)
         return 0;
     /* QK^T and PV, 2 FLOPs each for every pair of tokens and channel, half of them masked. */
     const double flops = 2 * batch * length * length * heads * head_dim;
     const AttentionFit *fit = available(gpu, kernel);
     if (fit == NULL)
         return flops / gpu->peak_bf16_flops_per_s;
-    return flops * (length + fit->half_length) / (fit->flops_per_s * length);
+    return flops * (length + fit->half_length) / (fit->flops_per_s * length) *
+           by_head_width(gpu, fit, head_dim);
 }
 
 double gpu_attention_backward_seconds(const GpuSpec *gpu, AttentionKernel kernel, double batch,

@@ -10,9 +10,10 @@
 #include "hw/gemm.h"
 
 #include <math.h>
+#include <stdint.h>
 
 /* Tile shapes and splits that the libraries choose from; not measurements but the model's own grid.
- */
+ * Each number of rows is twice the one before. */
 static const double tile_rows[] = {16, 32, 64, 128, 256};
 static const double tile_columns[] = {64, 128, 256};
 enum {
@@ -69,38 +70,56 @@ static double waves(double rounds, double wave_quantisation)
     return rounds + wave_quantisation * (ceil(rounds) - rounds);
 }
 
+/* Seconds of the best split of k with one tile. `rounds`: full waves without a split; `work`: FLOPs
+ * of a tile for each element of k, penalty included. */
+static double tile_seconds(const GemmMachine *machine, double rounds, double work, double k,
+                           double partial_s)
+{
+    const GemmFit *fit = machine->fit;
+    const double s_per_k = work / machine->sm_flops_per_s;
+    double split = 1, best = HUGE_VAL;
+    for (int doublings = 0; doublings <= MOST_DOUBLINGS; doublings++, split *= 2) {
+        if (split > 1 && k / split < LEAST_K_OF_A_SPLIT)
+            break;
+        double seconds =
+            waves(rounds * split, fit->wave_quantisation) * (k / split + fit->k_overhead) * s_per_k;
+        if (split > 1)
+            seconds += fit->split_k_cost * fit->launch_s * doublings + partial_s * split;
+        best = seconds < best ? seconds : best;
+        /* Past one full wave a further split only adds work. */
+        if (rounds * split > 1)
+            break;
+    }
+    return best;
+}
+
 /* Seconds of the arithmetic. row_tiles[i]: tiles of tile_rows[i] rows that cover all rows (of each
- * expert, summed); `outputs`: elements of C. */
+ * expert, summed); `outputs`: elements of C. Large tiles come first: they are mostly best, and no
+ * split makes another tile faster than its FLOPs on all SMs (waves >= rounds, k_overhead >= 0),
+ * less what rounding may take. */
 static double compute_seconds(const GemmMachine *machine, const double row_tiles[TILE_ROWS],
                               double n, double k, double outputs)
 {
+    static const double less_rounding = 1 - 1e-9;
     const GemmFit *fit = machine->fit;
     const double partial_s = partial_sum_bytes * outputs / machine->memory_bytes_per_s;
+    const double flops_per_s = machine->sm_flops_per_s * machine->sms;
     double best = HUGE_VAL;
-    for (size_t column = 0; column < TILE_COLUMNS; column++) {
+    for (size_t column = TILE_COLUMNS; column-- > 0;) {
         const double columns = tile_columns[column];
         const double column_tiles = ceil(n / columns);
-        for (size_t row = 0; row < TILE_ROWS; row++) {
+        for (size_t row = TILE_ROWS; row-- > 0;) {
             const double rows = tile_rows[row];
             if (rows * columns > LARGEST_TILE)
                 continue;
             const double penalty =
                 1 + fit->tile_penalty * (1 / rows + 1 / columns - tile_reference);
-            const double s_per_k = 2 * rows * columns * penalty / machine->sm_flops_per_s;
-            const double rounds = row_tiles[row] * column_tiles / machine->sms;
-            double split = 1;
-            for (int doublings = 0; doublings <= MOST_DOUBLINGS; doublings++, split *= 2) {
-                if (split > 1 && k / split < LEAST_K_OF_A_SPLIT)
-                    break;
-                double seconds = waves(rounds * split, fit->wave_quantisation) *
-                                 (k / split + fit->k_overhead) * s_per_k;
-                if (split > 1)
-                    seconds += fit->split_k_cost * fit->launch_s * doublings + partial_s * split;
-                best = fmin(best, seconds);
-                /* Past one full wave a further split only adds work. */
-                if (rounds * split > 1)
-                    break;
-            }
+            const double work = 2 * rows * columns * penalty;
+            const double tiles = row_tiles[row] * column_tiles;
+            if (tiles * work * k * less_rounding >= best * flops_per_s)
+                continue;
+            const double seconds = tile_seconds(machine, tiles / machine->sms, work, k, partial_s);
+            best = seconds < best ? seconds : best;
         }
     }
     return best;
@@ -128,6 +147,21 @@ double gpu_gemm_seconds(const GpuSpec *gpu, Precision precision, double m, doubl
     return gpu_grouped_gemm_seconds(gpu, precision, &m, 1, n, k);
 }
 
+/* Tiles of each height that cover `rows`, added up: ceil(x / 2) of ceil(x) is ceil of x / 2. */
+static void add_row_tiles(double rows, double row_tiles[TILE_ROWS])
+{
+    static const double exactly_whole = 1e15;
+    double tiles = ceil(rows / tile_rows[0]);
+    if (tiles > exactly_whole) {
+        for (size_t i = 0; i < TILE_ROWS; i++)
+            row_tiles[i] += ceil(rows / tile_rows[i]);
+        return;
+    }
+    uint64_t count = (uint64_t)tiles;
+    for (size_t i = 0; i < TILE_ROWS; i++, count = (count + 1) / 2)
+        row_tiles[i] += (double)count;
+}
+
 double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const double *rows,
                                 size_t experts, double n, double k)
 {
@@ -138,8 +172,7 @@ double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const d
             continue;
         touched++;
         all_rows += rows[expert];
-        for (size_t i = 0; i < TILE_ROWS; i++)
-            row_tiles[i] += ceil(rows[expert] / tile_rows[i]);
+        add_row_tiles(rows[expert], row_tiles);
     }
     if (touched == 0 || n <= 0 || k <= 0)
         return 0;
@@ -179,6 +212,15 @@ GpuSpec gpu_with_quantised_operands(const GpuSpec *gpu)
     given.gemm_fp8.split_k_cost = gpu->gemm_bf16.split_k_cost;
     given.gemm_fp8.quantise_cost = 0;
     return given;
+}
+
+double gpu_quantise_seconds(const GpuSpec *gpu, Precision precision, double rows, double k)
+{
+    if (precision != PRECISION_FP8 || !has_fp8(gpu) || rows <= 0 || k <= 0)
+        return 0;
+    /* kernels of their own, which the fit has in its constant part */
+    const double launch_s = fmax(0, gpu->gemm_fp8.launch_s - gpu->gemm_bf16.launch_s);
+    return launch_s + gpu->gemm_fp8.quantise_cost * rows * k / gpu->memory_bytes_per_s;
 }
 
 double gpu_memory_bound_seconds(const GpuSpec *gpu, double bytes)

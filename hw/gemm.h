@@ -29,6 +29,9 @@ GpuSpec gpu_with_quantised_operands(const GpuSpec *gpu);
 
 double gpu_peak_flops_per_s(const GpuSpec *gpu, Precision precision);
 
+/* What of the above is the quantisation of `rows` x `k` operands to fp8; 0 in other precisions. */
+double gpu_quantise_seconds(const GpuSpec *gpu, Precision precision, double rows, double k);
+
 /* Operators that only move bytes (norms, activations, residuals, router, permutation). */
 double gpu_memory_bound_seconds(const GpuSpec *gpu, double bytes);
 

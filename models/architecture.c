@@ -22,9 +22,14 @@ int model_layer_has_experts(const ModelSpec *model, double index)
 
 double model_expert_layers(const ModelSpec *model)
 {
+    return model_expert_layers_before(model, model->layers);
+}
+
+double model_expert_layers_before(const ModelSpec *model, double index)
+{
     if (model->experts <= 1)
         return 0;
-    return floor(fmax(0, model->layers - model->dense_layers) / fmax(1, model->moe_every));
+    return floor(fmax(0, index - model->dense_layers) / fmax(1, model->moe_every));
 }
 
 /* ---- widths ---- */

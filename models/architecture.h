@@ -29,7 +29,8 @@ typedef struct ModelParameters {
 /* Whether layer `index` (from 0) has experts: not among the first `dense_layers`, and every n-th of
  * the others. */
 int model_layer_has_experts(const ModelSpec *model, double index);
-double model_expert_layers(const ModelSpec *model); /* how many have */
+double model_expert_layers(const ModelSpec *model);                      /* how many have */
+double model_expert_layers_before(const ModelSpec *model, double index); /* of the first `index` */
 
 /* Widths that zero in the model leaves to another width. */
 double model_expert_width(const ModelSpec *model);

@@ -39,6 +39,9 @@ void stage_layout(const ModelSpec *model, size_t stages, StageLayout *layout)
     }
     if (remainder > 0)
         layout->layers[0]++;
+    layout->before[0] = 0;
+    for (size_t i = 1; i < stages; i++)
+        layout->before[i] = layout->before[i - 1] + layout->layers[i - 1];
 }
 
 void plan_layout(const Scenario *scenario, size_t stages, StageLayout *layout)
@@ -56,6 +59,8 @@ void plan_layout(const Scenario *scenario, size_t stages, StageLayout *layout)
     layout->stages = stages;
     for (size_t i = stages - older; i < stages; i++)
         layout->layers[i] = (unsigned)hardware->older_layers;
+    for (size_t i = 1; i < stages; i++)
+        layout->before[i] = layout->before[i - 1] + layout->layers[i - 1];
 }
 
 int stage_is_older(const Scenario *scenario, size_t stages, size_t stage)
@@ -84,9 +89,7 @@ typedef struct ParameterSplit {
 
 double stage_cross_layers(const ModelSpec *model, const StageLayout *layout, size_t stage)
 {
-    double first = 0;
-    for (size_t i = 0; i < stage; i++)
-        first += layout->layers[i];
+    const double first = layout->before[stage];
     return model_cross_layers_before(model, first + layout->layers[stage]) -
            model_cross_layers_before(model, first);
 }
@@ -103,12 +106,9 @@ double cross_layer_parameters(const Scenario *scenario)
 
 double stage_expert_layers(const ModelSpec *model, const StageLayout *layout, size_t stage)
 {
-    double first = 0, count = 0;
-    for (size_t i = 0; i < stage; i++)
-        first += layout->layers[i];
-    for (unsigned i = 0; i < layout->layers[stage]; i++)
-        count += model_layer_has_experts(model, first + i);
-    return count;
+    const double before = layout->before[stage];
+    return model_expert_layers_before(model, before + layout->layers[stage]) -
+           model_expert_layers_before(model, before);
 }
 
 /* Attention of one layer on one of the tensor ranks: projections to and from heads are cut, key and
@@ -153,40 +153,60 @@ double table_parameters(const Scenario *scenario)
            scenario->model.d_model;
 }
 
-static ParameterSplit stage_split(const Scenario *scenario, const StageLayout *layout, size_t stage)
+static ParameterSplit stage_split(const MemoryParts *parts, const StageLayout *layout, size_t stage)
 {
-    const ModelSpec *model = &scenario->model;
+    const ModelSpec *model = &parts->scenario->model;
     const double layers = layout->layers[stage];
     const double with_experts = stage_expert_layers(model, layout, stage);
     const int first = stage == 0;
     const int last = stage + 1 == layout->stages;
-    const PartParameters dense = layer_parameters(scenario, 0);
-    const PartParameters moe = layer_parameters(scenario, 1);
+    const PartParameters dense = parts->dense;
+    const PartParameters moe = parts->moe;
 
-    const double table = table_parameters(scenario);
+    const double table = parts->table;
     const int one_copy = model->tied_embeddings && first && last;
     ParameterSplit split = {.tables = (first ? table : 0) + (last && !one_copy ? table : 0)};
-    const double seeing =
-        stage_cross_layers(model, layout, stage) * cross_layer_parameters(scenario) +
-        (first ? encoder_parameters(scenario) : 0);
     split.common = (layers - with_experts) * dense.common + with_experts * moe.common +
                    split.tables + (last ? model->d_model : 0) +
-                   (first ? model->learned_positions * model->d_model : 0) + seeing;
+                   (first ? model->learned_positions * model->d_model : 0);
+    if (parts->cross > 0)
+        split.common +=
+            stage_cross_layers(model, layout, stage) * parts->cross + (first ? parts->encoder : 0);
     split.spread = with_experts * moe.spread;
     split.largest_layer = fmax(with_experts < layers ? dense.common : 0,
                                with_experts > 0 ? moe.common + moe.spread : 0);
     return split;
 }
 
+/* The part of `parts` that parameters depend on. */
+static MemoryParts parameter_parts(const Scenario *scenario)
+{
+    return (MemoryParts){.scenario = scenario,
+                         .dense = layer_parameters(scenario, 0),
+                         .moe = layer_parameters(scenario, 1),
+                         .table = table_parameters(scenario),
+                         .encoder = encoder_parameters(scenario),
+                         .cross = cross_layer_parameters(scenario)};
+}
+
+PartParameters stage_part_parameters(const MemoryParts *parts, const StageLayout *layout,
+                                     size_t stage)
+{
+    const ParameterSplit split = stage_split(parts, layout, stage);
+    return (PartParameters){.common = split.common, .spread = split.spread};
+}
+
 double stage_parameters(const Scenario *scenario, const StageLayout *layout, size_t stage)
 {
-    const ParameterSplit split = stage_split(scenario, layout, stage);
+    const MemoryParts parts = parameter_parts(scenario);
+    const ParameterSplit split = stage_split(&parts, layout, stage);
     return split.common + split.spread;
 }
 
 double stage_spread_parameters(const Scenario *scenario, const StageLayout *layout, size_t stage)
 {
-    return stage_split(scenario, layout, stage).spread;
+    const MemoryParts parts = parameter_parts(scenario);
+    return stage_split(&parts, layout, stage).spread;
 }
 
 /* ---- activations ---- */
@@ -319,11 +339,6 @@ static LayerActivations layer_activations(const Scenario *scenario, int experts)
     return layer;
 }
 
-/* What a layer keeps for each microbatch in flight, and what exists once while one layer works. */
-typedef struct KeptActivations {
-    double kept, working;
-} KeptActivations;
-
 static KeptActivations kept_activations(const Scenario *scenario, int experts)
 {
     const LayerActivations layer = layer_activations(scenario, experts);
@@ -340,6 +355,18 @@ static KeptActivations kept_activations(const Scenario *scenario, int experts)
         [RECOMPUTE_FULL] = {layer.input, everything},
     };
     return by_mode[parallel->recompute];
+}
+
+/* The last stage holds one microbatch's logits in 16 bits and, for the loss, in 32, unless its loss
+ * needs less. */
+static double logits_bytes(const Scenario *scenario)
+{
+    const TrainingSpec *training = &scenario->training;
+    const double tokens = training->sequence_length * training->parallel.micro_batch /
+                          plan_context_ways(&training->parallel);
+    const double vocabulary = ceil(scenario->model.vocab_size / training->parallel.tensor);
+    return tokens * vocabulary *
+           (training->logit_bytes > 0 ? training->logit_bytes : loss_bytes + activation_bytes);
 }
 
 /* The same of images. An encoder layer and a cross-attention layer as layers of a transformer
@@ -385,31 +412,20 @@ static double vision_activations(const Scenario *scenario, const StageLayout *la
            working;
 }
 
-static double stage_activations(const Scenario *scenario, const StageLayout *layout, size_t stage)
+static double stage_activations(const MemoryParts *parts, const StageLayout *layout, size_t stage)
 {
-    const TrainingSpec *training = &scenario->training;
     const double layers = layout->layers[stage];
-    const double with_experts = stage_expert_layers(&scenario->model, layout, stage);
-    const KeptActivations dense = kept_activations(scenario, 0);
-    const KeptActivations moe = kept_activations(scenario, 1);
+    const double with_experts = stage_expert_layers(&parts->scenario->model, layout, stage);
+    const KeptActivations dense = parts->dense_kept;
+    const KeptActivations moe = parts->moe_kept;
     const double in_flight =
-        stage_in_flight(scenario, layout->stages, stage, plan_microbatches(training));
+        stage_in_flight(parts->scenario, layout->stages, stage, parts->microbatches);
     double bytes =
         in_flight * ((layers - with_experts) * dense.kept + with_experts * moe.kept) +
-        fmax(with_experts < layers ? dense.working : 0, with_experts > 0 ? moe.working : 0) +
-        vision_activations(scenario, layout, stage);
-
-    /* The last stage holds one microbatch's logits in 16 bits and, for the loss, in 32, unless its
-     * loss needs less. */
-    if (stage + 1 == layout->stages) {
-        const double tokens = training->sequence_length * training->parallel.micro_batch /
-                              plan_context_ways(&training->parallel);
-        const double vocabulary = ceil(scenario->model.vocab_size / training->parallel.tensor);
-        bytes +=
-            tokens * vocabulary *
-            (training->logit_bytes > 0 ? training->logit_bytes : loss_bytes + activation_bytes);
-    }
-    return bytes;
+        fmax(with_experts < layers ? dense.working : 0, with_experts > 0 ? moe.working : 0);
+    if (stage + 1 == layout->stages)
+        bytes += parts->logits_bytes;
+    return parts->cross > 0 ? bytes + vision_activations(parts->scenario, layout, stage) : bytes;
 }
 
 /* ---- a stage ---- */
@@ -430,11 +446,11 @@ typedef struct GatheredParameters {
     double weights, gradients;
 } GatheredParameters;
 
-static GatheredParameters gathered_parameters(const Scenario *scenario, const ParameterSplit *split)
+static GatheredParameters gathered_parameters(const MemoryParts *parts, const ParameterSplit *split)
 {
-    const ModelSpec *model = &scenario->model;
-    const ParallelSpec *parallel = &scenario->training.parallel;
-    const double table = fmin(split->tables, table_parameters(scenario));
+    const ModelSpec *model = &parts->scenario->model;
+    const ParallelSpec *parallel = &parts->scenario->training.parallel;
+    const double table = fmin(split->tables, parts->table);
     const double unit = fmax(split->largest_layer, table);
     GatheredParameters gathered = {.weights = unit + split->largest_layer, .gradients = unit};
     if (parallel->gather_limit > 0) {
@@ -447,12 +463,12 @@ static GatheredParameters gathered_parameters(const Scenario *scenario, const Pa
     return gathered;
 }
 
-static StageMemory one_stage_memory(const Scenario *scenario, const StageLayout *layout,
+static StageMemory one_stage_memory(const MemoryParts *parts, const StageLayout *layout,
                                     size_t stage)
 {
-    const TrainingSpec *training = &scenario->training;
+    const TrainingSpec *training = &parts->scenario->training;
     const ParallelSpec *parallel = &training->parallel;
-    const ParameterSplit split = stage_split(scenario, layout, stage);
+    const ParameterSplit split = stage_split(parts, layout, stage);
     StageMemory memory = {.parameters = split.common + split.spread,
                           .overhead_bytes = training->reserved_bytes};
 
@@ -466,15 +482,17 @@ static StageMemory one_stage_memory(const Scenario *scenario, const StageLayout 
                                 ? training->gradient_bytes_per_param
                                 : precision_bytes(training->gradient_precision);
     memory.weights_bytes = weight * (parallel->zero_stage >= 3 ? divided : memory.parameters);
-    memory.gradients_bytes = gradient * (parallel->zero_stage >= 2 ? divided : memory.parameters);
-    memory.optimizer_bytes = training->optimizer_bytes_per_param *
+    const double trained = 1 - training->frozen;
+    memory.gradients_bytes =
+        trained * gradient * (parallel->zero_stage >= 2 ? divided : memory.parameters);
+    memory.optimizer_bytes = trained * training->optimizer_bytes_per_param *
                              (parallel->zero_stage >= 1 ? divided : memory.parameters);
     if (parallel->zero_stage >= 3) {
-        const GatheredParameters gathered = gathered_parameters(scenario, &split);
+        const GatheredParameters gathered = gathered_parameters(parts, &split);
         memory.weights_bytes += weight * gathered.weights;
-        memory.gradients_bytes += precision_bytes(PRECISION_BF16) * gathered.gradients;
+        memory.gradients_bytes += trained * precision_bytes(PRECISION_BF16) * gathered.gradients;
     }
-    memory.activations_bytes = stage_activations(scenario, layout, stage);
+    memory.activations_bytes = stage_activations(parts, layout, stage);
     memory.total_bytes = memory.weights_bytes + memory.gradients_bytes + memory.optimizer_bytes +
                          memory.activations_bytes + memory.overhead_bytes;
     return memory;
@@ -482,12 +500,12 @@ static StageMemory one_stage_memory(const Scenario *scenario, const StageLayout 
 
 /* A DualPipe GPU holds a stage and the one opposite; their parameters are on twice as many GPUs,
  * and the microbatches in flight are those of both together. */
-static StageMemory mirrored_memory(const Scenario *scenario, const StageLayout *layout,
+static StageMemory mirrored_memory(const MemoryParts *parts, const StageLayout *layout,
                                    size_t stage)
 {
-    const StageMemory here = one_stage_memory(scenario, layout, stage);
-    const StageMemory there = one_stage_memory(scenario, layout, layout->stages - 1 - stage);
-    const double zero_stage = scenario->training.parallel.zero_stage;
+    const StageMemory here = one_stage_memory(parts, layout, stage);
+    const StageMemory there = one_stage_memory(parts, layout, layout->stages - 1 - stage);
+    const double zero_stage = parts->scenario->training.parallel.zero_stage;
     StageMemory memory = {
         .parameters = here.parameters + there.parameters,
         .weights_bytes = here.weights_bytes + there.weights_bytes,
@@ -503,9 +521,25 @@ static StageMemory mirrored_memory(const Scenario *scenario, const StageLayout *
     return memory;
 }
 
+MemoryParts memory_parts(const Scenario *scenario)
+{
+    MemoryParts parts = parameter_parts(scenario);
+    parts.dense_kept = kept_activations(scenario, 0);
+    parts.moe_kept = kept_activations(scenario, 1);
+    parts.microbatches = plan_microbatches(&scenario->training);
+    parts.logits_bytes = logits_bytes(scenario);
+    return parts;
+}
+
+StageMemory memory_of_stage(const MemoryParts *parts, const StageLayout *layout, size_t stage)
+{
+    if (parts->scenario->training.parallel.schedule == SCHEDULE_DUALPIPE)
+        return mirrored_memory(parts, layout, stage);
+    return one_stage_memory(parts, layout, stage);
+}
+
 StageMemory stage_memory(const Scenario *scenario, const StageLayout *layout, size_t stage)
 {
-    if (scenario->training.parallel.schedule == SCHEDULE_DUALPIPE)
-        return mirrored_memory(scenario, layout, stage);
-    return one_stage_memory(scenario, layout, stage);
+    const MemoryParts parts = memory_parts(scenario);
+    return memory_of_stage(&parts, layout, stage);
 }

@@ -13,6 +13,7 @@ enum { MAX_STAGES = 1024 };
 typedef struct StageLayout {
     size_t stages;
     unsigned layers[MAX_STAGES];
+    unsigned before[MAX_STAGES]; /* layers of all stages before */
 } StageLayout;
 
 typedef struct StageMemory {
@@ -73,11 +74,32 @@ double stage_in_flight(const Scenario *scenario, size_t stages, size_t stage, do
 
 StageMemory stage_memory(const Scenario *scenario, const StageLayout *layout, size_t stage);
 
+/* What all stages of a plan have in common, worked out once; `stage_memory` is both in one. */
+typedef struct KeptActivations {
+    double kept, working; /* bytes for each microbatch in flight; once while one layer works */
+} KeptActivations;
+typedef struct MemoryParts {
+    const Scenario *scenario;
+    PartParameters dense, moe; /* of one layer */
+    KeptActivations dense_kept, moe_kept;
+    double table;          /* parameters of embedding or head */
+    double encoder, cross; /* of the image encoder, of one cross-attention layer */
+    double microbatches;   /* of a step */
+    double logits_bytes;   /* on the last stage */
+} MemoryParts;
+MemoryParts memory_parts(const Scenario *scenario);
+PartParameters stage_part_parameters(const MemoryParts *parts, const StageLayout *layout,
+                                     size_t stage);
+StageMemory memory_of_stage(const MemoryParts *parts, const StageLayout *layout, size_t stage);
+
 /* The worst stage against the GPU's memory; fills `remedy` by trying single changes of the plan in
  * the order recomputation, gradient precision, ZeRO stage, micro batch, pipeline and tensor ways
  * (data ways shrink so that the GPUs stay the same), then pairs of them. Never fails on a checked
  * scenario. */
 void memory_plan(const Scenario *scenario, MemoryPlan *plan);
+
+/* The same without looking for remedies. */
+void memory_worst(const MemoryParts *parts, MemoryPlan *plan);
 
 /* Does the worst stage fit? Without looking for remedies. */
 int memory_fits(const Scenario *scenario);

@@ -1,4 +1,5 @@
 /* Does the plan fit in memory, and if not, what change would make it fit? */
+#include "models/architecture.h"
 #include "models/memory.h"
 #include "models/plan_check.h"
 
@@ -7,16 +8,43 @@
 
 static const double gigabyte = 1e9;
 
-static void worst_stage(const Scenario *scenario, MemoryPlan *plan)
+/* An inner stage that holds what the inner stage before it holds needs no more than that one: it
+ * has no more microbatches in flight (stage_in_flight never rises with the stage). Where GPUs hold
+ * a second stage, those must be alike too. */
+static int needs_no_more_than_before(const MemoryParts *parts, const StageLayout *layout,
+                                     int layers_alike, size_t stage)
 {
+    const ModelSpec *model = &parts->scenario->model;
+    const int mirrored = parts->scenario->training.parallel.schedule == SCHEDULE_DUALPIPE;
+    const size_t last = layout->stages - 1;
+    if (stage < 2 || stage >= last || layout->layers[stage] != layout->layers[stage - 1])
+        return 0;
+    if (stage_is_older(parts->scenario, layout->stages, stage) !=
+            stage_is_older(parts->scenario, layout->stages, stage - 1) ||
+        stage_cross_layers(model, layout, stage) > stage_cross_layers(model, layout, stage - 1))
+        return 0;
+    if (mirrored && layout->layers[last - stage] != layout->layers[last - stage + 1])
+        return 0;
+    return layers_alike || (!mirrored && stage_expert_layers(model, layout, stage) ==
+                                             stage_expert_layers(model, layout, stage - 1));
+}
+
+void memory_worst(const MemoryParts *parts, MemoryPlan *plan)
+{
+    const Scenario *scenario = parts->scenario;
+    const double with_experts = model_expert_layers(&scenario->model);
+    const int layers_alike = with_experts <= 0 || with_experts >= scenario->model.layers;
     StageLayout layout;
     plan_layout(scenario, (size_t)scenario->training.parallel.pipeline, &layout);
     plan->stages = layout.stages;
     plan->worst_stage = 0;
-    plan->worst = stage_memory(scenario, &layout, 0);
+    plan->worst = memory_of_stage(parts, &layout, 0);
     plan->capacity_bytes = stage_capacity_bytes(scenario, layout.stages, 0);
+    plan->remedy[0] = '\0';
     for (size_t stage = 1; stage < layout.stages; stage++) {
-        const StageMemory memory = stage_memory(scenario, &layout, stage);
+        if (needs_no_more_than_before(parts, &layout, layers_alike, stage))
+            continue;
+        const StageMemory memory = memory_of_stage(parts, &layout, stage);
         const double capacity_bytes = stage_capacity_bytes(scenario, layout.stages, stage);
         /* the stage with the least room left */
         if (memory.total_bytes - capacity_bytes > plan->worst.total_bytes - plan->capacity_bytes) {
@@ -26,6 +54,12 @@ static void worst_stage(const Scenario *scenario, MemoryPlan *plan)
         }
     }
     plan->fits = plan->worst.total_bytes <= plan->capacity_bytes;
+}
+
+static void worst_stage(const Scenario *scenario, MemoryPlan *plan)
+{
+    const MemoryParts parts = memory_parts(scenario);
+    memory_worst(&parts, plan);
 }
 
 /* ---- changes to try ---- */

@@ -44,6 +44,12 @@ static void add_memory(OperatorList *list, const char *name, double bytes)
     add(list, (Operator){.name = name, .kind = OPERATOR_MEMORY, .bytes = bytes});
 }
 
+/* What `recompute_modules layernorm moe_act` of Megatron-Core does again. */
+static void add_light(OperatorList *list, const char *name, double bytes)
+{
+    add(list, (Operator){.name = name, .kind = OPERATOR_MEMORY, .bytes = bytes, .light = 1});
+}
+
 static void add_gemm(OperatorList *list, const char *name, double m, double n, double k)
 {
     add(list, (Operator){.name = name,
@@ -95,7 +101,7 @@ static void add_reduce(OperatorList *list, const Cut *cut, const char *name, dou
 /* Read and write once. */
 static void add_norm(OperatorList *list, const Cut *cut, const char *name)
 {
-    add_memory(list, name, 2 * cut->local_tokens * cut->d * activation_bytes);
+    add_light(list, name, 2 * cut->local_tokens * cut->d * activation_bytes);
 }
 
 /* Two operands in, one out. */
@@ -108,7 +114,7 @@ static void add_residual(OperatorList *list, const Cut *cut, const char *name)
 static void add_activation(OperatorList *list, const ModelSpec *model, const char *name,
                            double rows, double width)
 {
-    add_memory(list, name, (model->gated_mlp ? 3 : 2) * rows * width * activation_bytes);
+    add_light(list, name, (model->gated_mlp ? 3 : 2) * rows * width * activation_bytes);
 }
 
 /* Causal QK^T and PV: half of 2 products of 2 s^2 FLOPs for each channel, shared out evenly over

@@ -35,6 +35,7 @@ typedef struct Operator {
     double bytes;    /* memory operators and collectives; attention: keys and values of one pass */
     double flops;    /* forward FLOPs on this rank (causal attention halved); 0 for the rest */
     int backward_twice; /* GEMMs: dgrad and wgrad, each of the forward's FLOPs */
+    int light; /* memory operators that cost little to do again: norms and activation functions */
     int moves; /* memory operators that put rows in other places: no fusion with neighbours */
 } Operator;
 

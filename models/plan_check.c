@@ -65,9 +65,14 @@ double plan_expert_copies(const ParallelSpec *parallel)
                        (plan_expert_tensor_ways(parallel) * fmax(1, parallel->expert)));
 }
 
+/* Of whole numbers; up to 2^53 products of theirs are exact, and faster than fmod. */
 static int divides(double divisor, double number)
 {
-    return divisor > 0 && fmod(number, divisor) == 0;
+    if (!(divisor > 0))
+        return 0;
+    if (fabs(number) > 0x1p53)
+        return fmod(number, divisor) == 0;
+    return floor(number / divisor) * divisor == number;
 }
 
 /* One rule between two values: `part` must divide `whole`. */
@@ -391,16 +396,18 @@ static Status check_vision(const Scenario *scenario, Error *error)
     return check_divisible(rules, sizeof rules / sizeof rules[0], error);
 }
 
+/* The embedding and the head may each stand in for a layer, in the first and in the last chunk. */
 static Status check_layers_of_chunks(const Scenario *scenario, Error *error)
 {
     const ParallelSpec *parallel = &scenario->training.parallel;
-    const double chunks = parallel->pipeline * fmax(1, parallel->virtual_stages);
-    if (chunks <= scenario->model.layers && chunks <= MAX_STAGES)
+    const double stages = parallel->pipeline, chunks = fmax(1, parallel->virtual_stages);
+    const double slots = scenario->model.layers + (chunks > 1 ? 2 : 0);
+    if (stages * chunks <= slots && stages * chunks <= MAX_STAGES)
         return STATUS_OK;
     return error_set(error, STATUS_INVALID,
                      "training.parallel.pipeline x virtual_stages = %g chunks are more than "
-                     "model.layers = %g or than %d",
-                     chunks, scenario->model.layers, MAX_STAGES);
+                     "model.layers = %g with embedding and head, or than %d",
+                     stages * chunks, scenario->model.layers, MAX_STAGES);
 }
 
 static Status check_training(const Scenario *scenario, Error *error)

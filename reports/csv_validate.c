@@ -21,7 +21,26 @@ static void put_text(FILE *out, const char *text)
     fputc('"', out);
 }
 
-Status csv_validation(const char *directory, const ValidationResult *result, Error *error)
+/* Pairs of rows that differ in one thing: validation-ratios.csv. */
+static Status put_ratios(const char *directory, const ValidationResult *result, Error *error)
+{
+    TextFile file;
+    Status status = files_begin(&file, error);
+    if (status != STATUS_OK)
+        return status;
+    fputs("varied,id,reference,measured_ratio,predicted_ratio,error\r\n", file.out);
+    for (size_t i = 0; i < result->ratio_count; i++) {
+        const RatioPair *pair = &result->ratios[i];
+        fprintf(file.out, "%s,", RATIO_KIND_NAMES[pair->kind]);
+        put_text(file.out, result->rows[pair->row].row->id);
+        fputc(',', file.out);
+        put_text(file.out, result->rows[pair->reference].row->id);
+        fprintf(file.out, ",%.17g,%.17g,%.17g\r\n", pair->measured, pair->predicted, pair->error);
+    }
+    return files_finish(&file, directory, "validation-ratios.csv", error);
+}
+
+static Status put_rows(const char *directory, const ValidationResult *result, Error *error)
 {
     TextFile file;
     Status status = files_begin(&file, error);
@@ -47,4 +66,10 @@ Status csv_validation(const char *directory, const ValidationResult *result, Err
         fputs("\"\r\n", file.out);
     }
     return files_finish(&file, directory, "validation.csv", error);
+}
+
+Status csv_validation(const char *directory, const ValidationResult *result, Error *error)
+{
+    Status status = put_rows(directory, result, error);
+    return status == STATUS_OK ? put_ratios(directory, result, error) : status;
 }

@@ -35,6 +35,49 @@ static json_t *row_object(JsonBuilder *builder, const ValidatedRow *row)
     return object;
 }
 
+static json_t *ratios_object(JsonBuilder *builder, const ValidationResult *result)
+{
+    json_t *object = json_object(), *kinds = json_object(), *pairs = json_array();
+    json_put(builder, object, "summary", json_error_statistics(builder, &result->ratio_summary));
+    for (int kind = 0; kind < RATIO_KINDS; kind++)
+        json_put(builder, kinds, RATIO_KIND_NAMES[kind],
+                 json_error_statistics(builder, &result->ratio_kinds[kind]));
+    json_put(builder, object, "kinds", kinds);
+    for (size_t i = 0; i < result->ratio_count; i++) {
+        const RatioPair *pair = &result->ratios[i];
+        json_t *one = json_object();
+        json_put(builder, one, "varied", json_text(RATIO_KIND_NAMES[pair->kind]));
+        json_put(builder, one, "id", json_text(result->rows[pair->row].row->id));
+        json_put(builder, one, "reference", json_text(result->rows[pair->reference].row->id));
+        json_put(builder, one, "measured", json_number(pair->measured));
+        json_put(builder, one, "predicted", json_number(pair->predicted));
+        json_put(builder, one, "error", json_number(pair->error));
+        json_append(builder, pairs, one);
+    }
+    json_put(builder, object, "pairs", pairs);
+    return object;
+}
+
+static json_t *regret_object(JsonBuilder *builder, const ValidationResult *result)
+{
+    json_t *object = json_object(), *jobs = json_array();
+    const double worst = result->choice_count > 0 ? result->choices[0].regret : 0;
+    json_put(builder, object, "n", json_count(result->choice_count));
+    json_put(builder, object, "mean", json_number(result->mean_regret));
+    json_put(builder, object, "max", json_number(worst));
+    for (size_t i = 0; i < result->choice_count; i++) {
+        const LayoutChoice *choice = &result->choices[i];
+        json_t *job = json_object();
+        json_put(builder, job, "layouts", json_count(choice->layouts));
+        json_put(builder, job, "picked", json_text(result->rows[choice->picked].row->id));
+        json_put(builder, job, "best", json_text(result->rows[choice->best].row->id));
+        json_put(builder, job, "regret", json_number(choice->regret));
+        json_append(builder, jobs, job);
+    }
+    json_put(builder, object, "jobs", jobs);
+    return object;
+}
+
 char *json_validation(const ValidationResult *result, const Provenance *provenance, Error *error)
 {
     JsonBuilder builder;
@@ -68,6 +111,8 @@ char *json_validation(const ValidationResult *result, const Provenance *provenan
     json_put(&builder, builder.root, "skipped", skipped);
     json_put(&builder, builder.root, "summary", json_error_statistics(&builder, &result->summary));
     json_put(&builder, builder.root, "groups", groups);
+    json_put(&builder, builder.root, "ratios", ratios_object(&builder, result));
+    json_put(&builder, builder.root, "regret", regret_object(&builder, result));
     json_put(&builder, builder.root, "not_fitting", json_count(result->not_fitting));
     return json_finish(&builder, error);
 }

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { WORST_ROWS = 15, SKIP_KINDS_SHOWN = 20, WRAP_INDENT = 2 };
+enum { WORST_ROWS = 15, CHOICES_SHOWN = 5, SKIP_KINDS_SHOWN = 20, WRAP_INDENT = 2 };
 
 static void print_worst(FILE *out, const ValidationResult *result)
 {
@@ -51,6 +51,45 @@ static void print_groups(FILE *out, const ValidationResult *result)
                 print_statistics(out, label, &result->groups[i].statistics);
             }
     }
+}
+
+/* What is common to rows of one table cancels in their ratio. */
+static void print_ratios(FILE *out, const ValidationResult *result)
+{
+    if (result->ratio_count == 0)
+        return;
+    ascii_linef(out, "%-28s %6s %8s %8s %8s %8s %8s", "ratios inside a table", "pairs", "median",
+                "mean", "p90", "max", "bias");
+    print_statistics(out, "all", &result->ratio_summary);
+    for (int kind = 0; kind < RATIO_KINDS; kind++) {
+        char label[32];
+        if (result->ratio_kinds[kind].n == 0)
+            continue;
+        snprintf(label, sizeof label, "  %s", RATIO_KIND_NAMES[kind]);
+        print_statistics(out, label, &result->ratio_kinds[kind]);
+    }
+    fputc('\n', out);
+}
+
+/* How much slower than the fastest measured layout of a job the one is that ranks first here. */
+static void print_choices(FILE *out, const ValidationResult *result)
+{
+    if (result->choice_count == 0)
+        return;
+    ascii_linef(out, "regret of the layout ranked first: %.1f%% on average over %zu jobs, worst",
+                100 * result->mean_regret, result->choice_count);
+    for (size_t i = 0; i < result->choice_count && i < CHOICES_SHOWN; i++) {
+        const LayoutChoice *choice = &result->choices[i];
+        const ValidatedRow *picked = &result->rows[choice->picked];
+        const ValidatedRow *best = &result->rows[choice->best];
+        char picked_id[32], best_id[32];
+        ascii_copy(picked->row->id, picked_id, sizeof picked_id);
+        ascii_copy(best->row->id, best_id, sizeof best_id);
+        ascii_linef(out, "  %5.1f%% of %2zu layouts: %-16.16s %7.5g, best %-16.16s %7.5g",
+                    100 * choice->regret, choice->layouts, picked_id, choice->picked_measured,
+                    best_id, choice->best_measured);
+    }
+    fputc('\n', out);
 }
 
 static void print_defaults(FILE *out, const ValidationResult *result)
@@ -112,6 +151,8 @@ void terminal_validation(FILE *out, const ValidationResult *result, const Proven
     fputc('\n', out);
     print_groups(out, result);
     fputc('\n', out);
+    print_ratios(out, result);
+    print_choices(out, result);
     print_defaults(out, result);
     print_not_fitting(out, result);
     print_skipped(out, result);

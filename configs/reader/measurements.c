@@ -36,6 +36,7 @@ static const TextColumn TEXT_COLUMNS[] = {
     TEXT("id", id, 1),
     TEXT("split", split, 0),
     TEXT("source", source, 0),
+    TEXT("source_locator", locator, 0),
     TEXT("model", model, 0),
     TEXT("dense_or_moe", kind, 0),
     TEXT("gpu", gpu, 1),

@@ -3,9 +3,9 @@
  * The table is recognised from its header; columns may stand in any order, others are ignored.
  *   needed:   id, n_layers, d_model, n_heads, gpu, n_gpus, tp, pp, seq_len, global_batch_seqs,
  *             metric, value
- *   optional: split, source, year, model, dense_or_moe, stack, schedule, n_kv_heads, head_dim,
- * d_ff, gated_mlp, n_experts, top_k, n_shared_experts, moe_layer_every, vocab, params_total_b,
- *             params_active_b, gpus_per_node, inter_node_gbps_per_gpu, vpp, dp, ep, cp,
+ *   optional: split, source, source_locator, year, model, dense_or_moe, stack, schedule,
+ * n_kv_heads, head_dim, d_ff, gated_mlp, n_experts, top_k, n_shared_experts, moe_layer_every,
+ * vocab, params_total_b, params_active_b, gpus_per_node, inter_node_gbps_per_gpu, vpp, dp, ep, cp,
  *             sequence_parallel, zero_stage, recompute, micro_batch, precision, mfu_convention,
  *             tokens_per_s_per_gpu
  * A row that cannot be a measurement (text in a number, an impossible value, no value) is listed
@@ -34,8 +34,8 @@ extern const char *const MEASURED_METRIC_WORDS[MEASURED_METRICS];
 /* A number that the row leaves out is not finite (measured_has). Texts point into the file. */
 typedef struct Measurement {
     int line;
-    const char *id, *split, *source, *model, *kind, *gpu, *stack, *schedule, *recompute, *precision,
-        *convention;
+    const char *id, *split, *source, *locator, *model, *kind, *gpu, *stack, *schedule, *recompute,
+        *precision, *convention;
     MeasuredMetric metric;
     double value;                /* in the metric's own unit; mfu in per cent */
     double tokens_per_s_per_gpu; /* as the table converts it */

@@ -48,6 +48,11 @@ typedef enum LayoutOrder {
     OUTERMOST_PIPELINE, /* a stage of all replicas side by side, then the next stage */
     OUTERMOST_DATA      /* all stages of a replica side by side, then the next replica */
 } LayoutOrder;
+typedef enum ZeroOwner {
+    OWNER_ALL, /* every rank a slice of each parameter: all-gather and reduce-scatter */
+    OWNER_ONE, /* one rank the whole of a parameter: broadcast and reduce */
+} ZeroOwner;
+
 typedef enum ExpertDispatch {
     DISPATCH_COPIES, /* every copy of a token: an all-to-all */
     DISPATCH_NODES   /* once to each node that has experts of it, on by NVLink (DeepEP) */
@@ -283,6 +288,7 @@ typedef struct ParallelSpec {
     LayoutOrder outermost;          /* ways that lie farthest apart */
     double gather_limit;            /* parameters that ZeRO-3 holds gathered; 0: two layers */
     double dispatch_sms;            /* multiprocessors that a dispatch by nodes occupies */
+    ZeroOwner zero_owner;           /* who holds a parameter that ZeRO-3 divides */
 } ParallelSpec;
 
 typedef struct TrainingSpec {
@@ -303,6 +309,8 @@ typedef struct TrainingSpec {
     Dropout dropout;          /* masks of dropout behind attention and MLP are kept */
     int fp8_inputs;           /* inputs of fp8 matrix products are kept in fp8 only */
     double gradient_bytes_per_param; /* stored; 0: one gradient in gradient_precision */
+    double
+        frozen; /* share of the parameters that is not trained: 1 for LoRA, but for its adapters */
     double logit_bytes; /* of one logit with all that its loss keeps; 0: 16 and 32 bits */
     ParallelSpec parallel;
 } TrainingSpec;

@@ -17,6 +17,7 @@ static const char *const DROPOUT_WORDS[] = {"masked", "none", NULL};
 static const char *const SCHEDULE_WORDS[] = {"1f1b",  "gpipe",    "interleaved", "zb_h1",
                                              "zb_2p", "dualpipe", NULL};
 static const char *const OUTERMOST_WORDS[] = {"pipeline", "data", NULL};
+static const char *const OWNER_WORDS[] = {"all", "one", NULL};
 static const char *const DISPATCH_WORDS[] = {"copies", "nodes", NULL};
 static const char *const ATTENTION_WORDS[] = {"unfused", "flash1", "flash2", "flash3", NULL};
 static const char *const SHARDING_WORDS[] = {"replicated", "by_batch", NULL};
@@ -73,6 +74,8 @@ static const Field PARALLEL_FIELDS[] = {
     NUMBER_FIELD("dispatch_sms", ParallelSpec, dispatch_sms, DIMENSION_COUNT, 1, 1e4, "20",
                  FIELD_WHOLE,
                  "multiprocessors that a dispatch by nodes occupies (DeepEP's own default: 20)"),
+    WORD_FIELD("zero_owner", ParallelSpec, zero_owner, OWNER_WORDS, "all",
+               "of a parameter under ZeRO-3: a slice on all ranks, or the whole on one of them"),
 };
 static const Schema PARALLEL_SCHEMA = {.name = "parallel", GROUP_FIELDS(PARALLEL_FIELDS)};
 
@@ -105,6 +108,8 @@ static const Field TRAINING_FIELDS[] = {
                  "share of element-wise operators that a fused stack saves"),
     WORD_FIELD("dropout", TrainingSpec, dropout, DROPOUT_WORDS, "masked",
                "masked: masks of dropout behind attention and MLP are kept"),
+    NUMBER_FIELD("frozen", TrainingSpec, frozen, DIMENSION_FRACTION, 0, 1, "0", 0,
+                 "share of the parameters that is not trained (LoRA: 1)"),
     WORD_FIELD("fp8_inputs", TrainingSpec, fp8_inputs, BOOL_WORDS, "false",
                "inputs of fp8 matrix products are kept in fp8 only"),
     NUMBER_FIELD("gradient_bytes_per_param", TrainingSpec, gradient_bytes_per_param,

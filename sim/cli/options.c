@@ -25,7 +25,7 @@ const OptionSpec OPTION_SPECS[] = {
     {"out", 'o', OPTION_TEXT, "DIR", FIELD(out_directory), 0, NULL, OPTIONS_OUTPUT | OPTIONS_VALIDATE, "write report, JSON, CSV, workbook and plots to DIR"},
     {"report", 0, OPTION_FLAG, NULL, FIELD(report), 0, NULL, OPTIONS_OUTPUT, "the same, to out/NAME"},
     {"db", 0, OPTION_TEXT, "FILE", FIELD(database), 0, NULL, OPTIONS_OUTPUT, "store the run in an SQLite file"},
-    {"split", 0, OPTION_TEXT, "NAME", FIELD(split), 0, NULL, OPTIONS_VALIDATE, "only rows whose column 'split' says NAME; tables of kernels: fitted or held-back"},
+    {"split", 0, OPTION_TEXT, "NAME", FIELD(split), 0, NULL, OPTIONS_VALIDATE, "only rows whose column 'split' says NAME (or NAME,NAME); tables of kernels: fitted or held-back"},
     {"fit", 0, OPTION_FIT, "NAME", 0, 0, NULL, OPTIONS_VALIDATE,
      "fit a software stack, a GPU's kernels, or a node's or fabric's collectives (or all), to the rows not held back (repeatable); with --out: its file"},
     {"fail-above", 0, OPTION_FRACTION, "ERROR", FIELD(fail_above), 0, NULL, OPTIONS_VALIDATE,

@@ -43,7 +43,8 @@ static Status write_files(const Session *session, const ValidationResult *result
         if (!drawn)
             session_note(session, "%s", error.message);
     }
-    session_note(session, "report.txt, validation.json, validation.csv%s in %s/",
+    session_note(session,
+                 "report.txt, validation.json, validation.csv, validation-ratios.csv%s in %s/",
                  drawn ? " and validation.png" : "", directory);
     return STATUS_OK;
 }

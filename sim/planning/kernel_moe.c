@@ -12,7 +12,7 @@
  * in which a rank has more than a few experts. */
 static const double least_tokens = 64, most_ranks = 32;
 
-enum { MOST_LOADS = 1 << 24, LONGEST_US = 1000000000, MAX_WIDTH = 1 << 20 };
+enum { MOST_LOADS = 1 << 26, MOST_TOP_K = 64, LONGEST_US = 1000000000, MAX_WIDTH = 1 << 20 };
 
 typedef struct MoeCase {
     MoeLayerShape layer;
@@ -23,8 +23,9 @@ typedef struct MoeCase {
 
 typedef struct MoeShapes {
     MoeCase *cases;
-    double *rows; /* MOST_LOADS at most */
+    double *rows;
     size_t row_count, row_capacity;
+    size_t drawn; /* loads of all experts of all rows; MOST_LOADS at most */
 } MoeShapes;
 
 /* ---- constants that a fit finds ----------------------------------------------------------------
@@ -264,7 +265,8 @@ static int read_layer(KernelCases *cases, const MoeTable *from, const CsvRow *ro
         !kernel_number(cases, table, row, from->column[COLUMN_TOKENS], 1, KERNEL_MAX_TOKENS,
                        &load->tokens) ||
         !read_whole(cases, from, row, COLUMN_EXPERTS, KERNEL_MAX_EXPERTS, &load->experts) ||
-        !read_whole(cases, from, row, COLUMN_TOP_K, (double)load->experts, &load->top_k) ||
+        !read_whole(cases, from, row, COLUMN_TOP_K, fmin(MOST_TOP_K, (double)load->experts),
+                    &load->top_k) ||
         !read_whole(cases, from, row, COLUMN_RANKS, (double)load->experts, &load->ranks) ||
         !kernel_number(cases, table, row, from->column[COLUMN_HIDDEN], 1, MAX_WIDTH,
                        &out->hidden) ||
@@ -352,10 +354,14 @@ static void label_row(const KernelCases *cases, const MoeTable *from, const CsvR
              layer->kernel);
 }
 
-/* Room for the loads of one more row; 0: the row is skipped. */
-static int reserve_rows(KernelCases *cases, MoeShapes *shapes, size_t wanted, const CsvRow *row)
+/* Room for the loads of one more row. 0: the row is skipped; -1: out of memory. */
+static int reserve_rows(KernelCases *cases, MoeShapes *shapes, const KernelLoad *load,
+                        const CsvRow *row)
 {
-    if (shapes->row_count + wanted > MOST_LOADS) {
+    const size_t draws = load->alpha > 0 ? KERNEL_LOAD_DRAWS : load->top_k;
+    const size_t wanted = KERNEL_LOAD_DRAWS * (load->experts / load->ranks);
+    shapes->drawn += draws * load->experts;
+    if (shapes->drawn > MOST_LOADS) {
         kernel_validation_skip(&cases->skipped, row->line, "",
                                "the table has more expert loads than %d", MOST_LOADS);
         return 0;
@@ -396,7 +402,7 @@ static Status read_row(KernelCases *cases, const MoeTable *from, const CsvRow *r
         return STATUS_OK;
     }
     const size_t experts = layer.load.experts / layer.load.ranks;
-    const int room = reserve_rows(cases, shapes, KERNEL_LOAD_DRAWS * experts, row);
+    const int room = reserve_rows(cases, shapes, &layer.load, row);
     if (room < 0)
         return error_set(error, STATUS_ENVIRONMENT, "out of memory");
     if (room == 0)

@@ -26,10 +26,11 @@ static Status read_table(const ConfigPaths *paths, const char *name, const char 
 
 Status measured_rules_read(const ConfigPaths *paths, MeasuredRules *rules, Error *error)
 {
-    static const char *const GPUS[] = {"gpu", "hw", NULL};
+    static const char *const GPUS[] = {"gpu", "hw", "assumed", NULL};
     static const char *const STACKS[] = {"id", "source", "from", "to", "stack", NULL};
-    static const char *const FACTS[] = {"id", "source", "model", "set", NULL};
-    static const char *const CONVENTIONS[] = {"mfu_convention", "convention", "peak", NULL};
+    static const char *const FACTS[] = {"id", "source", "model", "zero_stage", "set", NULL};
+    static const char *const CONVENTIONS[] = {"mfu_convention", "convention", "peak", "assumed",
+                                              NULL};
     *rules = (MeasuredRules){0};
     Status status = read_table(paths, "gpus.csv", GPUS, &rules->gpus, error);
     if (status == STATUS_OK)
@@ -77,11 +78,14 @@ static int year_matches(const CsvTable *table, size_t row, double year)
     return !csv_number(cell(table, row, "to"), &bound) || year <= bound;
 }
 
-const char *rules_hardware(const MeasuredRules *rules, const Measurement *row)
+const char *rules_hardware(const MeasuredRules *rules, const Measurement *row, int *assumed)
 {
+    *assumed = 0;
     for (size_t i = 0; i < rules->gpus.row_count; i++)
-        if (matches(&rules->gpus, i, "gpu", row->gpu))
+        if (matches(&rules->gpus, i, "gpu", row->gpu)) {
+            *assumed = cell(&rules->gpus, i, "assumed")[0] != '\0';
             return cell(&rules->gpus, i, "hw");
+        }
     return NULL;
 }
 
@@ -105,9 +109,12 @@ size_t rules_facts(const MeasuredRules *rules, const Measurement *row, const cha
 {
     const CsvTable *table = &rules->facts;
     size_t count = 0;
+    char zero_stage[16] = "";
+    if (measured_has(row->zero_stage))
+        snprintf(zero_stage, sizeof zero_stage, "%g", row->zero_stage);
     for (size_t i = 0; i < table->row_count && count < MAX_FACTS; i++)
-        if (matches(table, i, "id", row->id) && matches(table, i, "source", row->source) &&
-            matches(table, i, "model", row->model))
+        if (matches(table, i, "id", row->id) && matches(table, i, "zero_stage", zero_stage) &&
+            matches(table, i, "source", row->source) && matches(table, i, "model", row->model))
             facts[count++] = cell(table, i, "set");
     return count;
 }
@@ -119,6 +126,7 @@ int rules_convention(const MeasuredRules *rules, const Measurement *row, Convent
         if (matches(table, i, "mfu_convention", row->convention)) {
             rule->convention = cell(table, i, "convention");
             rule->peak = cell(table, i, "peak");
+            rule->assumed = cell(table, i, "assumed")[0] != '\0';
             return 1;
         }
     return 0;

@@ -6,6 +6,7 @@
 #include "models/memory.h"
 #include "models/plan_check.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 
 const char *const MEASURED_DEFAULT_NAMES[MEASURED_DEFAULTS] = {
+    [DEFAULT_GPU] = "gpu",
     [DEFAULT_STACK] = "stack",
     [DEFAULT_KV_HEADS] = "n_kv_heads",
     [DEFAULT_HEAD_DIM] = "head_dim",
@@ -34,6 +36,8 @@ const char *const MEASURED_DEFAULT_NAMES[MEASURED_DEFAULTS] = {
     [DEFAULT_MICRO] = "micro_batch",
     [DEFAULT_PRECISION] = "precision",
     [DEFAULT_BATCH] = "global_batch_seqs",
+    [DEFAULT_CHUNKS] = "vpp",
+    [DEFAULT_CONVENTION] = "mfu_convention",
     [DEFAULT_RAISED] = "recompute raised until it fits",
 };
 
@@ -42,7 +46,7 @@ const char *const MEASURED_DEFAULT_NAMES[MEASURED_DEFAULTS] = {
 
 struct MeasuredBase {
     char hardware[NAME_BYTES], stack[NAME_BYTES];
-    int stack_assumed;
+    int hardware_assumed, stack_assumed;
     size_t fact_count;
     const char *facts[MAX_FACTS]; /* into the rules */
     Status status;                /* of reading it; the reason for other rows that ask again */
@@ -81,7 +85,8 @@ static int has_fact(const MeasuredBase *base, const char *key)
 static int same_base(const MeasuredBase *a, const MeasuredBase *b)
 {
     if (strcmp(a->hardware, b->hardware) != 0 || strcmp(a->stack, b->stack) != 0 ||
-        a->stack_assumed != b->stack_assumed || a->fact_count != b->fact_count)
+        a->hardware_assumed != b->hardware_assumed || a->stack_assumed != b->stack_assumed ||
+        a->fact_count != b->fact_count)
         return 0;
     for (size_t i = 0; i < a->fact_count; i++)
         if (strcmp(a->facts[i], b->facts[i]) != 0)
@@ -160,7 +165,7 @@ Status measured_base(MeasuredBases *bases, const Measurement *row, const Measure
     MeasuredBase *wanted = calloc(1, sizeof *wanted);
     if (wanted == NULL)
         return error_set(error, STATUS_ENVIRONMENT, "out of memory");
-    const char *hardware = rules_hardware(bases->rules, row);
+    const char *hardware = rules_hardware(bases->rules, row, &wanted->hardware_assumed);
     const char *stack = rules_stack(bases->rules, row, &wanted->stack_assumed);
     Status status = STATUS_OK;
     if (hardware == NULL || !is_plain_name(hardware))
@@ -339,18 +344,44 @@ static void lay_hardware(Laying *laying)
         laying->defaults |= 1u << DEFAULT_NETWORK;
 }
 
-static double layout_ways(Laying *laying, MeasuredDefault which, double value)
+/* As the row states it, else as a fact does; a stack or row that shards everything over the data
+ * (ZeRO-3, FSDP) has no other ways unless it says so. */
+static double layout_ways(Laying *laying, MeasuredDefault which, const char *key, double value,
+                          double of_base)
 {
-    int fully_sharded = measured_has(laying->row->zero_stage) && laying->row->zero_stage == 3;
-    if (!measured_has(value) && fully_sharded)
+    const double zero_stage = measured_has(laying->row->zero_stage)
+                                  ? laying->row->zero_stage
+                                  : laying->base->scenario.training.parallel.zero_stage;
+    if (measured_has(value))
+        return value;
+    if (has_fact(laying->base, key))
+        return defaulted(laying, which, of_base);
+    if (zero_stage >= 3)
         return defaulted(laying, which, 1);
     return needed(laying, MEASURED_DEFAULT_NAMES[which], value);
+}
+
+/* Sources that leave the virtual stages out often use them all the same; a stack that interleaves
+ * by default then has chunks of one layer each, where layers and microbatches allow it. */
+static double unstated_chunks(Laying *laying)
+{
+    const Measurement *row = laying->row;
+    const ParallelSpec *parallel = &laying->out->training.parallel;
+    const double micro = measured_has(row->micro_batch) ? row->micro_batch : parallel->micro_batch;
+    const double microbatches = row->batch_sequences / (parallel->data * micro);
+    if (row->schedule[0] != '\0' || parallel->schedule != SCHEDULE_INTERLEAVED)
+        return 1;
+    if (parallel->pipeline > 1 && fmod(row->layers, parallel->pipeline) == 0 &&
+        fmod(microbatches, parallel->pipeline) == 0)
+        return defaulted(laying, DEFAULT_CHUNKS, row->layers / parallel->pipeline);
+    return 1;
 }
 
 static void lay_schedule(Laying *laying)
 {
     const Measurement *row = laying->row;
-    double chunks = measured_has(row->virtual_stages) ? row->virtual_stages : 1;
+    double chunks =
+        measured_has(row->virtual_stages) ? row->virtual_stages : unstated_chunks(laying);
     if (row->schedule[0] != '\0')
         put_word(laying, "training.parallel.schedule", row->schedule);
     if (chunks <= 1)
@@ -364,7 +395,10 @@ static void lay_schedule(Laying *laying)
  * where that cannot be, expert ways of their own are the only reading. */
 static void lay_expert_ways(Laying *laying, double tensor, double ranks)
 {
-    double expert = stated(laying, DEFAULT_EXPERT, laying->row->expert, 1);
+    const ParallelSpec *of_base = &laying->base->scenario.training.parallel;
+    const int known = has_fact(laying->base, "training.parallel.expert");
+    double expert =
+        stated(laying, DEFAULT_EXPERT, laying->row->expert, known ? of_base->expert : 1);
     double base = laying->base->scenario.training.parallel.expert_tensor;
     put(laying, "training.parallel.expert", expert);
     if (base > 0 || expert <= 1 || fmod(ranks, expert * tensor) == 0)
@@ -376,8 +410,10 @@ static void lay_layout(Laying *laying)
 {
     const Measurement *row = laying->row;
     const ParallelSpec *base = &laying->base->scenario.training.parallel;
-    double tensor = layout_ways(laying, DEFAULT_TENSOR, row->tensor);
-    double pipeline = layout_ways(laying, DEFAULT_PIPELINE, row->pipeline);
+    double tensor =
+        layout_ways(laying, DEFAULT_TENSOR, "training.parallel.tensor", row->tensor, base->tensor);
+    double pipeline = layout_ways(laying, DEFAULT_PIPELINE, "training.parallel.pipeline",
+                                  row->pipeline, base->pipeline);
     double context = stated(laying, DEFAULT_CONTEXT, row->context, 1);
     if (laying->status != STATUS_OK)
         return;
@@ -431,28 +467,38 @@ static void lay_batch(Laying *laying)
     put(laying, "training.batch_tokens", batch * length);
 }
 
-/* 16-bit formats run at the same rate and take the same bytes. */
+/* 16-bit formats run at the same rate and take the same bytes. Of several formats in one text the
+ * narrowest is that of the products; "bf16 mixed", "FP8-CS" and the like are what they begin with.
+ */
 static void lay_precision(Laying *laying)
 {
     static const struct {
         const char *written, *word;
-    } WORDS[] = {{"bf16", "bf16"},      {"fp16", "bf16"}, {"fp16/bf16", "bf16"},
-                 {"bf16/fp16", "bf16"}, {"fp8", "fp8"},   {"fp32", "fp32"}};
-    const char *text = laying->row->precision;
-    char brief[TEXT_BRIEF_BYTES];
+    } WORDS[] = {{"fp4", NULL},    {"int8", NULL},   {"fp8", "fp8"}, {"float8", "fp8"},
+                 {"bf16", "bf16"}, {"fp16", "bf16"}, {"16", "bf16"}, {"fp32", "fp32"}};
+    char text[32], brief[TEXT_BRIEF_BYTES];
+    snprintf(text, sizeof text, "%s", laying->row->precision);
+    for (char *at = text; *at != '\0'; at++)
+        *at = (char)tolower((unsigned char)*at);
     if (text[0] == '\0') {
         laying->defaults |= 1u << DEFAULT_PRECISION;
-        text = "bf16";
+        snprintf(text, sizeof text, "bf16");
     }
-    for (size_t i = 0; i < sizeof WORDS / sizeof WORDS[0]; i++)
-        if (strcmp(WORDS[i].written, text) == 0) {
-            put_word(laying, "training.precision", WORDS[i].word);
-            if (laying->out->training.precision == PRECISION_FP8 &&
-                !(laying->out->hardware.gpu.peak_fp8_flops_per_s > 0))
-                refuse(laying, "precision fp8 on a GPU that has none");
-            return;
-        }
-    refuse(laying, "precision '%s' is not simulated", text_brief(brief, text));
+    const char *word = NULL;
+    size_t found = 0;
+    while (found < sizeof WORDS / sizeof WORDS[0] && strstr(text, WORDS[found].written) == NULL)
+        found++;
+    if (found < sizeof WORDS / sizeof WORDS[0])
+        word = WORDS[found].word;
+    if (word == NULL) {
+        refuse(laying, "precision '%s' is not simulated",
+               text_brief(brief, laying->row->precision));
+        return;
+    }
+    put_word(laying, "training.precision", word);
+    if (laying->out->training.precision == PRECISION_FP8 &&
+        !(laying->out->hardware.gpu.peak_fp8_flops_per_s > 0))
+        refuse(laying, "precision fp8 on a GPU that has none");
 }
 
 /* A row ran; where what it computed again is a default and it would not have fitted with that, it
@@ -480,6 +526,8 @@ Status measured_scenario(const MeasuredBase *base, const Measurement *row, Scena
     Laying laying = {.base = base, .row = row, .out = scenario, .error = error};
     *scenario = base->scenario;
     snprintf(scenario->name, sizeof scenario->name, "%.*s", NAME_BYTES - 1, row->id);
+    if (base->hardware_assumed)
+        laying.defaults |= 1u << DEFAULT_GPU;
     if (base->stack_assumed)
         laying.defaults |= 1u << DEFAULT_STACK;
     lay_hardware(&laying);

@@ -13,6 +13,7 @@ enum { MEASURED_LAYOUT_BYTES = 80 };
 
 /* What can be left to a default, in the order of MEASURED_DEFAULT_NAMES. */
 typedef enum MeasuredDefault {
+    DEFAULT_GPU, /* configs/measurements/gpus.csv, where the name leaves the board open */
     DEFAULT_STACK,
     DEFAULT_KV_HEADS,      /* as many as heads */
     DEFAULT_HEAD_DIM,      /* d_model / heads */
@@ -21,8 +22,8 @@ typedef enum MeasuredDefault {
     DEFAULT_TIED,          /* tied unless the MLP is gated (GPT against Llama) */
     DEFAULT_VOCAB,         /* configs/measurements/training_base.yaml or facts.csv */
     DEFAULT_SHARED,        /* no shared experts */
-    DEFAULT_TENSOR,        /* 1 with ZeRO-3 */
-    DEFAULT_PIPELINE,      /* 1 with ZeRO-3 */
+    DEFAULT_TENSOR,        /* facts.csv, else 1 with ZeRO-3, the row's or the stack's */
+    DEFAULT_PIPELINE,      /* the same */
     DEFAULT_EXPERT,        /* 1: experts are cut by tensor parallelism */
     DEFAULT_EXPERT_TENSOR, /* 1 where experts cut by tp as well do not fill the ranks */
     DEFAULT_CONTEXT,       /* 1 */
@@ -34,6 +35,8 @@ typedef enum MeasuredDefault {
     DEFAULT_MICRO,         /* the stack's */
     DEFAULT_PRECISION,     /* bf16 */
     DEFAULT_BATCH,         /* one microbatch a replica */
+    DEFAULT_CHUNKS,        /* a layer each where the stack interleaves */
+    DEFAULT_CONVENTION,    /* full: none of those in conventions.csv */
     DEFAULT_RAISED,        /* recompute again: the least with which the row fits */
     MEASURED_DEFAULTS
 } MeasuredDefault;
@@ -67,10 +70,11 @@ const char *measured_base_stack(const MeasuredBase *base);
 Status measured_scenario(const MeasuredBase *base, const Measurement *row, Scenario *scenario,
                          unsigned *defaults, Error *error);
 
-/* Tokens/s/GPU as published: the table's own conversion, else from the metric. STATUS_INVALID with
- * the reason when it cannot be converted. */
+/* Tokens/s/GPU as published: the table's own conversion, else from the metric. *defaults gains a
+ * bit where a convention is taken. STATUS_INVALID with the reason when it cannot be converted. */
 Status measured_tokens_per_s(const MeasuredRules *rules, const Measurement *row,
-                             const Scenario *scenario, double *tokens_per_s, Error *error);
+                             const Scenario *scenario, double *tokens_per_s, unsigned *defaults,
+                             Error *error);
 
 /* "TP8 PP8 VP3 DP2 EP4 CP2 mb1 full": ways of one are left out. */
 void measured_layout(const Scenario *scenario, char text[MEASURED_LAYOUT_BYTES]);

@@ -23,10 +23,11 @@ static double printed_flops_per_s(const Measurement *row, const Scenario *scenar
 }
 
 Status measured_tokens_per_s(const MeasuredRules *rules, const Measurement *row,
-                             const Scenario *scenario, double *tokens_per_s, Error *error)
+                             const Scenario *scenario, double *tokens_per_s, unsigned *defaults,
+                             Error *error)
 {
     const double length = scenario->training.sequence_length;
-    ConventionRule rule = {"", ""};
+    ConventionRule rule = {"", "", 0};
     char brief[TEXT_BRIEF_BYTES];
     *tokens_per_s = row->tokens_per_s_per_gpu;
     if (measured_has(*tokens_per_s))
@@ -45,6 +46,8 @@ Status measured_tokens_per_s(const MeasuredRules *rules, const Measurement *row,
     if (!rules_convention(rules, row, &rule))
         return error_set(error, STATUS_INVALID, "mfu_convention is none of those named: '%s'",
                          text_brief(brief, row->convention));
+    if (rule.assumed)
+        *defaults |= 1u << DEFAULT_CONVENTION;
     FlopConvention count = flop_convention(rule.convention);
     if (count == NULL)
         return error_set(error, STATUS_INVALID, "conventions.csv names '%s', which is none",

@@ -14,7 +14,7 @@
 
 const FitParameterSpec FIT_PARAMETER_SPECS[FIT_PARAMETERS] = {
     [FIT_KERNEL_OVERHEAD] = {"", "kernel_overhead", TRAINING(kernel_overhead), 0, 0, 1, 0.01, "%"},
-    [FIT_LAUNCH] = {"", "launch", TRAINING(launch_s), 0, 0, 60e-6, 1e-6, "us"},
+    [FIT_LAUNCH] = {"", "launch", TRAINING(launch_s), 0, 0, 150e-6, 1e-6, "us"},
     [FIT_FUSED] = {"", "fused", TRAINING(fused), 0, 0, 0.9, 0.01, "%"},
     [FIT_TENSOR_OVERLAP] = {"parallel", "tensor_overlap", TRAINING(parallel.tensor_overlap), 0.5, 0,
                             1, 0.01, "%"},
@@ -86,7 +86,7 @@ static Status prepare_row(void *context, size_t index, size_t worker, Error *err
     put_neutral(&step->scenario);
     if (status == STATUS_OK)
         status = measured_tokens_per_s(fitting->rules, row->row, &step->scenario, &row->measured,
-                                       &reason);
+                                       &defaults, &reason);
     if (status == STATUS_OK)
         status = measured_step_penalty(step, seed, &row->penalty_share, &reason);
     if (status == STATUS_ENVIRONMENT)

@@ -1,8 +1,10 @@
 #include "sim/planning/validate.h"
 
 #include "models/memory.h"
+#include "models/plan_check.h"
 #include "sim/engine/parallel.h"
 #include "sim/planning/measured_step.h"
+#include "sim/planning/validate_ratios.h"
 #include "sim/planning/validate_summary.h"
 
 #include <math.h>
@@ -32,6 +34,31 @@ typedef struct Validation {
     atomic_size_t done;
 } Validation;
 
+static void fill_setup(const Scenario *scenario, double setup[SETUP_FEATURES])
+{
+    const TrainingSpec *training = &scenario->training;
+    const ParallelSpec *parallel = &training->parallel;
+    const NodeSpec *node = &scenario->hardware.node;
+    const int has_experts = scenario->model.experts > 1;
+    setup[SETUP_GPUS] = scenario->hardware.gpus;
+    setup[SETUP_DATA] = parallel->data;
+    setup[SETUP_BATCH] = training->batch_tokens / training->sequence_length;
+    setup[SETUP_SEQUENCE] = training->sequence_length;
+    setup[SETUP_MICRO] = parallel->micro_batch;
+    setup[SETUP_TENSOR] = parallel->tensor;
+    setup[SETUP_PIPELINE] = parallel->pipeline;
+    setup[SETUP_CONTEXT] = plan_context_ways(parallel);
+    setup[SETUP_EXPERT] = has_experts ? parallel->expert : 1;
+    setup[SETUP_EXPERT_TENSOR] = has_experts ? plan_expert_tensor_ways(parallel) : 1;
+    setup[SETUP_ZERO] = parallel->zero_stage;
+    setup[SETUP_SHARDS] = plan_shard_ranks(parallel);
+    setup[SETUP_SCHEDULE] = parallel->schedule;
+    setup[SETUP_CHUNKS] = fmax(1, parallel->virtual_stages);
+    setup[SETUP_RECOMPUTE] = parallel->recompute;
+    setup[SETUP_PRECISION] = training->precision;
+    setup[SETUP_NETWORK] = node->nics * node->nic_bytes_per_s;
+}
+
 static Status validate_row(MeasuredStep *worker, const Validation *validation, Task *task,
                            Error *error)
 {
@@ -46,7 +73,7 @@ static Status validate_row(MeasuredStep *worker, const Validation *validation, T
         measured_scenario(task->base, task->row, &worker->scenario, &outcome->defaults, error);
     if (status == STATUS_OK)
         status = measured_tokens_per_s(validation->rules, task->row, &worker->scenario,
-                                       &outcome->measured, error);
+                                       &outcome->measured, &outcome->defaults, error);
     if (status == STATUS_OK)
         status = measured_step_penalty(worker, seed, &penalty_share, error);
     if (status == STATUS_OK)
@@ -54,6 +81,7 @@ static Status validate_row(MeasuredStep *worker, const Validation *validation, T
     if (status != STATUS_OK)
         return status;
     memory_plan(&worker->scenario, &memory);
+    fill_setup(&worker->scenario, outcome->setup);
     outcome->fits = memory.fits;
     outcome->memory_bytes = memory.worst.total_bytes;
     outcome->capacity_bytes = memory.capacity_bytes;
@@ -89,6 +117,20 @@ static Status validate_index(void *context, size_t index, size_t worker, Error *
         return STATUS_OK;
     return error_set(error, STATUS_INTERRUPTED, "interrupted after %zu of %zu rows", done,
                      validation->task_count);
+}
+
+/* Whether `name` is one of the names in `list`, commas between them. */
+static int is_listed(const char *list, const char *name)
+{
+    const size_t length = strlen(name);
+    for (const char *at = list;; at++) {
+        const size_t here = strcspn(at, ",");
+        if (here == length && strncmp(at, name, length) == 0)
+            return 1;
+        at += here;
+        if (*at == '\0')
+            return 0;
+    }
 }
 
 /* ---- all rows ----------------------------------------------------------------------------------
@@ -134,7 +176,8 @@ static Status collect(const Validation *validation, const MeasurementFile *file,
         skipped->id = task->row->id;
         memcpy(skipped->reason, task->reason, sizeof skipped->reason);
     }
-    return validation_summarise(result, error);
+    Status status = validation_summarise(result, error);
+    return status == STATUS_OK ? validation_compare(result, error) : status;
 }
 
 static Status no_usable_row(const MeasurementFile *file, const ValidationResult *result,
@@ -173,7 +216,7 @@ Status validate_training(const ConfigPaths *paths, const MeasurementFile *file, 
         goto cleanup;
     }
     for (size_t i = 0; i < file->count; i++)
-        if (split == NULL || strcmp(file->rows[i].split, split) == 0)
+        if (split == NULL || is_listed(split, file->rows[i].split))
             validation.tasks[validation.task_count++].row = &file->rows[i];
     status = find_bases(&validation, &result->bases, error);
     if (status == STATUS_OK)
@@ -193,6 +236,8 @@ void validation_free(ValidationResult *result)
     free(result->rows);
     free(result->skipped);
     free(result->groups);
+    free(result->ratios);
+    free(result->choices);
     free(result->skip_kinds);
     measured_bases_free(&result->bases);
     measured_rules_free(&result->rules);

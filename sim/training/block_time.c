@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 typedef struct Seconds {
     double forward, backward;
@@ -25,44 +26,84 @@ GpuSpec gpu_at_sustained_clock(const GpuSpec *gpu)
     return slowed;
 }
 
+static ProductKey product_key(const Clock *clock, const Operator *op)
+{
+    const int grouped = op->kind == OPERATOR_GROUPED_GEMM;
+    return (ProductKey){.m = op->m,
+                        .n = op->n,
+                        .k = op->k,
+                        .precision = (unsigned)clock->precision,
+                        .weights = op->backward_twice != 0,
+                        .ranks = grouped ? (unsigned)clock->load->ranks : 0,
+                        .draw = grouped ? (unsigned)clock->draw : 0};
+}
+
+/* Each operand is quantised once where the products are in fp8, by the operator that writes it
+ * where that is fused, and a transposed copy at once: A for the forward and the weight gradient, dC
+ * for both gradients (Transformer Engine, cast_transpose; module/linear.py). The tables behind the
+ * fit quantise the rows of every product. */
 static Seconds dense_gemm(const Clock *clock, const Operator *op)
 {
     const GpuSpec *gpu = &clock->gpu;
-    Seconds seconds = {.forward = gpu_gemm_seconds(gpu, clock->precision, op->m, op->n, op->k)};
+    const Precision precision = clock->precision;
+    const double fused = clock->scenario->training.fused;
+    const double trained = 1.0 - clock->scenario->training.frozen; /* weights with a gradient */
+    Seconds seconds = {
+        .forward = gpu_gemm_seconds(gpu, precision, op->m, op->n, op->k) -
+                   fused * gpu_quantise_seconds(gpu, precision, op->m, op->k),
+    };
     /* C[m,n] = A[m,k] B[k,n]: dA[m,k] = dC B^T, and dB[k,n] = A^T dC for weights. */
-    seconds.backward = gpu_gemm_seconds(gpu, clock->precision, op->m, op->k, op->n);
+    seconds.backward = gpu_gemm_seconds(gpu, precision, op->m, op->k, op->n) -
+                       fused * gpu_quantise_seconds(gpu, precision, op->m, op->n);
     if (op->backward_twice != 0)
-        seconds.weight = gpu_gemm_seconds(gpu, clock->precision, op->k, op->n, op->m);
+        seconds.weight = trained * (gpu_gemm_seconds(gpu, precision, op->k, op->n, op->m) -
+                                    gpu_quantise_seconds(gpu, precision, op->k, op->m));
     seconds.backward += seconds.weight;
     return seconds;
 }
 
 /* One rank's experts: `rows` of them, products per expert in one launch. The weight gradient of
  * expert e is dB_e[k,n] = A_e^T[k,rows_e] dC_e: equal m = k for all, depth rows_e, of which the
- * mean is taken. */
+ * mean is taken. No operator before an expert quantises its rows, which come from other ranks or
+ * in another order (Transformer Engine, module/grouped_linear.py). */
 static Seconds rank_grouped_gemm(const Clock *clock, const Operator *op, size_t experts)
 {
     const GpuSpec *gpu = &clock->gpu;
+    const Precision precision = clock->precision;
+    const double trained = 1.0 - clock->scenario->training.frozen;
+    double total = 0.0;
+    for (size_t i = 0; i < experts; i++)
+        total += clock->rows[i];
     Seconds seconds = {
-        .forward =
-            gpu_grouped_gemm_seconds(gpu, clock->precision, clock->rows, experts, op->n, op->k),
-        .backward =
-            gpu_grouped_gemm_seconds(gpu, clock->precision, clock->rows, experts, op->k, op->n),
+        .forward = gpu_grouped_gemm_seconds(gpu, precision, clock->rows, experts, op->n, op->k),
+        .backward = gpu_grouped_gemm_seconds(gpu, precision, clock->rows, experts, op->k, op->n),
     };
     if (op->backward_twice == 0)
         return seconds;
     size_t used = 0;
-    double total = 0.0;
-    for (size_t i = 0; i < experts; i++) {
-        if (clock->rows[i] <= 0.0)
-            continue;
-        total += clock->rows[i];
-        clock->rows[used++] = op->k;
-    }
+    for (size_t i = 0; i < experts; i++)
+        if (clock->rows[i] > 0.0)
+            clock->rows[used++] = op->k;
+    const double mean_rows = used > 0 ? total / (double)used : 0.0;
     if (used > 0)
-        seconds.weight = gpu_grouped_gemm_seconds(gpu, clock->precision, clock->rows, used, op->n,
-                                                  total / (double)used);
+        seconds.weight =
+            trained *
+            (gpu_grouped_gemm_seconds(gpu, precision, clock->rows, used, op->n, mean_rows) -
+             gpu_quantise_seconds(gpu, precision, op->k * (double)used, mean_rows));
     seconds.backward += seconds.weight;
+    return seconds;
+}
+
+static Seconds kept_dense_gemm(const Clock *clock, const Operator *op)
+{
+    const ProductKey key = product_key(clock, op);
+    const ProductTimes *kept = product_memo_find(clock->products, &key);
+    if (kept != NULL)
+        return (Seconds){kept->forward, kept->backward, kept->weight};
+    const Seconds seconds = dense_gemm(clock, op);
+    const ProductTimes times = {
+        .forward = seconds.forward, .backward = seconds.backward, .weight = seconds.weight};
+    product_memo_keep(clock->products, &key, &times);
     return seconds;
 }
 
@@ -86,6 +127,24 @@ static void grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, 
         worst->forward = fmax(worst->forward, seconds.forward);
         worst->backward = fmax(worst->backward, seconds.backward);
     }
+}
+
+static void kept_grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, Seconds *worst)
+{
+    const ProductKey key = product_key(clock, op);
+    const ProductTimes *kept = product_memo_find(clock->products, &key);
+    if (kept != NULL) {
+        *mean = (Seconds){kept->forward, kept->backward, kept->weight};
+        *worst = (Seconds){.forward = kept->worst_forward, .backward = kept->worst_backward};
+        return;
+    }
+    grouped_gemm(clock, op, mean, worst);
+    const ProductTimes times = {.forward = mean->forward,
+                                .backward = mean->backward,
+                                .weight = mean->weight,
+                                .worst_forward = worst->forward,
+                                .worst_backward = worst->backward};
+    product_memo_keep(clock->products, &key, &times);
 }
 
 static Seconds attention_round(const Clock *clock, const Operator *op)
@@ -214,11 +273,14 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
     add_launches(clock, op, block);
     switch (op->kind) {
     case OPERATOR_GEMM:
-        add_compute(block, dense_gemm(clock, op));
+        mean = kept_dense_gemm(clock, op);
+        add_compute(block, mean);
+        block->products_s += mean.forward;
         break;
     case OPERATOR_GROUPED_GEMM:
-        grouped_gemm(clock, op, &mean, &worst);
+        kept_grouped_gemm(clock, op, &mean, &worst);
         add_compute(block, mean);
+        block->products_s += mean.forward;
         block->forward.expert_imbalance_s += worst.forward - mean.forward;
         block->backward.expert_imbalance_s += worst.backward - mean.backward;
         break;
@@ -226,7 +288,9 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
         add_attention(clock, op, block);
         break;
     case OPERATOR_MEMORY:
-        add_compute(block, memory_bound(clock, op));
+        mean = memory_bound(clock, op);
+        add_compute(block, mean);
+        block->light_s += op->light != 0 ? mean.forward : 0.0;
         break;
     case OPERATOR_ALL_REDUCE:
     case OPERATOR_ALL_GATHER:
@@ -258,6 +322,18 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
     }
 }
 
+BlockTime block_times(BlockTime one, double count)
+{
+    enum { NUMBERS = sizeof(BlockTime) / sizeof(double) };
+    double seconds[NUMBERS]; /* a block is nothing but seconds */
+    _Static_assert(sizeof seconds == sizeof(BlockTime), "a block is whole numbers of seconds");
+    memcpy(seconds, &one, sizeof seconds);
+    for (size_t i = 0; i < NUMBERS; i++)
+        seconds[i] *= count;
+    memcpy(&one, seconds, sizeof seconds);
+    return one;
+}
+
 BlockTime block_time(const Clock *clock, const OperatorList *list)
 {
     BlockTime block = {0};
@@ -270,6 +346,8 @@ BlockTime block_time(const Clock *clock, const OperatorList *list)
     block.backward.compute_s *= slower;
     block.backward.weight_s *= slower;
     block.attention_s *= slower;
+    block.products_s *= slower;
+    block.light_s *= slower;
 
     block.forward.compute_s += block.forward_launch_s;
     block.backward.compute_s += block.backward_launch_s;
@@ -277,13 +355,34 @@ BlockTime block_time(const Clock *clock, const OperatorList *list)
     return block;
 }
 
-void block_add_recomputation(Recompute recompute, BlockTime *block)
+/* What a scope of selective recomputation does again: the attention core; all that torchtitan's
+ * policy does not keep, which are attention's output and every second product's (the layer's sums
+ * over tensor ranks are kept, its gathers are not: half of that communication); or norms and
+ * activation functions. */
+static void add_selective(const ParallelSpec *parallel, BlockTime *block)
 {
-    if (recompute == RECOMPUTE_SELECTIVE) {
+    const StagePhase *forward = &block->forward;
+    switch (parallel->selective_scope) {
+    case SELECTIVE_SCORES:
         block->backward.recompute_s += block->attention_s;
         block->backward.tensor_s += block->attention_ring_s;
+        break;
+    case SELECTIVE_OPERATORS:
+        block->backward.recompute_s +=
+            fmax(0.0, forward->compute_s - block->attention_s - block->products_s / 2.0);
+        block->backward.tensor_s += (forward->tensor_s - block->attention_ring_s) / 2.0;
+        break;
+    case SELECTIVE_MODULES:
+        block->backward.recompute_s += block->light_s;
+        break;
     }
-    if (recompute != RECOMPUTE_FULL)
+}
+
+void block_add_recomputation(const ParallelSpec *parallel, BlockTime *block)
+{
+    if (parallel->recompute == RECOMPUTE_SELECTIVE)
+        add_selective(parallel, block);
+    if (parallel->recompute != RECOMPUTE_FULL)
         return;
     block->backward.recompute_s += block->forward.compute_s;
     block->backward.tensor_s += block->forward.tensor_s;

@@ -5,6 +5,7 @@
 
 #include "models/operators.h"
 #include "sim/training/expert_load.h"
+#include "sim/training/product_memo.h"
 #include "sim/training/stage_time.h"
 
 /* Forward and backward of one microbatch in one block: a layer, the embedding or the head. */
@@ -12,6 +13,8 @@ typedef struct BlockTime {
     StagePhase forward, backward;
     double attention_s;      /* attention cores of the forward, for selective recomputation */
     double attention_ring_s; /* exposed passes of keys and values in that */
+    double products_s;       /* matrix products of the forward, likewise */
+    double light_s;          /* norms and activation functions of the forward, likewise */
     double forward_launch_s, backward_launch_s, attention_launch_s; /* of kernels, by the host */
 } BlockTime;
 
@@ -22,7 +25,8 @@ typedef struct Clock {
     Precision precision; /* of this block's matrix products */
     const ExpertLoad *load;
     size_t draw;
-    double *rows; /* scratch for one rank's experts */
+    double *rows;          /* scratch for one rank's experts */
+    ProductMemo *products; /* kept from other plans, or NULL */
     double tensor_ranks_per_node, expert_ranks_per_node, expert_tensor_ranks_per_node;
     int ring_in_node; /* context-parallel neighbours share a node */
 } Clock;
@@ -33,8 +37,11 @@ GpuSpec gpu_at_sustained_clock(const GpuSpec *gpu);
 
 BlockTime block_time(const Clock *clock, const OperatorList *list);
 
+/* So many of them, one after the other. */
+BlockTime block_times(BlockTime one, double count);
+
 /* Recomputation runs before a layer's backward (Korthikanti et al. 2022, section 5): the whole
- * forward, its communication included, or the attention core alone. */
-void block_add_recomputation(Recompute recompute, BlockTime *block);
+ * forward, its communication included, or what the selective scope names. */
+void block_add_recomputation(const ParallelSpec *parallel, BlockTime *block);
 
 #endif

@@ -41,7 +41,10 @@ void chunk_times(StepInput *input, size_t stage, const StagePhase *embedding_for
     double odd = time->layers - even * (double)chunks;
     for (size_t i = 0; i < chunks; i++) {
         ChunkTime *chunk = &input->chunk[i * input->stages + stage];
-        chunk->layers = even + ((double)(chunks - i) <= odd ? 1.0 : 0.0);
+        /* What is left over goes to late chunks; in the last stage to early ones, beside the head.
+         */
+        const double later = last && !first ? (double)i + 1.0 : (double)(chunks - i);
+        chunk->layers = even + (later <= odd ? 1.0 : 0.0);
         double share = time->layers > 0.0 ? chunk->layers / time->layers : 1.0 / (double)chunks;
         int has_embedding = i == 0, has_head = i + 1 == chunks;
         cut_phase(&chunk->forward, &time->forward, first ? embedding_forward : NULL,

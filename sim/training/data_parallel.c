@@ -72,6 +72,18 @@ static double reduce_seconds(const Scenario *scenario, const CopyGroup *group, d
                             group->replicas, group->replicas_per_node, group->extent);
 }
 
+/* A parameter that one rank holds whole leaves it through that rank's own port, and its gradient
+ * comes back the same way, whatever the others' ports could carry (Rajbhandari et al. 2021,
+ * 2104.07857, section 6.1, on ZeRO-3 before slices). Both are pipelined along a chain of nodes. */
+static double owner_seconds(const HardwareSpec *hardware, const CopyGroup *group, double bytes)
+{
+    const int same_node = group->shards <= group->shards_per_node;
+    if (group->shards <= 1.0 || bytes <= 0.0)
+        return 0.0;
+    const double nodes = ceil(group->shards / group->shards_per_node);
+    return p2p_seconds(hardware, bytes, same_node) + (nodes - 1.0) * hardware->fabric.ring_hop_s;
+}
+
 static DataParallelTime group_time(const Scenario *scenario, double parameters, double copies,
                                    double stride, double bucket_bytes)
 {
@@ -81,16 +93,24 @@ static DataParallelTime group_time(const Scenario *scenario, double parameters, 
     const CopyGroup group = copy_group(scenario, copies, stride);
     const double weight_bytes = precision_bytes(PRECISION_BF16); /* what the products read */
     const double gradient_bytes = precision_bytes(training->gradient_precision);
+    /* Frozen parameters have no gradient and no update; only full sharding still gathers them. */
+    const double trained = parameters * (1.0 - training->frozen);
+    const double gathered = training->parallel.zero_stage >= 3.0 ? parameters : trained;
 
     DataParallelTime time = {
-        .reduce_s = reduce_seconds(scenario, &group, parameters * gradient_bytes, bucket_bytes)};
+        .reduce_s = reduce_seconds(scenario, &group, trained * gradient_bytes, bucket_bytes)};
     if (sharded)
-        time.gather_s = bucketed_seconds(hardware, COLLECTIVE_ALL_GATHER, parameters * weight_bytes,
-                                         bucket_bytes, group.shards, group.shards_per_node,
-                                         group.shards_extent);
+        time.gather_s =
+            bucketed_seconds(hardware, COLLECTIVE_ALL_GATHER, gathered * weight_bytes, bucket_bytes,
+                             group.shards, group.shards_per_node, group.shards_extent);
+
+    if (training->parallel.zero_stage >= 3.0 && training->parallel.zero_owner == OWNER_ONE) {
+        time.gather_s = owner_seconds(hardware, &group, parameters * weight_bytes);
+        time.reduce_s = owner_seconds(hardware, &group, trained * gradient_bytes);
+    }
 
     /* Adam reads and writes its state, reads the gradient, writes the weight. */
-    double own_parameters = sharded ? parameters / group.shards : parameters;
+    double own_parameters = sharded ? trained / group.shards : trained;
     double moved_bytes = 2.0 * training->optimizer_bytes_per_param + gradient_bytes + weight_bytes;
     if (own_parameters > 0.0)
         time.optimizer_s = gpu_memory_bound_seconds(&hardware->gpu, own_parameters * moved_bytes);

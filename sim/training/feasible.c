@@ -150,13 +150,13 @@ static void drop_choices(const Candidate *candidate, Feasible *feasible)
     }
 }
 
-static Status refuse(const Feasible *feasible, Error *error)
+Status plan_refuse(const Scenario *scenario, const MemoryPlan *plan, Error *error)
 {
-    Status status = plan_check(&feasible->midpoint, error);
+    Status status = plan_check(scenario, error);
     if (status != STATUS_OK)
         return status;
     char text[ERROR_TEXT_BYTES];
-    memory_explain(&feasible->memory, text, sizeof text);
+    memory_explain(plan, text, sizeof text);
     return error_set(error, STATUS_NO, "%s", text);
 }
 
@@ -188,7 +188,7 @@ Status feasible_choices(const Scenario *scenario, Feasible *feasible, Error *err
         found |= fits;
     }
     if (!found)
-        return refuse(feasible, error);
+        return plan_refuse(&feasible->midpoint, &feasible->memory, error);
 
     for (size_t i = 0; i < count; i++)
         drop_choices(&candidates[i], feasible);

@@ -24,6 +24,10 @@ typedef struct Feasible {
 /* True when the plan is consistent and fits. */
 int plan_fits(const Scenario *scenario, MemoryPlan *plan);
 
+/* Why a plan that does not fit is refused: STATUS_INVALID with what contradicts what, or STATUS_NO
+ * with stage, bytes and remedy from `plan`. */
+Status plan_refuse(const Scenario *scenario, const MemoryPlan *plan, Error *error);
+
 /* Tries every combination of choices with all numbers at their middle. STATUS_NO with stage, bytes
  * and remedy when none fits; feasible->memory and feasible->midpoint are filled even then. */
 Status feasible_choices(const Scenario *scenario, Feasible *feasible, Error *error);

@@ -1,5 +1,7 @@
 #include "sim/training/fold.h"
 
+#include "sim/training/dualpipe.h"
+#include "sim/training/line.h"
 #include "sim/training/step_end.h"
 
 #include <math.h>
@@ -29,9 +31,10 @@ struct Fold {
     double *free_s;
     double *first_start_s;
     ChunkEnd *chunk_ends;
-    double (*lanes)[2]; /* special forms: scratch */
+    double *scratch; /* of special forms */
+    char *runs;      /* of DualPipe */
     size_t nodes_capacity, orders_capacity, positions_capacity, ready_capacity, times_capacity,
-        free_capacity, start_capacity, ends_capacity, lanes_capacity;
+        free_capacity, start_capacity, ends_capacity, scratch_capacity, runs_capacity;
 };
 
 Fold *fold_create(Error *error)
@@ -54,7 +57,8 @@ void fold_destroy(Fold *fold)
     free(fold->free_s);
     free(fold->first_start_s);
     free(fold->chunk_ends);
-    free(fold->lanes);
+    free(fold->scratch);
+    free(fold->runs);
     free(fold);
 }
 
@@ -81,8 +85,8 @@ static Status reserve_stages(Fold *fold, const ScheduleShape *shape, Error *erro
         status = pipeline_reserve((void **)&fold->chunk_ends, &fold->ends_capacity, chunks,
                                   sizeof *fold->chunk_ends, error);
     if (status == STATUS_OK)
-        status = pipeline_reserve((void **)&fold->lanes, &fold->lanes_capacity, 2 * stages,
-                                  sizeof *fold->lanes, error);
+        status = pipeline_reserve((void **)&fold->scratch, &fold->scratch_capacity,
+                                  line_scratch(shape), sizeof *fold->scratch, error);
     return status;
 }
 
@@ -280,6 +284,7 @@ static double hidden_seconds(const Fold *fold, const ScheduleShape *shape, doubl
     return all_s * (double)shape->rounds / (double)shape->stages - work_s;
 }
 
+/* Every task becomes the mean task of its kind. */
 static void average_times(Fold *fold, const ScheduleShape *shape)
 {
     size_t per_stage = shape->chunks * shape->kinds, slots = shape->stages * shape->chunks;
@@ -292,205 +297,148 @@ static void average_times(Fold *fold, const ScheduleShape *shape)
         fold->times[i] = mean[i % shape->kinds];
 }
 
+/* Makes room, and finds what each task takes. */
+static Status prepare(Fold *fold, const StepInput *input, ScheduleShape *shape,
+                      FoldOutcome *outcome, Error *error)
+{
+    Status status = step_shape(input, 1, shape, error);
+    if (status == STATUS_OK)
+        status = reserve_stages(fold, shape, error);
+    if (status == STATUS_OK)
+        status = fill_times(fold, shape, input, error);
+    if (status == STATUS_OK)
+        *outcome = (FoldOutcome){
+            .shape = *shape,
+            .ends = {.first_start_s = fold->first_start_s, .chunk = fold->chunk_ends},
+        };
+    return status;
+}
+
+static Status run_generally(Fold *fold, const StepInput *input, FoldDetail detail, StepSpan *spans,
+                            FoldOutcome *outcome, Error *error)
+{
+    const ScheduleShape *shape = &outcome->shape;
+    Status status = lay_out(fold, shape, error);
+    if (status != STATUS_OK)
+        return status;
+    double stages = (double)shape->stages;
+    outcome->spans = spans != NULL ? shape->stages * shape->tasks : 0;
+    if (detail == FOLD_CAUSES) {
+        outcome->work_s = run_nodes(fold, input, 0.0, NULL) / stages;
+        outcome->instant_s = pipeline_makespan(shape, &outcome->ends);
+        outcome->hidden_s = hidden_seconds(fold, shape, outcome->work_s);
+        average_times(fold, shape);
+        outcome->ideal_work_s = run_nodes(fold, input, 0.0, NULL) / stages;
+        outcome->ideal_s = pipeline_makespan(shape, &outcome->ends);
+        status = fill_times(fold, shape, input, error);
+    }
+    outcome->work_s = run_nodes(fold, input, input->send_s, spans) / stages;
+    outcome->makespan_s = pipeline_makespan(shape, &outcome->ends);
+    return status;
+}
+
 Status fold_evaluate_generally(Fold *fold, const StepInput *input, StepSpan *spans,
                                FoldOutcome *outcome, Error *error)
 {
     ScheduleShape shape;
-    Status status = step_shape(input, 1, &shape, error);
+    Status status = prepare(fold, input, &shape, outcome, error);
     if (status == STATUS_OK)
-        status = reserve_stages(fold, &shape, error);
-    if (status == STATUS_OK)
-        status = lay_out(fold, &shape, error);
-    if (status == STATUS_OK)
-        status = fill_times(fold, &shape, input, error);
-    if (status != STATUS_OK)
-        return status;
-
-    double stages = (double)shape.stages;
-    *outcome = (FoldOutcome){
-        .shape = shape,
-        .ends = {.first_start_s = fold->first_start_s, .chunk = fold->chunk_ends},
-        .spans = spans != NULL ? shape.stages * shape.tasks : 0,
-    };
-    outcome->work_s = run_nodes(fold, input, 0.0, NULL) / stages;
-    outcome->instant_s = pipeline_makespan(&shape, &outcome->ends);
-    outcome->hidden_s = hidden_seconds(fold, &shape, outcome->work_s);
-    average_times(fold, &shape);
-    outcome->ideal_work_s = run_nodes(fold, input, 0.0, NULL) / stages;
-    outcome->ideal_s = pipeline_makespan(&shape, &outcome->ends);
-    status = fill_times(fold, &shape, input, error);
-    run_nodes(fold, input, input->send_s, spans);
-    outcome->makespan_s = pipeline_makespan(&shape, &outcome->ends);
+        status = run_generally(fold, input, FOLD_CAUSES, spans, outcome, error);
     return status;
 }
 
-/* ---- 1F1B and GPipe ---- */
+/* ---- schedules with special forms ---- */
 
-/* Where a one-chunk pipeline stands: times are [stage][2], forward and backward. */
-typedef struct Line {
-    size_t stages, microbatches;
-    const TaskTime *times;
-    double send_s;
-    double *first_start_s;
-    ChunkEnd *ends;
-} Line;
-
-static double forward_s(const Line *line, size_t stage)
+/* With L layers the first gradient of the last task comes after 1/L of it. */
+static void place_first_gradients(const FoldOutcome *outcome, const StepInput *input)
 {
-    return line->times[2 * stage + TASK_FORWARD].total_s;
-}
-
-static double backward_s(const Line *line, size_t stage)
-{
-    return line->times[2 * stage + TASK_BACKWARD].total_s;
-}
-
-/* A flow shop with m equal jobs on stages in a row ends stage i at (sum up to i) + (m - 1) (max up
- * to i), sends aside: forwards up the stages, then, when the last one is through with them,
- * backwards down. By then every stage has long finished its forwards. */
-static double gpipe_ends(const Line *line, double send_s)
-{
-    double again = (double)line->microbatches - 1.0, sum_s = 0.0, most_s = 0.0;
-    for (size_t i = 0; i < line->stages; i++) {
-        sum_s += forward_s(line, i) + (i > 0 ? send_s : 0.0);
-        most_s = later(most_s, forward_s(line, i));
-    }
-    double turn_s = sum_s + again * most_s;
-    sum_s = most_s = 0.0;
-    for (size_t i = line->stages; i-- > 0;) {
-        sum_s += backward_s(line, i) + (i + 1 < line->stages ? send_s : 0.0);
-        most_s = later(most_s, backward_s(line, i));
-        line->ends[i].end_s = turn_s + sum_s + again * most_s;
-    }
-    return line->ends[0].end_s;
-}
-
-static bool equal_stages(const Line *line)
-{
-    for (size_t i = 1; i < line->stages; i++)
-        if (line->times[2 * i].total_s != line->times[0].total_s ||
-            line->times[2 * i + 1].total_s != line->times[1].total_s)
-            return false;
-    return true;
-}
-
-/* Equal stages: the longest path computes (m + p - 1)(f + b). A microbatch that turns round at the
- * last stage and comes back d stages meets the forward of the microbatch d + 1 behind it there, so
- * each d + 1 microbatches of the path may hold 2 d sends, d at most p - 1: beside the first way up
- * and the last way down m - 1 - ceil((m - 1) / p) pairs of sends. The last microbatch then goes
- * down without waiting. */
-static double equal_1f1b_ends(const Line *line, double send_s)
-{
-    double m = (double)line->microbatches, p = (double)line->stages;
-    double pairs = p - 1.0 + (m - 1.0) - ceil((m - 1.0) / p);
-    double end_s =
-        (m + p - 1.0) * (forward_s(line, 0) + backward_s(line, 0)) + 2.0 * send_s * pairs;
-    for (size_t i = 0; i < line->stages; i++)
-        line->ends[i].end_s = end_s - (double)i * (backward_s(line, 0) + send_s);
-    return end_s;
-}
-
-/* Different stages, with sends and without beside each other (two lanes). In round k stage i runs
- * its forward k and its backward k - (p - 1 - i), whose gradient stage i + 1 finished in the round
- * before. */
-static double general_1f1b_ends(const Line *line, double (*lanes)[2], double *instant_s)
-{
-    size_t stages = line->stages, microbatches = line->microbatches;
-    double(*free_s)[2] = lanes, (*gradient_s)[2] = lanes + stages;
-    const double send_s = line->send_s;
-    for (size_t i = 0; i < 2 * stages; i++)
-        lanes[i][0] = lanes[i][1] = 0.0;
-
-    for (size_t k = 0; k < microbatches + stages - 1; k++) {
-        double with_s = 0.0, without_s = 0.0; /* when the activation arrives */
-        for (size_t i = 0; k < microbatches && i < stages; i++) {
-            double taken_s = line->times[2 * i].total_s;
-            double start_s = later(free_s[i][0], with_s);
-            free_s[i][0] = start_s + taken_s;
-            with_s = start_s + (taken_s + send_s); /* one addition less in the chain of stages */
-            without_s = later(free_s[i][1], without_s) + taken_s;
-            free_s[i][1] = without_s;
-        }
-        /* backward k - (p - 1 - i) exists from stage p - 1 - k to stage m - 1 - k + p - 1 */
-        size_t from = k < stages ? stages - 1 - k : 0;
-        size_t past = k < microbatches ? stages : microbatches + stages - 1 - k;
-        for (size_t i = from; i < past; i++) {
-            double taken_s = line->times[2 * i + 1].total_s;
-            double arrives_s = i + 1 < stages ? gradient_s[i + 1][0] + send_s : 0.0;
-            double arrives_instantly_s = i + 1 < stages ? gradient_s[i + 1][1] : 0.0;
-            free_s[i][0] = gradient_s[i][0] = later(free_s[i][0], arrives_s) + taken_s;
-            free_s[i][1] = gradient_s[i][1] = later(free_s[i][1], arrives_instantly_s) + taken_s;
+    const ScheduleShape *shape = &outcome->shape;
+    for (size_t i = 0; i < shape->stages; i++) {
+        for (size_t j = 0; j < shape->chunks; j++) {
+            ChunkEnd *end = &outcome->ends.chunk[i * shape->chunks + j];
+            double layers = step_end_layers(shape, input, i, j), began_s = end->first_gradient_s;
+            end->first_gradient_s = began_s + (end->end_s - began_s) / layers;
         }
     }
-    double end_s = 0.0;
-    *instant_s = 0.0;
-    for (size_t i = 0; i < stages; i++) {
-        line->ends[i].end_s = free_s[i][0];
-        end_s = later(end_s, free_s[i][0]);
-        *instant_s = later(*instant_s, free_s[i][1]);
-    }
-    return end_s;
 }
 
-static void fill_line_ends(const Line *line, const StepInput *input)
+static Status run_specially(Fold *fold, const StepInput *input, FoldDetail detail,
+                            FoldOutcome *outcome, Error *error)
 {
-    double start_s = 0.0;
-    for (size_t i = 0; i < line->stages; i++) {
-        line->first_start_s[i] = start_s;
-        start_s = start_s + forward_s(line, i) + line->send_s;
-        ChunkEnd *end = &line->ends[i];
-        double began_s = end->end_s - backward_s(line, i);
-        double layers = later(input->stage[i].layers, 1.0);
-        end->first_gradient_s = began_s + (end->end_s - began_s) / layers;
+    const ScheduleShape *shape = &outcome->shape;
+    const Line line = {
+        .shape = shape, .times = fold->times, .scratch = fold->scratch, .ends = outcome->ends};
+    Status status = STATUS_OK;
+    outcome->work_s = outcome->ideal_work_s = line_work_s(&line);
+    if (detail == FOLD_CAUSES) {
+        line_run(&line, 0.0);
+        outcome->instant_s = pipeline_makespan(shape, &outcome->ends);
+        if (line_has_ideal(shape)) {
+            outcome->ideal_s = line_ideal_s(&line);
+        } else {
+            average_times(fold, shape);
+            line_run(&line, 0.0);
+            outcome->ideal_s = pipeline_makespan(shape, &outcome->ends);
+            status = fill_times(fold, shape, input, error);
+        }
     }
+    line_run(&line, input->send_s);
+    outcome->makespan_s = pipeline_makespan(shape, &outcome->ends);
+    place_first_gradients(outcome, input);
+    return status;
 }
 
-/* (m + p - 1)(f + b) of the mean stage, both schedules. */
-static void line_ideal(const Line *line, FoldOutcome *outcome)
+/* ---- DualPipe ---- */
+
+/* One run; *work_s: of the mean stage. */
+static Status run_dualpipe(Fold *fold, const FoldOutcome *outcome, double send_s, double *work_s,
+                           Error *error)
 {
-    double one_s = 0.0, stages = (double)line->stages;
-    for (size_t i = 0; i < line->stages; i++)
-        one_s += (forward_s(line, i) + backward_s(line, i)) / stages;
-    outcome->work_s = outcome->ideal_work_s = one_s * (double)line->microbatches;
-    outcome->ideal_s = one_s * ((double)line->microbatches + stages - 1.0);
+    const DualPipe pipe = {
+        .shape = &outcome->shape, .times = fold->times, .send_s = send_s, .memory = fold->runs};
+    *work_s = dualpipe_run(&pipe, &outcome->ends);
+    if (*work_s < 0.0)
+        return error_set(error, STATUS_INVALID, "the pipeline schedule waits for itself");
+    return STATUS_OK;
 }
 
-Status fold_evaluate(Fold *fold, const StepInput *input, StepSpan *spans, FoldOutcome *outcome,
-                     Error *error)
+static Status run_both_ways(Fold *fold, const StepInput *input, FoldDetail detail,
+                            FoldOutcome *outcome, Error *error)
+{
+    const ScheduleShape *shape = &outcome->shape;
+    Status status = pipeline_reserve((void **)&fold->runs, &fold->runs_capacity,
+                                     dualpipe_memory_bytes(shape), sizeof *fold->runs, error);
+    if (status == STATUS_OK && detail == FOLD_CAUSES) {
+        status = run_dualpipe(fold, outcome, 0.0, &outcome->work_s, error);
+        if (status != STATUS_OK)
+            return status;
+        outcome->instant_s = pipeline_makespan(shape, &outcome->ends);
+        outcome->hidden_s = hidden_seconds(fold, shape, outcome->work_s);
+        average_times(fold, shape);
+        status = run_dualpipe(fold, outcome, 0.0, &outcome->ideal_work_s, error);
+        outcome->ideal_s = pipeline_makespan(shape, &outcome->ends);
+        if (status == STATUS_OK)
+            status = fill_times(fold, shape, input, error);
+    }
+    if (status == STATUS_OK)
+        status = run_dualpipe(fold, outcome, input->send_s, &outcome->work_s, error);
+    if (status != STATUS_OK)
+        return status;
+    outcome->makespan_s = pipeline_makespan(shape, &outcome->ends);
+    place_first_gradients(outcome, input);
+    return STATUS_OK;
+}
+
+Status fold_evaluate(Fold *fold, const StepInput *input, FoldDetail detail, StepSpan *spans,
+                     FoldOutcome *outcome, Error *error)
 {
     ScheduleShape shape;
-    Status status = step_shape(input, 1, &shape, error);
+    Status status = prepare(fold, input, &shape, outcome, error);
     if (status != STATUS_OK)
         return status;
-    bool gpipe = shape.schedule == SCHEDULE_GPIPE;
-    if (spans != NULL || (!gpipe && shape.schedule != SCHEDULE_1F1B))
-        return fold_evaluate_generally(fold, input, spans, outcome, error);
-    status = reserve_stages(fold, &shape, error);
-    if (status == STATUS_OK)
-        status = fill_times(fold, &shape, input, error);
-    if (status != STATUS_OK)
-        return status;
-
-    Line line = {.stages = shape.stages,
-                 .microbatches = shape.rounds,
-                 .times = fold->times,
-                 .send_s = input->send_s,
-                 .first_start_s = fold->first_start_s,
-                 .ends = fold->chunk_ends};
-    *outcome = (FoldOutcome){
-        .shape = shape,
-        .ends = {.first_start_s = fold->first_start_s, .chunk = fold->chunk_ends},
-    };
-    line_ideal(&line, outcome);
-    if (gpipe) {
-        outcome->instant_s = gpipe_ends(&line, 0.0);
-        outcome->makespan_s = gpipe_ends(&line, line.send_s);
-    } else if (equal_stages(&line)) {
-        outcome->instant_s = equal_1f1b_ends(&line, 0.0);
-        outcome->makespan_s = equal_1f1b_ends(&line, line.send_s);
-    } else {
-        outcome->makespan_s = general_1f1b_ends(&line, fold->lanes, &outcome->instant_s);
-    }
-    fill_line_ends(&line, input);
-    return STATUS_OK;
+    if (spans == NULL && line_knows(&shape))
+        return run_specially(fold, input, detail, outcome, error);
+    if (spans == NULL && shape.schedule == SCHEDULE_DUALPIPE)
+        return run_both_ways(fold, input, detail, outcome, error);
+    return run_generally(fold, input, detail, spans, outcome, error);
 }

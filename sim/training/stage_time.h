@@ -57,13 +57,4 @@ typedef struct StepInput {
 Status step_input(const Scenario *scenario, unsigned long long seed, unsigned long long replication,
                   StepInput *input, Error *error);
 
-/* The same for a search over many plans of one model: what a layer takes is kept and used again by
- * plans that differ in stages, replicas, batch, schedule or ZeRO only. memory_bytes stays 0: a
- * search has asked memory_plan before. */
-typedef struct StepInputCache StepInputCache;
-StepInputCache *step_input_cache_create(Error *error);
-void step_input_cache_destroy(StepInputCache *cache);
-Status step_input_cached(StepInputCache *cache, const Scenario *scenario, unsigned long long seed,
-                         unsigned long long replication, StepInput *input, Error *error);
-
 #endif

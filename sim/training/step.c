@@ -88,30 +88,32 @@ static void hide_communication(double hidden_s, StepBreakdown *breakdown)
 /* Causes are added one after the other, each to one replica; differences of neighbours sum to the
  * whole exactly. Nothing that follows the pipeline acts back on it, so one run with sends and one
  * without them are enough. */
-static Status folded_step(StepSimulator *simulator, const StepInput *input, StepSpan *spans,
-                          StepResult *result, Error *error)
+static Status folded_step(StepSimulator *simulator, const StepInput *input, FoldDetail detail,
+                          StepSpan *spans, StepResult *result, Error *error)
 {
     FoldOutcome fold;
-    Status status = fold_evaluate(simulator->fold, input, spans, &fold, error);
+    Status status = fold_evaluate(simulator->fold, input, detail, spans, &fold, error);
     if (status != STATUS_OK)
         return status;
 
-    StepBreakdown *breakdown = &result->breakdown;
-    work_breakdown(input, breakdown);
-    hide_communication(fold.hidden_s, breakdown);
     double communicated_s;
     double seconds = step_end_seconds(&fold.shape, input, &fold.ends, &communicated_s);
-    breakdown->bubble_s = fold.ideal_s - fold.ideal_work_s;
-    breakdown->stage_imbalance_s = fold.instant_s - work_seconds(breakdown) - breakdown->bubble_s;
-    breakdown->pipeline_send_s = fold.makespan_s - fold.instant_s;
-    breakdown->data_parallel_s += communicated_s - fold.makespan_s;
-    breakdown->optimizer_s = seconds - communicated_s;
-
     result->seconds = seconds;
     result->makespan_s = fold.makespan_s;
     result->span_count = fold.spans;
     if (fold.makespan_s > 0.0)
         result->bubble_fraction = fmax(0.0, 1.0 - fold.work_s / fold.makespan_s);
+    if (detail != FOLD_CAUSES)
+        return STATUS_OK;
+
+    StepBreakdown *breakdown = &result->breakdown;
+    work_breakdown(input, breakdown);
+    hide_communication(fold.hidden_s, breakdown);
+    breakdown->bubble_s = fold.ideal_s - fold.ideal_work_s;
+    breakdown->stage_imbalance_s = fold.instant_s - work_seconds(breakdown) - breakdown->bubble_s;
+    breakdown->pipeline_send_s = fold.makespan_s - fold.instant_s;
+    breakdown->data_parallel_s += communicated_s - fold.makespan_s;
+    breakdown->optimizer_s = seconds - communicated_s;
     return STATUS_OK;
 }
 
@@ -179,6 +181,17 @@ static void derive_rates(const StepInput *input, StepResult *result)
     result->tokens_per_s_per_gpu = input->tokens / (seconds * input->gpus);
 }
 
+Status step_fold(StepSimulator *simulator, const StepInput *input, StepResult *result, Error *error)
+{
+    *result = (StepResult){0};
+    Status status = check_input(input, error);
+    if (status == STATUS_OK)
+        status = folded_step(simulator, input, FOLD_ENDS, NULL, result, error);
+    if (status == STATUS_OK)
+        derive_rates(input, result);
+    return status;
+}
+
 Status step_simulate(StepSimulator *simulator, const StepInput *input, SimulationDetail detail,
                      unsigned long long seed, unsigned long long replication, int want_spans,
                      StepResult *result, Error *error)
@@ -198,7 +211,7 @@ Status step_simulate(StepSimulator *simulator, const StepInput *input, Simulatio
             return error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu spans",
                              shape.stages * shape.tasks);
     }
-    status = folded_step(simulator, input, result->spans, result, error);
+    status = folded_step(simulator, input, FOLD_CAUSES, result->spans, result, error);
     if (status != STATUS_OK)
         goto cleanup;
 

@@ -65,4 +65,9 @@ Status step_simulate(StepSimulator *simulator, const StepInput *input, Simulatio
                      StepResult *result, Error *error);
 void step_result_free(StepResult *result);
 
+/* DETAIL_FOLDED for a search: the same seconds, makespan, bubble and rates without their causes
+ * (the breakdown stays 0). */
+Status step_fold(StepSimulator *simulator, const StepInput *input, StepResult *result,
+                 Error *error);
+
 #endif

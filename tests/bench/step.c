@@ -1,24 +1,189 @@
-/* How fast steps are simulated: folded evaluations a second (operators to seconds, then the
- * pipeline), the full simulation of 208 replicas x 15 stages, and its events against a plain
- * recurrence of the same schedule in the same run. */
+/* How fast steps are simulated, in seconds of this process on one core.
+ *
+ * - Plans: distinct plans of the GPT-4 model on A100 in random order, through the plan evaluator,
+ * and beside it the same plans through what `train` does for its one midpoint, nothing kept.
+ * - The full simulation of 208 replicas x 15 stages, and its events against a plain recurrence of
+ * the same schedule. */
 #include "sim/training/step.h"
 #include "configs/reader/reader.h"
 #include "configs/reader/sample.h"
+#include "models/memory.h"
+#include "models/plan_check.h"
+#include "sim/training/plan_evaluator.h"
 #include "sim/training/schedule.h"
+#include "tests/unit/plan_space.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { FOLDED_EVALUATIONS = 1000, FULL_RUNS = 10 };
+enum { DISTINCT_PLANS = 60000, FRESH_PLANS = 500, FULL_RUNS = 10, SCHEDULES = 6 };
+static const unsigned long long SEED = 20240229;
 
 static double seconds_now(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
+
+/* ---- plans ---- */
+
+/* A set of hashes, open addressing; 0 is no hash. */
+enum { SET_PLACES = 1 << 18 };
+
+static int add_to_set(uint64_t *set, const Plan *plan)
+{
+    unsigned char bytes[sizeof *plan];
+    memcpy(bytes, plan, sizeof bytes);
+    uint64_t hash = 14695981039346656037U; /* FNV-1a */
+    for (size_t i = 0; i < sizeof bytes; i++)
+        hash = (hash ^ bytes[i]) * 1099511628211U;
+    hash |= hash == 0;
+    size_t place = hash % SET_PLACES;
+    while (set[place] != 0 && set[place] != hash)
+        place = (place + 1) % SET_PLACES;
+    if (set[place] == hash)
+        return 0;
+    set[place] = hash;
+    return 1;
+}
+
+/* Plans that do not contradict themselves, none twice. */
+static size_t draw_plans(const Scenario *base, PlanEvaluator *evaluator, Plan *plans, size_t count,
+                         size_t *contradictory)
+{
+    const Plan start = plan_evaluator_base(evaluator);
+    RandomStream stream = random_stream(SEED, "plans", 0);
+    uint64_t *set = calloc(SET_PLACES, sizeof *set);
+    Scenario *trial = malloc(sizeof *trial);
+    size_t found = 0;
+    *contradictory = 0;
+    for (size_t tries = 0; set != NULL && trial != NULL && found < count && tries < 100 * count;
+         tries++) {
+        const Plan plan =
+            plan_space_draw(&stream, &start, &base->model, base->training.sequence_length, 0);
+        *trial = *base;
+        trial->training.parallel = plan.parallel;
+        trial->training.batch_tokens = plan.batch_tokens;
+        trial->hardware.gpus = plan_gpus(&plan.parallel);
+        if (plan_check(trial, NULL) != STATUS_OK)
+            ++*contradictory;
+        else if (add_to_set(set, &plan))
+            plans[found++] = plan;
+    }
+    free(trial);
+    free(set);
+    return found;
+}
+
+/* Seconds for all `count` plans once; how many fit. */
+static double evaluate_all(PlanEvaluator *evaluator, const Plan *plans, size_t count, size_t *fit)
+{
+    PlanResult result;
+    *fit = 0;
+    const double start_s = seconds_now();
+    for (size_t i = 0; i < count; i++)
+        *fit += plan_evaluate(evaluator, &plans[i], &result) == STATUS_OK;
+    return seconds_now() - start_s;
+}
+
+/* What `train` does for its midpoint: check, memory, operators to seconds, the step with all
+ * causes.
+ */
+static double evaluate_fresh(const Scenario *base, const Plan *plans, size_t count)
+{
+    Error error;
+    Scenario *scenario = malloc(sizeof *scenario);
+    StepInput *input = calloc(1, sizeof *input);
+    StepSimulator *simulator = step_simulator_create(&error);
+    StepResult result;
+    const double start_s = seconds_now();
+    for (size_t i = 0; scenario != NULL && input != NULL && simulator != NULL && i < count; i++) {
+        *scenario = *base;
+        scenario->training.parallel = plans[i].parallel;
+        scenario->training.gradient_precision = plans[i].gradient_precision;
+        scenario->training.batch_tokens = plans[i].batch_tokens;
+        scenario->hardware.gpus = plan_gpus(&plans[i].parallel);
+        if (plan_check(scenario, &error) == STATUS_OK && memory_fits(scenario) &&
+            step_input(scenario, SEED, 0, input, &error) == STATUS_OK)
+            step_simulate(simulator, input, DETAIL_FOLDED, SEED, 0, 0, &result, &error);
+    }
+    const double seconds = seconds_now() - start_s;
+    step_simulator_destroy(simulator);
+    free(input);
+    free(scenario);
+    return seconds;
+}
+
+static void print_rate(const char *what, size_t count, double seconds)
+{
+    printf("  %-34s %6zu plans, %7.0f plans/s (%.2f us each)\n", what, count,
+           (double)count / seconds, 1e6 * seconds / (double)count);
+}
+
+/* Schedule by schedule, all layers met before. */
+static void bench_schedules(PlanEvaluator *evaluator, const Plan *plans, size_t count, Plan *some)
+{
+    static const char *const names[SCHEDULES] = {[SCHEDULE_1F1B] = "1f1b",
+                                                 [SCHEDULE_GPIPE] = "gpipe",
+                                                 [SCHEDULE_INTERLEAVED] = "interleaved",
+                                                 [SCHEDULE_ZB_H1] = "zb_h1",
+                                                 [SCHEDULE_ZB_2P] = "zb_2p",
+                                                 [SCHEDULE_DUALPIPE] = "dualpipe"};
+    for (int schedule = 0; schedule < SCHEDULES; schedule++) {
+        size_t chosen = 0, fit;
+        for (size_t i = 0; i < count; i++)
+            if ((int)plans[i].parallel.schedule == schedule)
+                some[chosen++] = plans[i];
+        if (chosen > 0)
+            print_rate(names[schedule], chosen, evaluate_all(evaluator, some, chosen, &fit));
+    }
+}
+
+static int bench_plans(const Scenario *base)
+{
+    Error error = {0};
+    Plan *plans = calloc(DISTINCT_PLANS, sizeof *plans);
+    Plan *fitting = calloc(DISTINCT_PLANS, sizeof *fitting);
+    Plan *some = calloc(DISTINCT_PLANS, sizeof *some);
+    PlanEvaluator *first = plan_evaluator_create(base, SEED, &error);
+    PlanEvaluator *second = plan_evaluator_create(base, SEED, &error);
+    int failed =
+        plans == NULL || fitting == NULL || some == NULL || first == NULL || second == NULL;
+    if (!failed) {
+        size_t contradictory, fit, chosen = 0;
+        const size_t count = draw_plans(base, first, plans, DISTINCT_PLANS, &contradictory);
+        printf("%zu distinct plans of %s in random order (%zu more contradict themselves):\n",
+               count, base->model.name, contradictory);
+        const double all_s = evaluate_all(first, plans, count, &fit);
+        print_rate("all, nothing known before", count, all_s);
+        for (size_t i = 0; i < count; i++) {
+            PlanResult result;
+            if (plan_evaluate(first, &plans[i], &result) == STATUS_OK)
+                fitting[chosen++] = plans[i];
+        }
+        const double fitting_s = evaluate_all(second, fitting, chosen, &fit);
+        print_rate("that fit, nothing known before", chosen, fitting_s);
+        print_rate("that fit, layers known", chosen, evaluate_all(second, fitting, chosen, &fit));
+        bench_schedules(second, fitting, chosen, some);
+        const size_t fresh = chosen < FRESH_PLANS ? chosen : FRESH_PLANS;
+        const double fresh_s = evaluate_fresh(base, fitting, fresh);
+        print_rate("that fit, nothing kept (reference)", fresh, fresh_s);
+        printf("  evaluator/reference rate on plans that fit: %.1f\n",
+               fresh_s / (double)fresh / (fitting_s / (double)chosen));
+    }
+    plan_evaluator_destroy(first);
+    plan_evaluator_destroy(second);
+    free(some);
+    free(fitting);
+    free(plans);
+    return failed;
+}
+
+/* ---- all replicas ---- */
 
 /* Arrays of the recurrence: for every task of every stage of one replica when it ends. */
 typedef struct Recurrence {
@@ -65,68 +230,6 @@ static double recurrence_replica(const StepInput *input, const Recurrence *memor
         }
     }
     return makespan_s;
-}
-
-/* One evaluation: operators to seconds, one replica's pipeline, the end of the step. A search keeps
- * what layers take (`cache`) and varies stages, replicas, microbatches and ZeRO. */
-static int evaluate(const Scenario *scenario, int count, StepInputCache *cache,
-                    StepSimulator *simulator, StepInput *input)
-{
-    Error error;
-    StepResult result;
-    for (int i = 0; i < count; i++) {
-        Status status = cache != NULL ? step_input_cached(cache, scenario, 1, 0, input, &error)
-                                      : step_input(scenario, 1, (unsigned)i, input, &error);
-        if (status == STATUS_OK)
-            status = step_simulate(simulator, input, DETAIL_FOLDED, 1, 0, 0, &result, &error);
-        if (status != STATUS_OK) {
-            fprintf(stderr, "%s\n", error.message);
-            return 1;
-        }
-    }
-    return 0;
-}
-
-static int bench_folded(const Scenario *scenario, StepSimulator *simulator, StepInput *input)
-{
-    enum { SEARCH_FACTOR = 100 };
-    Error error;
-    StepInputCache *cache = step_input_cache_create(&error);
-    if (cache == NULL)
-        return 1;
-    double start_s = seconds_now();
-    int failed = evaluate(scenario, FOLDED_EVALUATIONS, NULL, simulator, input);
-    double fresh_s = seconds_now() - start_s;
-    start_s = seconds_now();
-    failed =
-        failed || evaluate(scenario, SEARCH_FACTOR * FOLDED_EVALUATIONS, cache, simulator, input);
-    double kept_s = seconds_now() - start_s;
-    printf("folded: %.0f evaluations/s (%.3f ms each: operators to seconds, step)\n",
-           FOLDED_EVALUATIONS / fresh_s, 1e3 * fresh_s / FOLDED_EVALUATIONS);
-    printf("folded in a search, layers kept: %.0f plans/s (%.2f us each)\n",
-           SEARCH_FACTOR * FOLDED_EVALUATIONS / kept_s,
-           1e6 * kept_s / FOLDED_EVALUATIONS / SEARCH_FACTOR);
-
-    static const struct {
-        PipelineSchedule schedule;
-        const char *name;
-    } schedules[] = {{SCHEDULE_1F1B, "1f1b"},
-                     {SCHEDULE_GPIPE, "gpipe"},
-                     {SCHEDULE_ZB_H1, "zb_h1"},
-                     {SCHEDULE_ZB_2P, "zb_2p"}};
-    for (size_t i = 0; !failed && i < sizeof schedules / sizeof schedules[0]; i++) {
-        StepResult result;
-        input->schedule = schedules[i].schedule;
-        start_s = seconds_now();
-        for (int j = 0; !failed && j < FOLDED_EVALUATIONS; j++)
-            failed = step_simulate(simulator, input, DETAIL_FOLDED, 1, 0, 0, &result, &error) !=
-                     STATUS_OK;
-        printf("  %s: %.2f us a step\n", schedules[i].name,
-               1e6 * (seconds_now() - start_s) / FOLDED_EVALUATIONS);
-    }
-    input->schedule = SCHEDULE_1F1B;
-    step_input_cache_destroy(cache);
-    return failed;
 }
 
 static int bench_full(StepSimulator *simulator, const StepInput *input)
@@ -197,7 +300,9 @@ int main(void)
         fprintf(stderr, "cannot read the scenario gpt4-a100: %s\n", error.message);
     } else {
         scenario_midpoint(scenario, scenario);
-        failed = bench_folded(scenario, simulator, input) || bench_full(simulator, input);
+        failed = bench_plans(scenario) ||
+                 step_input(scenario, SEED, 0, input, &error) != STATUS_OK ||
+                 bench_full(simulator, input);
     }
     step_simulator_destroy(simulator);
     free(input);

@@ -163,12 +163,29 @@ static void memory_bound(void **state)
     assert_near(gpu_memory_bound_seconds(&gpu, 0), 0, 0);
 }
 
+/* What a product in fp8 takes for quantising its rows, and nothing in other precisions. */
+static void quantisation(void **state)
+{
+    (void)state;
+    const GpuSpec gpu = shipped_gpu("h100-sxm");
+    const double kernels_s = gpu.gemm_fp8.launch_s - gpu.gemm_bf16.launch_s;
+    const double bytes = gpu.gemm_fp8.quantise_cost * 4096 * 8192;
+    const double seconds = gpu_quantise_seconds(&gpu, PRECISION_FP8, 4096, 8192);
+    assert_near(seconds, kernels_s + bytes / gpu.memory_bytes_per_s, 1e-12);
+    assert_true(seconds < gpu_gemm_seconds(&gpu, PRECISION_FP8, 4096, 8192, 8192));
+    assert_near(gpu_quantise_seconds(&gpu, PRECISION_BF16, 4096, 8192), 0, 0);
+    assert_near(gpu_quantise_seconds(&gpu, PRECISION_FP8, 0, 8192), 0, 0);
+    const GpuSpec older = shipped_gpu("a100-sxm-80g");
+    assert_near(gpu_quantise_seconds(&older, PRECISION_FP8, 4096, 8192), 0, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_full_wave_in_closed_form),
         cmocka_unit_test(limits),
         cmocka_unit_test(precisions),
+        cmocka_unit_test(quantisation),
         cmocka_unit_test(grouped),
         cmocka_unit_test(one_tile),
         cmocka_unit_test(quantised_operands),

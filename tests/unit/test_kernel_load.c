@@ -39,8 +39,8 @@ static void balanced(void **state)
         for (size_t top_k = 1; top_k <= 8; top_k++) {
             double walked[24] = {0};
             const size_t stride = (24 + top_k - 1) / top_k;
-            load = (KernelLoad){
-                .tokens = (double)tokens, .experts = 24, .top_k = top_k, .ranks = 1};
+            load =
+                (KernelLoad){.tokens = (double)tokens, .experts = 24, .top_k = top_k, .ranks = 1};
             kernel_load_draw(&load, "a", rows);
             for (size_t t = 0; t < tokens; t++)
                 for (size_t i = 0; i < top_k; i++)
@@ -74,8 +74,7 @@ static void power_law(void **state)
                     }
                 }
                 kernel_load_draw(&load, "key", again);
-                assert_memory_equal(rows, again,
-                                    KERNEL_LOAD_DRAWS * experts * sizeof *rows);
+                assert_memory_equal(rows, again, KERNEL_LOAD_DRAWS * experts * sizeof *rows);
             }
 }
 

@@ -18,8 +18,8 @@ static void held_back(void **state)
         {WAYS, "EP 8, TP 1", 50, 0.10},           {KERNEL, "h100-sxm triton_tuned_bf16", 20, 0.10},
     };
     KernelFixture fixture;
-    assert_int_equal(
-        kernel_fixture(&fixture, kernel_moe_read, "moe_layers.csv", NULL, KERNEL_ALL), STATUS_OK);
+    assert_int_equal(kernel_fixture(&fixture, kernel_moe_read, "moe_layers.csv", NULL, KERNEL_ALL),
+                     STATUS_OK);
     kernel_targets_hold(&fixture.result, targets, sizeof targets / sizeof targets[0]);
     assert_int_equal(fixture.result.skipped_count, 0);
     kernel_fixture_free(&fixture);
@@ -33,8 +33,8 @@ static void fit_is_reproducible(void **state)
     const ForecastOptions options = {.seed = 1, .threads = 2};
     KernelFixture fixture;
     KernelFits fits = {0};
-    assert_int_equal(
-        kernel_fixture(&fixture, kernel_moe_read, "moe_layers.csv", NULL, KERNEL_ALL), STATUS_OK);
+    assert_int_equal(kernel_fixture(&fixture, kernel_moe_read, "moe_layers.csv", NULL, KERNEL_ALL),
+                     STATUS_OK);
     assert_int_equal(kernel_cases_fit(&fixture.cases, names, 1, &options, &fits, &fixture.error),
                      STATUS_OK);
     assert_int_equal(fits.count, 2); /* A100 and H100 */
@@ -61,11 +61,8 @@ static void one_row(void **state)
                        KERNEL_ALL),
         STATUS_OK);
     const GpuSpec gpu = shipped_gpu("h100-sxm");
-    const MoeLayerShape shape = {.precision = PRECISION_BF16,
-                                 .tokens = 4096,
-                                 .hidden = 4096,
-                                 .inter = 1536,
-                                 .gated = 1};
+    const MoeLayerShape shape = {
+        .precision = PRECISION_BF16, .tokens = 4096, .hidden = 4096, .inter = 1536, .gated = 1};
     const double rows[] = {1024, 1024, 1024, 1024};
     assert_near(fixture.result.rows[0].predicted_s,
                 gpu_moe_layer_seconds(&gpu, &gpu.moe_cutlass_bf16, &shape, rows, 4), 1e-15);

@@ -14,11 +14,8 @@ static void by_hand(void **state)
                        .compute_efficiency = 1,
                        .memory_efficiency = 1,
                        .overlap_exponent = gpu.gemm_bf16.overlap_exponent};
-    MoeLayerShape shape = {.precision = PRECISION_BF16,
-                           .tokens = 4096,
-                           .hidden = 4096,
-                           .inter = 1536,
-                           .gated = 1};
+    MoeLayerShape shape = {
+        .precision = PRECISION_BF16, .tokens = 4096, .hidden = 4096, .inter = 1536, .gated = 1};
     const double rows[] = {700, 0, 33, 1500};
     const double up = gpu_grouped_gemm_seconds(&gpu, PRECISION_BF16, rows, 4, 3072, 4096);
     const double down = gpu_grouped_gemm_seconds(&gpu, PRECISION_BF16, rows, 4, 4096, 1536);
@@ -26,8 +23,7 @@ static void by_hand(void **state)
 
     fit.row_passes = 2;
     fit.token_passes = 0.5;
-    const double bytes =
-        2 * 2 * 2233.0 * (2 * 4096 + 3 * 1536) + 0.5 * 2 * 2 * 4096.0 * 4096;
+    const double bytes = 2 * 2 * 2233.0 * (2 * 4096 + 3 * 1536) + 0.5 * 2 * 2 * 4096.0 * 4096;
     assert_near(gpu_moe_layer_seconds(&gpu, &fit, &shape, rows, 4),
                 20e-6 + up + down + bytes / gpu.memory_bytes_per_s, 1e-12);
 
@@ -51,11 +47,8 @@ static void tiles(void **state)
     const GpuSpec gpu = shipped_gpu("a100-sxm-80g");
     const MoeLayerFit *fit = &gpu.moe_triton_bf16;
     assert_near(fit->tile_rows, 64, 0);
-    MoeLayerShape shape = {.precision = PRECISION_BF16,
-                           .tokens = 256,
-                           .hidden = 4096,
-                           .inter = 1536,
-                           .gated = 1};
+    MoeLayerShape shape = {
+        .precision = PRECISION_BF16, .tokens = 256, .hidden = 4096, .inter = 1536, .gated = 1};
     double ones[128], full[128];
     for (size_t i = 0; i < 128; i++) {
         ones[i] = 32;

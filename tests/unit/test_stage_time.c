@@ -519,6 +519,106 @@ static void test_layers_of_two_kinds(void **state)
     free(all_dense);
 }
 
+/* Scopes of selective recomputation: each does less again than the whole layer, and the FLOPs that
+ * they name are those of attention, of half of the layers' products, and none. */
+static void test_selective_scopes(void **state)
+{
+    (void)state;
+    Scenario scenario = dense(1, 1, 1);
+    const ModelFlops flops =
+        model_flops_per_token(&scenario.model, scenario.training.sequence_length);
+    const double head = 2 * scenario.model.d_model * scenario.model.vocab_size;
+    const double again[] = {[SELECTIVE_SCORES] = flops.attention_causal,
+                            [SELECTIVE_OPERATORS] = (flops.matmul - head) / 2,
+                            [SELECTIVE_MODULES] = 0};
+    scenario.training.parallel.recompute = RECOMPUTE_FULL;
+    StepInput *full = input_of(&scenario);
+    scenario.training.parallel.recompute = RECOMPUTE_SELECTIVE;
+    for (int scope = SELECTIVE_SCORES; scope <= SELECTIVE_MODULES; scope++) {
+        scenario.training.parallel.selective_scope = (SelectiveScope)scope;
+        StepInput *input = input_of(&scenario);
+        assert_near(input->hardware_flops, input->model_flops + again[scope] * input->tokens,
+                    1e-12);
+        const double share =
+            input->stage[0].backward.recompute_s / full->stage[0].backward.recompute_s;
+        assert_true(share > 0.001 && share < 0.7);
+        free(input);
+    }
+    free(full);
+}
+
+/* LoRA: no weight gradients (a third of the products' time, dgrad and wgrad being alike), nothing
+ * to reduce, nothing to update. */
+static void test_frozen_parameters(void **state)
+{
+    (void)state;
+    Scenario scenario = dense(1, 1, 8);
+    StepInput *trained = input_of(&scenario);
+    scenario.training.frozen = 1;
+    StepInput *frozen = input_of(&scenario);
+    const StageTime *a = &trained->stage[0], *b = &frozen->stage[0];
+    assert_near(b->forward.compute_s, a->forward.compute_s, 0);
+    assert_near(b->backward.compute_s, a->backward.compute_s - a->backward.weight_s, 1e-12);
+    assert_near(b->backward.weight_s, 0, 0);
+    assert_near(b->grad_reduce_s + b->optimizer_s, 0, 0);
+    assert_true(a->grad_reduce_s > 0 && a->optimizer_s > 0);
+    const ModelFlops flops =
+        model_flops_per_token(&scenario.model, scenario.training.sequence_length);
+    assert_near(frozen->model_flops, (flops.training - flops.matmul) * frozen->tokens, 1e-12);
+    MemoryPlan with, without;
+    memory_plan(&scenario, &without);
+    scenario.training.frozen = 0;
+    memory_plan(&scenario, &with);
+    assert_near(without.worst.gradients_bytes + without.worst.optimizer_bytes, 0, 0);
+    assert_near(without.worst.weights_bytes, with.worst.weights_bytes, 0);
+    free(trained);
+    free(frozen);
+}
+
+/* One owner of each parameter: its port carries all of it, so no number of ranks helps. */
+static void test_one_owner(void **state)
+{
+    (void)state;
+    Scenario scenario = dense(1, 1, 64);
+    scenario.training.parallel.zero_stage = 3;
+    scenario.training.parallel.overlap_param_gather =
+        scenario.training.parallel.overlap_grad_reduce = 0;
+    StepInput *slices = input_of(&scenario);
+    scenario.training.parallel.zero_owner = OWNER_ONE;
+    StepInput *owner = input_of(&scenario);
+    const double nodes = 64 / scenario.hardware.node.gpus;
+    const double layer_bytes = 2 * layer_parameters(&scenario, 0).common;
+    const double table_bytes = 2 * table_parameters(&scenario);
+    const double gather_s =
+        scenario.model.layers * p2p_seconds(&scenario.hardware, layer_bytes, 0) +
+        2 * p2p_seconds(&scenario.hardware, table_bytes, 0) +
+        (scenario.model.layers + 2) * (nodes - 1) * scenario.hardware.fabric.ring_hop_s;
+    assert_near(owner->stage[0].forward.sharding_s, gather_s, 1e-12);
+    assert_true(owner->stage[0].forward.sharding_s > 3 * slices->stage[0].forward.sharding_s);
+    free(slices);
+    free(owner);
+}
+
+/* 22 layers in 8 x 3 chunks: the first chunk has the embedding only, the last the head only. */
+static void test_chunks_without_layers(void **state)
+{
+    (void)state;
+    Scenario scenario = dense(1, 1, 1);
+    scenario.hardware.gpus = scenario.training.parallel.pipeline = 8;
+    scenario.model.layers = 22;
+    scenario.training.parallel.schedule = SCHEDULE_INTERLEAVED;
+    scenario.training.parallel.virtual_stages = 3;
+    StepInput *input = input_of(&scenario);
+    double layers = 0;
+    for (size_t i = 0; i < 24; i++) {
+        layers += input->chunk[i].layers;
+        assert_near(input->chunk[i].layers, i == 0 || i == 23 ? 0 : 1, 0);
+    }
+    assert_near(layers, 22, 0);
+    assert_true(input->chunk[0].forward.total_s < input->chunk[1].forward.total_s);
+    free(input);
+}
+
 static void test_refuses_counts_out_of_range(void **state)
 {
     (void)state;
@@ -556,6 +656,10 @@ int main(void)
         cmocka_unit_test(test_capacity_factor),
         cmocka_unit_test(test_launch_and_fusion),
         cmocka_unit_test(test_layers_of_two_kinds),
+        cmocka_unit_test(test_selective_scopes),
+        cmocka_unit_test(test_frozen_parameters),
+        cmocka_unit_test(test_one_owner),
+        cmocka_unit_test(test_chunks_without_layers),
         cmocka_unit_test(test_refuses_counts_out_of_range),
     };
     return cmocka_run_group_tests(tests, read_base, NULL);

@@ -555,47 +555,6 @@ static void test_refuses_nonsense(void **state)
     step_simulator_destroy(simulator);
 }
 
-/* Layers kept from other plans give the same step as layers worked out anew. */
-static void test_kept_layers(void **state)
-{
-    (void)state;
-    ConfigPaths paths;
-    Error error;
-    ErrorList *errors = calloc(1, sizeof *errors);
-    Scenario *scenario = calloc(1, sizeof *scenario);
-    StepInput *kept = calloc(1, sizeof *kept), *fresh = calloc(1, sizeof *fresh);
-    StepInputCache *cache = step_input_cache_create(&error);
-    assert_non_null(errors);
-    assert_non_null(scenario);
-    assert_non_null(kept);
-    assert_non_null(fresh);
-    assert_non_null(cache);
-    assert_int_equal(config_paths_find(NULL, &paths, &error), STATUS_OK);
-    assert_int_equal(scenario_read(&paths, "gpt4-a100", NULL, 0, scenario, NULL, NULL, errors),
-                     STATUS_OK);
-    scenario_midpoint(scenario, scenario);
-    ParallelSpec *parallel = &scenario->training.parallel;
-    const double tensor[] = {4, 8}, pipeline[] = {1, 5, 15}, zero[] = {0, 1, 3};
-    for (int round = 0; round < 216; round++) {
-        parallel->tensor = tensor[round % 2];
-        parallel->pipeline = pipeline[round / 2 % 3];
-        parallel->zero_stage = zero[round / 6 % 3];
-        parallel->micro_batch = 1 + round / 18 % 2;
-        parallel->recompute = (Recompute)(round / 36 % 3);
-        parallel->data = round / 108 > 0 ? 104 : 208;
-        assert_int_equal(step_input_cached(cache, scenario, 1, 3, kept, &error), STATUS_OK);
-        assert_int_equal(step_input(scenario, 1, 3, fresh, &error), STATUS_OK);
-        for (size_t i = 0; i < fresh->stages; i++)
-            fresh->stage[i].memory_bytes = 0.0;
-        assert_memory_equal(kept, fresh, sizeof *kept);
-    }
-    step_input_cache_destroy(cache);
-    free(fresh);
-    free(kept);
-    free(scenario);
-    free(errors);
-}
-
 static void bubble_closed_forms(void **state)
 {
     (void)state;
@@ -633,7 +592,6 @@ int main(void)
         cmocka_unit_test(test_spans),
         cmocka_unit_test(test_simulator_is_reusable),
         cmocka_unit_test(test_refuses_nonsense),
-        cmocka_unit_test(test_kept_layers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,6 +108,59 @@ static void test_known_step_is_predicted(void **state)
     release(&fixture);
 }
 
+/* A board that the name leaves open, a convention that no table names and ways that a stack of pure
+ * sharding does not have are filled in and named; a card that is not in the catalogue is not. */
+static void test_documented_defaults(void **state)
+{
+    (void)state;
+    unsigned defaults = 0;
+    Scenario scenario = scenario_of(
+        HEADER "x-1,,torchtitan,2024,H100,64,,,,,,32,4096,32,,1,,,8192,1,64,none,,mfu,40,as they "
+               "count\n",
+        &defaults);
+    assert_near(scenario.training.parallel.tensor, 1, 0);
+    assert_near(scenario.training.parallel.pipeline, 1, 0);
+    assert_near(scenario.training.parallel.data, 64, 0);
+    assert_near(scenario.hardware.gpu.memory_bytes, 80 * 1073741824.0, 1);
+    assert_true((defaults & 1u << DEFAULT_GPU) != 0);
+    assert_true((defaults & 1u << DEFAULT_TENSOR) != 0);
+
+    Fixture fixture;
+    assert_int_equal(validate_text(&fixture, HEADER KORTHIKANTI
+                                   "x-1,,torchtitan,2024,H100,64,,,,,,32,4096,32,,1,,,8192,1,64,"
+                                   "none,,mfu,40,as they count\n"
+                                   "x-2,,torchtitan,2024,H100-PCIe,64,,,,,,32,4096,32,,1,,,8192,1,"
+                                   "64,none,,tokens_per_s_per_gpu,40,\n"),
+                     STATUS_OK);
+    assert_int_equal(fixture.result.row_count, 2);
+    assert_true((fixture.result.rows[1].defaults & 1u << DEFAULT_CONVENTION) != 0);
+    assert_int_equal(fixture.result.skipped_count, 1);
+    assert_non_null(strstr(fixture.result.skipped[0].reason, "H100-PCIe"));
+    release(&fixture);
+}
+
+/* A stack that interleaves by default: chunks of one layer, unless layers or microbatches do not
+ * divide by the stages. */
+static void test_unstated_virtual_stages(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *batch;
+        double chunks;
+    } cases[] = {{"256", 7}, {"264", 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        unsigned defaults = 0;
+        char text[1024];
+        snprintf(text, sizeof text,
+                 HEADER "fold-x,,Folding,2025,H100-SXM-80GB,128,2,8,1,8,,56,6144,48,16384,1,8,2,"
+                        "4096,1,%s,none,400,tokens_per_s_per_gpu,1836,\n",
+                 cases[i].batch);
+        const Scenario scenario = scenario_of(text, &defaults);
+        assert_near(scenario.training.parallel.virtual_stages, cases[i].chunks, 0);
+        assert_int_equal((defaults & 1u << DEFAULT_CHUNKS) != 0, cases[i].chunks > 1);
+    }
+}
+
 static void expect_skip(const char *row, const char *reason)
 {
     Fixture fixture;
@@ -141,6 +194,43 @@ static void test_skipped_with_reason(void **state)
     expect_skip(ROW("8", "8", "4.5", "6144", "", "4", "full", "iter_seconds", "1"), "n_layers");
     expect_skip(ROW("8", "8", "48", "6144", "", "4", "full", "iter_seconds", "0"), "value");
     expect_skip(ROW("8", "8", "48", "six", "", "4", "full", "iter_seconds", "1"), "six");
+}
+
+/* Texts of precisions as sources write them. */
+static void test_precision_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *written;
+        Precision precision; /* of the products */
+        int refused;
+    } cases[] = {
+        {"bf16", PRECISION_BF16, 0},      {"BF16 mixed", PRECISION_BF16, 0},
+        {"fp16/bf16", PRECISION_BF16, 0}, {"FP8-CS", PRECISION_FP8, 0},
+        {"bf16 + fp8", PRECISION_FP8, 0}, {"NVFP4", PRECISION_BF16, 1},
+        {"something", PRECISION_BF16, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Fixture fixture;
+        char text[512];
+        snprintf(text, sizeof text,
+                 "id,n_layers,d_model,n_heads,gpu,n_gpus,tp,pp,seq_len,global_batch_seqs,"
+                 "micro_batch,precision,metric,value\n"
+                 "x-1,32,4096,32,H100-SXM-80GB,8,8,1,2048,8,1,%s,iter_seconds,1\n",
+                 cases[i].written);
+        const Status status = validate_text(&fixture, text);
+        assert_int_equal(status, cases[i].refused ? STATUS_INVALID : STATUS_OK);
+        const MeasuredBase *base = NULL;
+        Scenario scenario;
+        unsigned defaults;
+        if (!cases[i].refused) {
+            const Measurement *row = fixture.result.rows[0].row;
+            assert_int_equal(measured_base(&fixture.result.bases, row, &base, NULL), STATUS_OK);
+            assert_int_equal(measured_scenario(base, row, &scenario, &defaults, NULL), STATUS_OK);
+            assert_int_equal(scenario.training.precision, cases[i].precision);
+        }
+        release(&fixture);
+    }
 }
 
 static void test_no_usable_row(void **state)
@@ -204,7 +294,10 @@ int main(void)
         cmocka_unit_test(test_row_to_scenario),
         cmocka_unit_test(test_layout_of_a_gated_model),
         cmocka_unit_test(test_known_step_is_predicted),
+        cmocka_unit_test(test_documented_defaults),
+        cmocka_unit_test(test_unstated_virtual_stages),
         cmocka_unit_test(test_skipped_with_reason),
+        cmocka_unit_test(test_precision_words),
         cmocka_unit_test(test_no_usable_row),
         cmocka_unit_test(test_conventions),
         cmocka_unit_test(test_statistics),

@@ -1,0 +1,99 @@
+#include "sim/training/block_set.h"
+
+#include "models/architecture.h"
+#include "models/operators.h"
+#include "models/plan_check.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static int has_dense_layers(const ModelSpec *model)
+{
+    return model->experts > 1.0 && model_expert_layers(model) < model->layers;
+}
+
+static void fill(const Scenario *scenario, const ExpertLoad *load, double *rows,
+                 ProductMemo *products, BlockSet *blocks)
+{
+    const TrainingSpec *training = &scenario->training;
+    const ParallelSpec *parallel = &training->parallel;
+    const double node_gpus = scenario->hardware.node.gpus;
+    const double slices = plan_expert_tensor_ways(parallel);
+    Clock clock = {
+        .scenario = scenario,
+        .gpu = gpu_at_sustained_clock(&scenario->hardware.gpu),
+        .precision = training->precision,
+        .load = load,
+        .rows = rows,
+        .products = products,
+        .tensor_ranks_per_node = fmin(parallel->tensor, node_gpus),
+        .expert_ranks_per_node = fmin(parallel->expert, fmax(1.0, floor(node_gpus / slices))),
+        .expert_tensor_ranks_per_node = fmin(slices, node_gpus),
+        .ring_in_node = parallel->tensor * plan_context_ways(parallel) <= node_gpus,
+    };
+    OperatorList list;
+
+    *blocks =
+        (BlockSet){.draws = load->draws > 0 ? load->draws : 1, .dropped_share = load->dropped};
+    operators_layer_forward(scenario, &list);
+    for (size_t draw = 0; draw < blocks->draws; draw++) {
+        clock.draw = draw;
+        blocks->layer[draw] = block_time(&clock, &list);
+    }
+    if (has_dense_layers(&scenario->model)) {
+        operators_dense_layer_forward(scenario, &list);
+        blocks->dense = block_time(&clock, &list);
+    }
+
+    if (scenario->model.vision.cross_every > 0.0) {
+        operators_cross_forward(scenario, &list);
+        blocks->cross = block_time(&clock, &list);
+    }
+
+    /* Embedding, encoder and logits stay in 16 bits where the layers run in fp8. */
+    if (clock.precision == PRECISION_FP8)
+        clock.precision = PRECISION_BF16;
+    operators_embedding(scenario, &list);
+    blocks->embedding = block_time(&clock, &list);
+    if (scenario->model.vision.layers > 0.0) {
+        operators_encoder_layer(scenario, &list);
+        blocks->encoder = block_times(block_time(&clock, &list), scenario->model.vision.layers);
+    }
+    operators_head(scenario, &list);
+    blocks->head = block_time(&clock, &list);
+}
+
+void block_set_recompute(const BlockSet *without, const ParallelSpec *parallel, BlockSet *blocks)
+{
+    if (blocks != without)
+        *blocks = *without;
+    for (size_t draw = 0; draw < blocks->draws; draw++)
+        block_add_recomputation(parallel, &blocks->layer[draw]);
+    block_add_recomputation(parallel, &blocks->dense);
+    block_add_recomputation(parallel, &blocks->cross);
+    block_add_recomputation(parallel, &blocks->encoder);
+}
+
+Status block_set_fill(const Scenario *scenario, unsigned long long seed,
+                      unsigned long long replication, ProductMemo *products, BlockSet *blocks,
+                      Error *error)
+{
+    ExpertLoad load = {0};
+    double *rows = NULL;
+    Status status = expert_load_draw(scenario, seed, replication, &load, error);
+    if (status != STATUS_OK)
+        goto cleanup;
+    rows = calloc(load.experts, sizeof *rows);
+    if (rows == NULL) {
+        status =
+            error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu experts", load.experts);
+        goto cleanup;
+    }
+    fill(scenario, &load, rows, products, blocks);
+    block_set_recompute(blocks, &scenario->training.parallel, blocks);
+
+cleanup:
+    free(rows);
+    expert_load_free(&load);
+    return status;
+}

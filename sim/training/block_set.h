@@ -1,0 +1,26 @@
+/* The kinds of blocks that the stages of a plan are made of, with their seconds. Inside
+ * sim/training only. */
+#ifndef SIM_TRAINING_BLOCK_SET_H
+#define SIM_TRAINING_BLOCK_SET_H
+
+#include "sim/training/block_time.h"
+
+typedef struct BlockSet {
+    size_t draws; /* of expert loads: so many kinds of layers with experts */
+    double dropped_share;
+    BlockTime layer[MAX_LOAD_DRAWS];
+    BlockTime dense, embedding, head; /* dense: a layer without experts of a model with some */
+    BlockTime cross, encoder;         /* a cross-attention layer; all layers of the image encoder */
+} BlockSet;
+
+/* Those of a checked scenario, by its mode of recomputation. Expert loads are drawn from the stream
+ * (seed, "expert load", replication). `products` (may be NULL): those of plans of the same model,
+ * hardware, seed and replication, whose values are the same whether they were kept or not. */
+Status block_set_fill(const Scenario *scenario, unsigned long long seed,
+                      unsigned long long replication, ProductMemo *products, BlockSet *blocks,
+                      Error *error);
+
+/* What block_set_fill gives with the recomputation of `parallel`, from what it gave with none. */
+void block_set_recompute(const BlockSet *without, const ParallelSpec *parallel, BlockSet *blocks);
+
+#endif

@@ -158,6 +158,15 @@ double collective_seconds_of(const HardwareSpec *hardware, Collective collective
            pipeline_across_seconds(hardware, collective, fit, wire_bytes, ranks / per_node);
 }
 
+double collective_bus_bytes_per_s(const HardwareSpec *hardware, Collective collective, double ranks,
+                                  double ranks_per_node)
+{
+    const CollectiveFit *fit = fit_of(&hardware->node, collective);
+    const double per_node = fmax(1, fmin(fmin(ranks_per_node, hardware->node.gpus), ranks));
+    return per_node >= ranks ? fit->bytes_per_s
+                             : bus_bytes_per_s(hardware, collective, fit, ranks, per_node);
+}
+
 double p2p_seconds(const HardwareSpec *hardware, double bytes, int same_node)
 {
     return p2p_seconds_of(hardware, bytes, same_node, 0);

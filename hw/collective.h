@@ -22,6 +22,10 @@ typedef enum Collective {
 double collective_seconds(const HardwareSpec *hardware, Collective collective, double bytes,
                           double ranks, double ranks_per_node);
 
+/* Bytes/s on the wire of each rank when the message is large. */
+double collective_bus_bytes_per_s(const HardwareSpec *hardware, Collective collective, double ranks,
+                                  double ranks_per_node);
+
 /* The same of one of many such groups that lie among each other on `extent` neighbouring GPUs. When
  * these are more than a segment of the fabric holds, the groups share what leads out of a segment:
  * ordered rings cross it once each, so the links of all its nodes are shared by extent / ranks

@@ -57,10 +57,10 @@ void plan_layout(const Scenario *scenario, size_t stages, StageLayout *layout)
     rest.layers -= of_older;
     stage_layout(&rest, stages - older, layout);
     layout->stages = stages;
-    for (size_t i = stages - older; i < stages; i++)
+    for (size_t i = stages - older; i < stages; i++) {
         layout->layers[i] = (unsigned)hardware->older_layers;
-    for (size_t i = 1; i < stages; i++)
         layout->before[i] = layout->before[i - 1] + layout->layers[i - 1];
+    }
 }
 
 int stage_is_older(const Scenario *scenario, size_t stages, size_t stage)
@@ -166,12 +166,13 @@ static ParameterSplit stage_split(const MemoryParts *parts, const StageLayout *l
     const double table = parts->table;
     const int one_copy = model->tied_embeddings && first && last;
     ParameterSplit split = {.tables = (first ? table : 0) + (last && !one_copy ? table : 0)};
+    const double seeing = model_sees(model) ? stage_cross_layers(model, layout, stage) *
+                                                      cross_layer_parameters(parts->scenario) +
+                                                  (first ? encoder_parameters(parts->scenario) : 0)
+                                            : 0;
     split.common = (layers - with_experts) * dense.common + with_experts * moe.common +
                    split.tables + (last ? model->d_model : 0) +
-                   (first ? model->learned_positions * model->d_model : 0);
-    if (parts->cross > 0)
-        split.common +=
-            stage_cross_layers(model, layout, stage) * parts->cross + (first ? parts->encoder : 0);
+                   (first ? model->learned_positions * model->d_model : 0) + seeing;
     split.spread = with_experts * moe.spread;
     split.largest_layer = fmax(with_experts < layers ? dense.common : 0,
                                with_experts > 0 ? moe.common + moe.spread : 0);
@@ -184,9 +185,7 @@ static MemoryParts parameter_parts(const Scenario *scenario)
     return (MemoryParts){.scenario = scenario,
                          .dense = layer_parameters(scenario, 0),
                          .moe = layer_parameters(scenario, 1),
-                         .table = table_parameters(scenario),
-                         .encoder = encoder_parameters(scenario),
-                         .cross = cross_layer_parameters(scenario)};
+                         .table = table_parameters(scenario)};
 }
 
 PartParameters stage_part_parameters(const MemoryParts *parts, const StageLayout *layout,
@@ -357,21 +356,10 @@ static KeptActivations kept_activations(const Scenario *scenario, int experts)
     return by_mode[parallel->recompute];
 }
 
-/* The last stage holds one microbatch's logits in 16 bits and, for the loss, in 32, unless its loss
- * needs less. */
-static double logits_bytes(const Scenario *scenario)
-{
-    const TrainingSpec *training = &scenario->training;
-    const double tokens = training->sequence_length * training->parallel.micro_batch /
-                          plan_context_ways(&training->parallel);
-    const double vocabulary = ceil(scenario->model.vocab_size / training->parallel.tensor);
-    return tokens * vocabulary *
-           (training->logit_bytes > 0 ? training->logit_bytes : loss_bytes + activation_bytes);
-}
-
 /* The same of images. An encoder layer and a cross-attention layer as layers of a transformer
  * without experts; the vectors of the images are there once on every stage that attends to them. */
-static double vision_activations(const Scenario *scenario, const StageLayout *layout, size_t stage)
+static double vision_activations(const Scenario *scenario, const StageLayout *layout, size_t stage,
+                                 double in_flight)
 {
     const ModelSpec *model = &scenario->model;
     const VisionSpec *vision = &model->vision;
@@ -406,10 +394,19 @@ static double vision_activations(const Scenario *scenario, const StageLayout *la
     const double kept = vectors + crossing * (full ? cross_input : cross) +
                         encoding * (full ? encoder_input : encoder);
     const double working = full ? fmax(crossing > 0 ? cross : 0, encoding > 0 ? encoder : 0) : 0;
-    return stage_in_flight(scenario, layout->stages, stage,
-                           plan_microbatches(&scenario->training)) *
-               kept +
-           working;
+    return in_flight * kept + working;
+}
+
+/* The last stage holds one microbatch's logits in 16 bits and, for the loss, in 32, unless its loss
+ * needs less. */
+static double logits_bytes(const Scenario *scenario)
+{
+    const TrainingSpec *training = &scenario->training;
+    const double tokens = training->sequence_length * training->parallel.micro_batch /
+                          plan_context_ways(&training->parallel);
+    const double vocabulary = ceil(scenario->model.vocab_size / training->parallel.tensor);
+    return tokens * vocabulary *
+           (training->logit_bytes > 0 ? training->logit_bytes : loss_bytes + activation_bytes);
 }
 
 static double stage_activations(const MemoryParts *parts, const StageLayout *layout, size_t stage)
@@ -422,10 +419,11 @@ static double stage_activations(const MemoryParts *parts, const StageLayout *lay
         stage_in_flight(parts->scenario, layout->stages, stage, parts->microbatches);
     double bytes =
         in_flight * ((layers - with_experts) * dense.kept + with_experts * moe.kept) +
-        fmax(with_experts < layers ? dense.working : 0, with_experts > 0 ? moe.working : 0);
+        fmax(with_experts < layers ? dense.working : 0, with_experts > 0 ? moe.working : 0) +
+        vision_activations(parts->scenario, layout, stage, in_flight);
     if (stage + 1 == layout->stages)
         bytes += parts->logits_bytes;
-    return parts->cross > 0 ? bytes + vision_activations(parts->scenario, layout, stage) : bytes;
+    return bytes;
 }
 
 /* ---- a stage ---- */

@@ -82,10 +82,9 @@ typedef struct MemoryParts {
     const Scenario *scenario;
     PartParameters dense, moe; /* of one layer */
     KeptActivations dense_kept, moe_kept;
-    double table;          /* parameters of embedding or head */
-    double encoder, cross; /* of the image encoder, of one cross-attention layer */
-    double microbatches;   /* of a step */
-    double logits_bytes;   /* on the last stage */
+    double table;        /* parameters of embedding or head */
+    double microbatches; /* of a step */
+    double logits_bytes; /* on the last stage */
 } MemoryParts;
 MemoryParts memory_parts(const Scenario *scenario);
 PartParameters stage_part_parameters(const MemoryParts *parts, const StageLayout *layout,

@@ -2,6 +2,7 @@
 #include "models/architecture.h"
 #include "models/memory.h"
 #include "models/plan_check.h"
+#include "models/vision.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,11 +18,9 @@ static int needs_no_more_than_before(const MemoryParts *parts, const StageLayout
     const ModelSpec *model = &parts->scenario->model;
     const int mirrored = parts->scenario->training.parallel.schedule == SCHEDULE_DUALPIPE;
     const size_t last = layout->stages - 1;
-    if (stage < 2 || stage >= last || layout->layers[stage] != layout->layers[stage - 1])
+    if (model_sees(model) || parts->scenario->hardware.older_stages > 0)
         return 0;
-    if (stage_is_older(parts->scenario, layout->stages, stage) !=
-            stage_is_older(parts->scenario, layout->stages, stage - 1) ||
-        stage_cross_layers(model, layout, stage) > stage_cross_layers(model, layout, stage - 1))
+    if (stage < 2 || stage >= last || layout->layers[stage] != layout->layers[stage - 1])
         return 0;
     if (mirrored && layout->layers[last - stage] != layout->layers[last - stage + 1])
         return 0;

@@ -65,6 +65,13 @@ double plan_expert_copies(const ParallelSpec *parallel)
                        (plan_expert_tensor_ways(parallel) * fmax(1, parallel->expert)));
 }
 
+double plan_expert_group_replicas(const ParallelSpec *parallel)
+{
+    const double ranks = plan_expert_tensor_ways(parallel) * fmax(1, parallel->expert);
+    const double replicas = floor(ranks / (parallel->tensor * plan_context_ways(parallel)));
+    return fmax(1, fmin(replicas, parallel->data));
+}
+
 /* Of whole numbers; up to 2^53 products of theirs are exact, and faster than fmod. */
 static int divides(double divisor, double number)
 {

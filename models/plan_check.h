@@ -27,6 +27,9 @@ double plan_older_share(const Scenario *scenario); /* of the GPUs that are of th
 int plan_experts_are_spread(const ParallelSpec *parallel);
 double plan_expert_copies(const ParallelSpec *parallel);
 
+/* Data-parallel replicas whose tokens meet at one set of experts, at least 1. */
+double plan_expert_group_replicas(const ParallelSpec *parallel);
+
 /* STATUS_INVALID with the offending keys and the rule when they contradict each other. */
 Status plan_check(const Scenario *scenario, Error *error);
 

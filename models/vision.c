@@ -63,6 +63,11 @@ static double encoder_layer_matrices(const VisionSpec *vision)
     return 4 * vision->d_model * vision->d_model + 2 * vision->d_model * vision->d_ff;
 }
 
+int model_sees(const ModelSpec *model)
+{
+    return model->vision.layers > 0 || model->vision.cross_every > 0;
+}
+
 VisionParameters vision_parameters(const ModelSpec *model)
 {
     const VisionSpec *vision = &model->vision;

@@ -12,6 +12,9 @@ typedef struct VisionParameters {
     double cross_per_layer, cross; /* all cross-attention layers */
 } VisionParameters;
 
+/* Does the model have an encoder or cross-attention layers at all? */
+int model_sees(const ModelSpec *model);
+
 VisionParameters vision_parameters(const ModelSpec *model);
 
 /* Vectors of one image that the decoder sees, their width, and the width of keys (or values). */

@@ -110,6 +110,7 @@ static void put_step(JsonBuilder *builder, const StepResult *step)
         {"breakdown_s.pipeline_send", parts->pipeline_send_s},
         {"breakdown_s.data_parallel", parts->data_parallel_s},
         {"breakdown_s.optimizer", parts->optimizer_s},
+        {"breakdown_s.expert_jitter", parts->expert_jitter_s},
         {"breakdown_s.jitter", parts->jitter_s},
     };
     json_t *object = json_object_get(builder->root, "step");

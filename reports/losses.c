@@ -20,6 +20,7 @@ static const BreakdownPart parts[] = {
     {"pipeline_send", "pipeline sends", offsetof(StepBreakdown, pipeline_send_s)},
     {"data_parallel", "data-parallel comm.", offsetof(StepBreakdown, data_parallel_s)},
     {"optimizer", "optimizer", offsetof(StepBreakdown, optimizer_s)},
+    {"expert_jitter", "expert jitter", offsetof(StepBreakdown, expert_jitter_s)},
     {"jitter", "jitter in the step", offsetof(StepBreakdown, jitter_s)},
 };
 

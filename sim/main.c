@@ -26,7 +26,8 @@ const Verb VERBS[] = {
     {"validate", "FILE.csv", 1, 1, "predict published measurements and show the error of each",
      "Predicts every row of a table of measured training steps from its configuration alone and compares: the worst "
      "rows, then the errors by GPU, source, software stack and kind of model, and which rows were skipped and why. "
-     "Tables of matrix products, MoE layers and collectives are known by their columns, and a fifth of their rows is held back from fits.",
+     "Tables of matrix products, MoE layers and collectives are known by their columns, and a fifth of their rows is held back from fits. A table "
+     "of reliability results (id, model, parameters, metric, value) is held against closed forms and simulations instead.",
      "flopcast validate training_validation.csv --fail-above 0.05",
      OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_VALIDATE, verb_validate},
     {"check", "FILE...", 1, MAX_OPERANDS, "check configuration files",

@@ -44,14 +44,15 @@ typedef enum PipelineSchedule {
     SCHEDULE_ZB_2P,       /* zero bubble, twice the activations, optimizer without a barrier */
     SCHEDULE_DUALPIPE     /* from both ends; every GPU holds two stages */
 } PipelineSchedule;
-typedef enum LayoutOrder {
-    OUTERMOST_PIPELINE, /* a stage of all replicas side by side, then the next stage */
-    OUTERMOST_DATA      /* all stages of a replica side by side, then the next replica */
-} LayoutOrder;
 typedef enum ZeroOwner {
     OWNER_ALL, /* every rank a slice of each parameter: all-gather and reduce-scatter */
     OWNER_ONE, /* one rank the whole of a parameter: broadcast and reduce */
 } ZeroOwner;
+
+typedef enum LayoutOrder {
+    OUTERMOST_PIPELINE, /* a stage of all replicas side by side, then the next stage */
+    OUTERMOST_DATA      /* all stages of a replica side by side, then the next replica */
+} LayoutOrder;
 
 typedef enum ExpertDispatch {
     DISPATCH_COPIES, /* every copy of a token: an all-to-all */
@@ -63,6 +64,14 @@ typedef enum AttentionKernel {
     ATTENTION_FLASH2,
     ATTENTION_FLASH3
 } AttentionKernel;
+typedef enum ExpertLoadModel {
+    EXPERT_LOAD_BALANCED, /* equal by force */
+    EXPERT_LOAD_UNIFORM,  /* equally popular: only chance differs */
+    EXPERT_LOAD_LOGNORMAL,
+    EXPERT_LOAD_DIRICHLET,
+    EXPERT_LOAD_ZIPF,
+    EXPERT_LOAD_AUXILIARY_LOSS /* lognormal spread that balancing leaves */
+} ExpertLoadModel;
 typedef enum RestartClock { RESTART_EXPOSED, RESTART_SAFE } RestartClock; /* closed forms S1, S2 */
 typedef enum FailureUnit {
     FAILURE_PER_GPU,
@@ -225,6 +234,8 @@ typedef struct NodeSpec {
     CollectiveFit all_reduce, all_gather, reduce_scatter, all_to_all;
     double eager_launch_s; /* added to every collective that is not graph-captured */
     ExpertNodeFit expert_dispatch, expert_combine;
+    double collective_sms;       /* multiprocessors that a collective holds while it runs */
+    double memory_per_wire_byte; /* bytes that HBM moves for each byte on the wire */
 } NodeSpec;
 
 /* How rings that are larger than a segment pass through the segments. */
@@ -248,6 +259,7 @@ typedef struct FabricSpec {
     SegmentRings segment_rings;
     double chunk_s2_per_byte; /* c of a level of the tree between nodes; 0: that of the node */
     ExpertFabricFit expert_dispatch, expert_combine;
+    double sms_per_port; /* multiprocessors that keep one network port busy */
 } FabricSpec;
 
 typedef struct HardwareSpec {
@@ -291,6 +303,15 @@ typedef struct ParallelSpec {
     ZeroOwner zero_owner;           /* who holds a parameter that ZeRO-3 divides */
 } ParallelSpec;
 
+/* How popular the experts of a layer are; see sim/training/expert_popularity.h. */
+typedef struct ExpertLoadSpec {
+    ExpertLoadModel model;
+    double sigma;         /* lognormal, auxiliary_loss: of the logarithm of popularity */
+    double concentration; /* dirichlet */
+    double exponent;      /* zipf */
+    double drift;         /* sigma from one microbatch to the next, any model but balanced */
+} ExpertLoadSpec;
+
 typedef struct TrainingSpec {
     char name[NAME_BYTES]; /* of the software stack, when one is named (configs/calibration) */
     double tokens;         /* to be trained on in all */
@@ -300,14 +321,14 @@ typedef struct TrainingSpec {
     Precision gradient_precision;     /* of stored gradients: bf16 or fp32 */
     double optimizer_bytes_per_param; /* Adam with fp32 master weights: 12 */
     AttentionKernel attention;
-    double kernel_overhead;   /* share of added time for everything a kernel table does not see */
-    double expert_load_sigma; /* lognormal sigma of expert popularity; 0: balanced */
-    double reserved_bytes;    /* framework, communication buffers, fragmentation; per GPU */
-    double capacity_factor;   /* rows of an expert over the mean, padded and cut; 0: dropless */
-    double launch_s;          /* host time of one kernel launch that nothing hides */
-    double fused;             /* share of element-wise operators that a fused stack saves, 0..1 */
-    Dropout dropout;          /* masks of dropout behind attention and MLP are kept */
-    int fp8_inputs;           /* inputs of fp8 matrix products are kept in fp8 only */
+    double kernel_overhead; /* share of added time for everything a kernel table does not see */
+    ExpertLoadSpec expert_load;
+    double reserved_bytes;  /* framework, communication buffers, fragmentation; per GPU */
+    double capacity_factor; /* rows of an expert over the mean, padded and cut; 0: dropless */
+    double launch_s;        /* host time of one kernel launch that nothing hides */
+    double fused;           /* share of element-wise operators that a fused stack saves, 0..1 */
+    Dropout dropout;        /* masks of dropout behind attention and MLP are kept */
+    int fp8_inputs;         /* inputs of fp8 matrix products are kept in fp8 only */
     double gradient_bytes_per_param; /* stored; 0: one gradient in gradient_precision */
     double
         frozen; /* share of the parameters that is not trained: 1 for LoRA, but for its adapters */

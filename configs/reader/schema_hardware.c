@@ -207,6 +207,10 @@ static const Field NODE_FIELDS[] = {
                 FIELD_MAY_MISS, "tokens to experts by a dispatch kernel such as DeepEP's"),
     GROUP_FIELD("expert_combine", NodeSpec, expert_combine, &EXPERT_NODE_SCHEMA, NULL,
                 FIELD_MAY_MISS, "the way back"),
+    NUMBER_FIELD("collective_sms", NodeSpec, collective_sms, DIMENSION_COUNT, 0, 1e6, "0", 0,
+                 "multiprocessors that a collective holds beside computing; 0: none"),
+    NUMBER_FIELD("memory_per_wire_byte", NodeSpec, memory_per_wire_byte, DIMENSION_NUMBER, 0, 100,
+                 "0", 0, "bytes that HBM moves for each byte of a collective on the wire"),
 };
 const Schema NODE_SCHEMA = {.name = "node", GROUP_FIELDS(NODE_FIELDS)};
 
@@ -246,6 +250,8 @@ static const Field FABRIC_FIELDS[] = {
                 FIELD_MAY_MISS, "tokens to experts by a dispatch kernel such as DeepEP's"),
     GROUP_FIELD("expert_combine", FabricSpec, expert_combine, &EXPERT_FABRIC_SCHEMA, NULL,
                 FIELD_MAY_MISS, "the way back"),
+    NUMBER_FIELD("sms_per_port", FabricSpec, sms_per_port, DIMENSION_COUNT, 0, 1e6, "0", 0,
+                 "multiprocessors that keep one network port busy; 0: none"),
 };
 const Schema FABRIC_SCHEMA = {.name = "fabric", GROUP_FIELDS(FABRIC_FIELDS)};
 

@@ -11,13 +11,15 @@ static_assert(sizeof(PipelineSchedule) == sizeof(int), "enums are read as int");
 /* In the order of the enums in scenario.h. */
 static const char *const KIND_WORDS[] = {"training", "serving", NULL};
 static const char *const PRECISION_WORDS[] = {"bf16", "fp8", "fp16", "fp32", NULL};
+static const char *const LOAD_WORDS[] = {"balanced", "uniform",        "lognormal", "dirichlet",
+                                         "zipf",     "auxiliary_loss", NULL};
 static const char *const RECOMPUTE_WORDS[] = {"none", "selective", "full", NULL};
 static const char *const SCOPE_WORDS[] = {"scores", "operators", "modules", NULL};
 static const char *const DROPOUT_WORDS[] = {"masked", "none", NULL};
 static const char *const SCHEDULE_WORDS[] = {"1f1b",  "gpipe",    "interleaved", "zb_h1",
                                              "zb_2p", "dualpipe", NULL};
-static const char *const OUTERMOST_WORDS[] = {"pipeline", "data", NULL};
 static const char *const OWNER_WORDS[] = {"all", "one", NULL};
+static const char *const OUTERMOST_WORDS[] = {"pipeline", "data", NULL};
 static const char *const DISPATCH_WORDS[] = {"copies", "nodes", NULL};
 static const char *const ATTENTION_WORDS[] = {"unfused", "flash1", "flash2", "flash3", NULL};
 static const char *const SHARDING_WORDS[] = {"replicated", "by_batch", NULL};
@@ -79,6 +81,22 @@ static const Field PARALLEL_FIELDS[] = {
 };
 static const Schema PARALLEL_SCHEMA = {.name = "parallel", GROUP_FIELDS(PARALLEL_FIELDS)};
 
+/* Concentration 1 is every popularity alike, exponent 1 Zipf's law: definitions, not measurements.
+ */
+static const Field EXPERT_LOAD_FIELDS[] = {
+    WORD_FIELD("model", ExpertLoadSpec, model, LOAD_WORDS, "balanced",
+               "balanced: equal by force; uniform: equal but for chance; or unequally popular"),
+    NUMBER_FIELD("sigma", ExpertLoadSpec, sigma, DIMENSION_NUMBER, 0, 5, "0", 0,
+                 "lognormal spread of popularity, or what an auxiliary loss leaves of it"),
+    NUMBER_FIELD("concentration", ExpertLoadSpec, concentration, DIMENSION_NUMBER, 0.001, 1e6, "1",
+                 0, "of a symmetric Dirichlet popularity; small: uneven"),
+    NUMBER_FIELD("exponent", ExpertLoadSpec, exponent, DIMENSION_NUMBER, 0, 10, "1", 0,
+                 "of a Zipf popularity"),
+    NUMBER_FIELD("drift", ExpertLoadSpec, drift, DIMENSION_NUMBER, 0, 5, "0", 0,
+                 "lognormal sigma of popularity from one microbatch to the next"),
+};
+static const Schema EXPERT_LOAD_SCHEMA = {.name = "expert load", GROUP_FIELDS(EXPERT_LOAD_FIELDS)};
+
 static const Field TRAINING_FIELDS[] = {
     TEXT_FIELD("name", TrainingSpec, name, "custom", FIELD_LABEL, "software stack, for reports"),
     NUMBER_FIELD("tokens", TrainingSpec, tokens, DIMENSION_TOKENS, 1, 1e18, NULL, 0,
@@ -96,8 +114,8 @@ static const Field TRAINING_FIELDS[] = {
     WORD_FIELD("attention", TrainingSpec, attention, ATTENTION_WORDS, NULL, "attention kernel"),
     NUMBER_FIELD("kernel_overhead", TrainingSpec, kernel_overhead, DIMENSION_FRACTION, 0, 10, "0",
                  0, "share of added time for what a kernel table does not see"),
-    NUMBER_FIELD("expert_load_sigma", TrainingSpec, expert_load_sigma, DIMENSION_NUMBER, 0, 5, "0",
-                 0, "lognormal sigma of expert popularity; 0: balanced"),
+    GROUP_FIELD("expert_load", TrainingSpec, expert_load, &EXPERT_LOAD_SCHEMA, NULL, FIELD_MAY_MISS,
+                "how popular the experts of a layer are"),
     NUMBER_FIELD("reserved", TrainingSpec, reserved_bytes, DIMENSION_BYTES, 0, MAX_RESERVED_BYTES,
                  NULL, 0, "framework, buffers and fragmentation of a GPU"),
     NUMBER_FIELD("capacity_factor", TrainingSpec, capacity_factor, DIMENSION_NUMBER, 0, 1000, "0",

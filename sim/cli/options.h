@@ -51,7 +51,7 @@ enum {
     OPTIONS_OUTPUT = 8u,     /* --out --report --db */
     OPTIONS_CANONICAL = 16u, /* --canonical */
     OPTIONS_PRECISION = 64u, /* --precision */
-    OPTIONS_VALIDATE = 32u   /* --split --fit --fail-above --plot --out --seed --jobs */
+    OPTIONS_VALIDATE = 32u   /* --split --fit --fail-above --plot --out --seed --jobs --reps */
 };
 
 typedef enum OptionKind {

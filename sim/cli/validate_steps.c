@@ -104,6 +104,8 @@ Status validate_steps(Session *session, const CsvTable *table)
     char *json = NULL;
     Status status = line->plot && line->out_directory == NULL
                         ? error_set(&error, STATUS_USAGE, "--plot needs --out DIR")
+                    : line->reps > 0
+                        ? error_set(&error, STATUS_USAGE, "--reps does not apply to training steps")
                         : measurements_read(table->file, &file, &error);
     ForecastOptions options = session_forecast_options(session);
     Provenance provenance = {.verb = line->verb->name,

@@ -13,6 +13,8 @@ static const ValidateKind KINDS[] = {
      validate_moe_layers},
     {"MoE kernels", {"tokens", "experts", "top_k", "ep", "skew", "time_us"}, validate_moe_layers},
     {"collectives", {"collective", "msg_bytes", "n_gpus", "time_us"}, validate_collectives},
+    {"expert loads", {"model", "param", "experts", "top_k", "tokens", "quantity"}, validate_loads},
+    {"reliability results", {"model", "parameters", "metric", "value"}, validate_oracle},
 };
 
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0] };

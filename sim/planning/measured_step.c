@@ -44,6 +44,8 @@ Status measured_step_penalty(MeasuredStep *step, unsigned long long seed, double
                                         error);
     if (status == STATUS_OK)
         *share = jitter_penalty_at(&penalty, input->jitter);
+    if (status == STATUS_OK && penalty.compute_s > 0)
+        *share += penalty.expert_s / penalty.compute_s;
     return status;
 }
 

@@ -12,6 +12,21 @@ static int has_dense_layers(const ModelSpec *model)
     return model->experts > 1.0 && model_expert_layers(model) < model->layers;
 }
 
+static void fill_demands(Clock *clock)
+{
+    const HardwareSpec *hardware = &clock->scenario->hardware;
+    const ParallelSpec *parallel = &clock->scenario->training.parallel;
+    const double ring = plan_context_ways(parallel);
+    clock->tensor_demand = stream_demand(hardware, COLLECTIVE_ALL_GATHER, parallel->tensor,
+                                         clock->tensor_ranks_per_node);
+    clock->expert_demand = stream_demand(hardware, COLLECTIVE_ALL_TO_ALL, parallel->expert,
+                                         clock->expert_ranks_per_node);
+    if (parallel->dispatch == DISPATCH_NODES && parallel->expert > 1.0) /* a kernel told to */
+        clock->expert_demand.multiprocessors = parallel->dispatch_sms / hardware->gpu.sms;
+    clock->ring_demand =
+        stream_demand(hardware, COLLECTIVE_ALL_GATHER, ring, clock->ring_in_node ? ring : 1.0);
+}
+
 static void fill(const Scenario *scenario, const ExpertLoad *load, double *rows,
                  ProductMemo *products, BlockSet *blocks)
 {
@@ -31,15 +46,22 @@ static void fill(const Scenario *scenario, const ExpertLoad *load, double *rows,
         .expert_tensor_ranks_per_node = fmin(slices, node_gpus),
         .ring_in_node = parallel->tensor * plan_context_ways(parallel) <= node_gpus,
     };
+    fill_demands(&clock);
     OperatorList list;
 
-    *blocks =
-        (BlockSet){.draws = load->draws > 0 ? load->draws : 1, .dropped_share = load->dropped};
+    *blocks = (BlockSet){.draws = load->draws > 0 ? load->draws : 1,
+                         .dropped_share = load->dropped,
+                         .expert_max_over_mean = load->max_over_mean,
+                         .rank_max_over_mean = load->rank_max_over_mean};
     operators_layer_forward(scenario, &list);
     for (size_t draw = 0; draw < blocks->draws; draw++) {
         clock.draw = draw;
         blocks->layer[draw] = block_time(&clock, &list);
     }
+    blocks->memory_share = block_memory_share(&blocks->layer[0]);
+    blocks->rates = stream_rates(&scenario->hardware.gpu,
+                                 parallel->expert > 1.0 ? clock.expert_demand : clock.tensor_demand,
+                                 blocks->memory_share);
     if (has_dense_layers(&scenario->model)) {
         operators_dense_layer_forward(scenario, &list);
         blocks->dense = block_time(&clock, &list);
@@ -57,7 +79,7 @@ static void fill(const Scenario *scenario, const ExpertLoad *load, double *rows,
     blocks->embedding = block_time(&clock, &list);
     if (scenario->model.vision.layers > 0.0) {
         operators_encoder_layer(scenario, &list);
-        blocks->encoder = block_times(block_time(&clock, &list), scenario->model.vision.layers);
+        blocks->encoder_layer = block_time(&clock, &list);
     }
     operators_head(scenario, &list);
     blocks->head = block_time(&clock, &list);
@@ -71,7 +93,7 @@ void block_set_recompute(const BlockSet *without, const ParallelSpec *parallel, 
         block_add_recomputation(parallel, &blocks->layer[draw]);
     block_add_recomputation(parallel, &blocks->dense);
     block_add_recomputation(parallel, &blocks->cross);
-    block_add_recomputation(parallel, &blocks->encoder);
+    block_add_recomputation(parallel, &blocks->encoder_layer);
 }
 
 Status block_set_fill(const Scenario *scenario, unsigned long long seed,

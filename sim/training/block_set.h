@@ -7,10 +7,14 @@
 
 typedef struct BlockSet {
     size_t draws; /* of expert loads: so many kinds of layers with experts */
-    double dropped_share;
+    double dropped_share, expert_max_over_mean, rank_max_over_mean;
+    double memory_share; /* of a layer's computing: time that only moves bytes */
+    StreamRates rates;   /* of its computing and its own communication */
     BlockTime layer[MAX_LOAD_DRAWS];
-    BlockTime dense, embedding, head; /* dense: a layer without experts of a model with some */
-    BlockTime cross, encoder;         /* a cross-attention layer; all layers of the image encoder */
+    BlockTime dense; /* a layer without experts of a model with some */
+    BlockTime cross; /* a cross-attention layer */
+    BlockTime embedding, head;
+    BlockTime encoder_layer; /* of images; the encoder stands beside the embedding */
 } BlockSet;
 
 /* Those of a checked scenario, by its mode of recomputation. Expert loads are drawn from the stream

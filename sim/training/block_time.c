@@ -9,7 +9,6 @@
 
 #include <math.h>
 #include <stddef.h>
-#include <string.h>
 
 typedef struct Seconds {
     double forward, backward;
@@ -108,13 +107,14 @@ static Seconds kept_dense_gemm(const Clock *clock, const Operator *op)
 }
 
 /* Every rank's time from its own experts' loads; all wait for the slowest. */
-static void grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, Seconds *worst)
+static void sampled_grouped_gemm(const Clock *clock, const Operator *op, size_t sample,
+                                 Seconds *mean, Seconds *worst)
 {
-    const double *share = expert_load_share(clock->load, clock->draw);
+    const double *share = expert_load_share(clock->load, clock->draw, sample);
     size_t ranks = clock->load->ranks;
     size_t experts = clock->load->experts / ranks;
     double all_rows = op->m * (double)ranks;
-    size_t distinct = clock->load->draws > 1 ? ranks : 1; /* balanced ranks are all alike */
+    size_t distinct = clock->load->balanced ? 1 : ranks;
 
     *mean = *worst = (Seconds){0};
     for (size_t rank = 0; rank < distinct; rank++) {
@@ -129,8 +129,14 @@ static void grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, 
     }
 }
 
-static void kept_grouped_gemm(const Clock *clock, const Operator *op, Seconds *mean, Seconds *worst)
+/* Kept by shape where all ranks have equal loads; drawn loads belong to one plan. */
+static void kept_grouped_gemm(const Clock *clock, const Operator *op, size_t sample, Seconds *mean,
+                              Seconds *worst)
 {
+    if (!clock->load->balanced) {
+        sampled_grouped_gemm(clock, op, sample, mean, worst);
+        return;
+    }
     const ProductKey key = product_key(clock, op);
     const ProductTimes *kept = product_memo_find(clock->products, &key);
     if (kept != NULL) {
@@ -138,13 +144,41 @@ static void kept_grouped_gemm(const Clock *clock, const Operator *op, Seconds *m
         *worst = (Seconds){.forward = kept->worst_forward, .backward = kept->worst_backward};
         return;
     }
-    grouped_gemm(clock, op, mean, worst);
+    sampled_grouped_gemm(clock, op, sample, mean, worst);
     const ProductTimes times = {.forward = mean->forward,
                                 .backward = mean->backward,
                                 .weight = mean->weight,
                                 .worst_forward = worst->forward,
                                 .worst_backward = worst->backward};
     product_memo_keep(clock->products, &key, &times);
+}
+
+static void add_compute(BlockTime *block, Seconds seconds)
+{
+    block->forward.compute_s += seconds.forward;
+    block->backward.compute_s += seconds.backward;
+    block->backward.weight_s += seconds.weight;
+}
+
+/* The mean over the drawn microbatches: of the mean rank as computing, of what the slowest takes
+ * longer as imbalance. */
+static void add_grouped_gemm(const Clock *clock, const Operator *op, BlockTime *block)
+{
+    const double slower = 1.0 + clock->scenario->training.kernel_overhead;
+    const size_t samples = clock->load->samples;
+    const double weight = 1.0 / (double)samples;
+    for (size_t i = 0; i < samples; i++) {
+        Seconds mean, worst;
+        kept_grouped_gemm(clock, op, i, &mean, &worst);
+        add_compute(block, (Seconds){.forward = weight * mean.forward,
+                                     .backward = weight * mean.backward,
+                                     .weight = weight * mean.weight});
+        block->products_s += weight * mean.forward;
+        block->forward.expert_imbalance_s += weight * (worst.forward - mean.forward);
+        block->backward.expert_imbalance_s += weight * (worst.backward - mean.backward);
+        block->drawn_forward_s[i] += worst.forward + (slower - 1.0) * mean.forward;
+        block->drawn_backward_s[i] += worst.backward + (slower - 1.0) * mean.backward;
+    }
 }
 
 static Seconds attention_round(const Clock *clock, const Operator *op)
@@ -170,9 +204,10 @@ static Seconds exposed_ring(const Clock *clock, const Operator *op, Seconds roun
         return (Seconds){0};
     const double pass_s = p2p_seconds(hardware, op->bytes, clock->ring_in_node);
     const double with_gradients_s = p2p_seconds(hardware, 2.0 * op->bytes, clock->ring_in_node);
+    const StreamRates rates = stream_rates(&hardware->gpu, clock->ring_demand, 0.0);
     return (Seconds){
-        .forward = passes * fmax(0.0, pass_s - round.forward),
-        .backward = passes * fmax(0.0, with_gradients_s - round.backward) + pass_s,
+        .forward = passes * overlap_exposed_s(rates, round.forward, pass_s),
+        .backward = passes * overlap_exposed_s(rates, round.backward, with_gradients_s) + pass_s,
     };
 }
 
@@ -200,25 +235,40 @@ static Seconds memory_bound(const Clock *clock, const Operator *op)
                      .backward = left * gpu_memory_bound_seconds(gpu, 2.0 * op->bytes)};
 }
 
+static void add_memory_bound(const Clock *clock, const Operator *op, BlockTime *block)
+{
+    const Seconds seconds = memory_bound(clock, op);
+    add_compute(block, seconds);
+    block->memory_bound_s += seconds.forward;
+    block->light_s += op->light != 0 ? seconds.forward : 0.0;
+}
+
 static double tensor_collective(const Clock *clock, const Operator *op, Collective collective)
 {
     const ParallelSpec *parallel = &clock->scenario->training.parallel;
     if (parallel->tensor <= 1.0)
         return 0.0;
-    double seconds = collective_seconds(&clock->scenario->hardware, collective, op->bytes,
-                                        parallel->tensor, clock->tensor_ranks_per_node);
-    return seconds * (1.0 - parallel->tensor_overlap);
+    return collective_seconds(&clock->scenario->hardware, collective, op->bytes, parallel->tensor,
+                              clock->tensor_ranks_per_node);
 }
 
 /* Between the ranks that hold slices of the same expert. */
 static double expert_slices_collective(const Clock *clock, const Operator *op)
 {
     const ParallelSpec *parallel = &clock->scenario->training.parallel;
-    const double seconds = collective_seconds(
+    return collective_seconds(
         &clock->scenario->hardware,
         op->kind == OPERATOR_EXPERT_ALL_GATHER ? COLLECTIVE_ALL_GATHER : COLLECTIVE_REDUCE_SCATTER,
         op->bytes, plan_expert_tensor_ways(parallel), clock->expert_tensor_ranks_per_node);
-    return seconds * (1.0 - parallel->tensor_overlap);
+}
+
+/* The share that runs beside computing is settled when all of the block's computing is known. */
+static void add_tensor(const Clock *clock, double seconds, BlockTime *block)
+{
+    const double beside = clock->scenario->training.parallel.tensor_overlap;
+    block->forward.tensor_s += (1.0 - beside) * seconds;
+    block->backward.tensor_s += (1.0 - beside) * seconds;
+    block->tensor_beside_s += beside * seconds;
 }
 
 /* All copies of this rank's tokens to the ranks of their experts, or back. The way there of a
@@ -229,12 +279,11 @@ static double expert_collective(const Clock *clock, double bytes)
     const Scenario *scenario = clock->scenario;
     const HardwareSpec *hardware = &scenario->hardware;
     const ParallelSpec *parallel = &scenario->training.parallel;
-    const double left = 1.0 - parallel->expert_overlap;
     if (parallel->expert <= 1.0)
         return 0.0;
     if (parallel->dispatch == DISPATCH_COPIES)
-        return left * collective_seconds(hardware, COLLECTIVE_ALL_TO_ALL, bytes, parallel->expert,
-                                         clock->expert_ranks_per_node);
+        return collective_seconds(hardware, COLLECTIVE_ALL_TO_ALL, bytes, parallel->expert,
+                                  clock->expert_ranks_per_node);
     const double copies = scenario->model.experts_per_token;
     const ExpertExchange exchange = {.token_bytes = bytes / copies,
                                      .copies = copies,
@@ -242,16 +291,29 @@ static double expert_collective(const Clock *clock, double bytes)
                                      .ranks_per_node = clock->expert_ranks_per_node,
                                      .node_limit = scenario->model.routed_groups,
                                      .sms = parallel->dispatch_sms};
-    return left * 0.5 *
-           (expert_exchange_seconds(hardware, EXPERT_DISPATCH, &exchange) +
-            expert_exchange_seconds(hardware, EXPERT_COMBINE, &exchange));
+    return 0.5 * (expert_exchange_seconds(hardware, EXPERT_DISPATCH, &exchange) +
+                  expert_exchange_seconds(hardware, EXPERT_COMBINE, &exchange));
 }
 
-static void add_compute(BlockTime *block, Seconds seconds)
+/* The busiest rank receives as many times more bytes as it has rows. */
+static void add_all_to_all(const Clock *clock, const Operator *op, BlockTime *block)
 {
-    block->forward.compute_s += seconds.forward;
-    block->backward.compute_s += seconds.backward;
-    block->backward.weight_s += seconds.weight;
+    const size_t samples = clock->load->samples;
+    const double beside = clock->scenario->training.parallel.expert_overlap;
+    const double even_s = expert_collective(clock, op->bytes);
+    block->forward.expert_s += (1.0 - beside) * even_s;
+    block->backward.expert_s += (1.0 - beside) * even_s;
+    block->expert_beside_s += beside * even_s;
+    for (size_t i = 0; i < samples && !clock->load->balanced; i++) {
+        const double most = expert_load_worst(clock->load, clock->draw, i);
+        const double seconds = expert_collective(clock, op->bytes * most);
+        const double longer_s = (seconds - even_s) / (double)samples;
+        block->forward.expert_imbalance_s += (1.0 - beside) * longer_s;
+        block->backward.expert_imbalance_s += (1.0 - beside) * longer_s;
+        block->expert_beside_s += beside * longer_s;
+        block->drawn_forward_s[i] += (1.0 - beside) * seconds;
+        block->drawn_backward_s[i] += (1.0 - beside) * seconds;
+    }
 }
 
 /* The host's part of a kernel that no queue hides; a collective has its own in the node. */
@@ -268,29 +330,23 @@ static void add_launches(const Clock *clock, const Operator *op, BlockTime *bloc
 /* Communication is done again in the backward: the gradient takes the opposite way. */
 static void add_operator(const Clock *clock, const Operator *op, BlockTime *block)
 {
-    Seconds mean, worst;
+    Seconds product;
     double seconds;
     add_launches(clock, op, block);
     switch (op->kind) {
     case OPERATOR_GEMM:
-        mean = kept_dense_gemm(clock, op);
-        add_compute(block, mean);
-        block->products_s += mean.forward;
+        product = kept_dense_gemm(clock, op);
+        add_compute(block, product);
+        block->products_s += product.forward;
         break;
     case OPERATOR_GROUPED_GEMM:
-        kept_grouped_gemm(clock, op, &mean, &worst);
-        add_compute(block, mean);
-        block->products_s += mean.forward;
-        block->forward.expert_imbalance_s += worst.forward - mean.forward;
-        block->backward.expert_imbalance_s += worst.backward - mean.backward;
+        add_grouped_gemm(clock, op, block);
         break;
     case OPERATOR_ATTENTION:
         add_attention(clock, op, block);
         break;
     case OPERATOR_MEMORY:
-        mean = memory_bound(clock, op);
-        add_compute(block, mean);
-        block->light_s += op->light != 0 ? mean.forward : 0.0;
+        add_memory_bound(clock, op, block);
         break;
     case OPERATOR_ALL_REDUCE:
     case OPERATOR_ALL_GATHER:
@@ -299,39 +355,56 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
                                     op->kind == OPERATOR_ALL_REDUCE   ? COLLECTIVE_ALL_REDUCE
                                     : op->kind == OPERATOR_ALL_GATHER ? COLLECTIVE_ALL_GATHER
                                                                       : COLLECTIVE_REDUCE_SCATTER);
-        block->forward.tensor_s += seconds;
-        block->backward.tensor_s += seconds;
+        add_tensor(clock, seconds, block);
         break;
     case OPERATOR_EXPERT_ALL_GATHER:
     case OPERATOR_EXPERT_REDUCE_SCATTER:
-        seconds = expert_slices_collective(clock, op);
-        block->forward.tensor_s += seconds;
-        block->backward.tensor_s += seconds;
+        add_tensor(clock, expert_slices_collective(clock, op), block);
         break;
     case OPERATOR_ALL_TO_ALL:
-        seconds = expert_collective(clock, op->bytes);
-        block->forward.expert_s += seconds;
-        block->backward.expert_s += seconds;
-        /* the busiest rank receives as many times more bytes as it has rows */
-        seconds =
-            expert_collective(clock, op->bytes * expert_load_worst(clock->load, clock->draw)) -
-            seconds;
-        block->forward.expert_imbalance_s += seconds;
-        block->backward.expert_imbalance_s += seconds;
+        add_all_to_all(clock, op, block);
         break;
     }
 }
 
-BlockTime block_times(BlockTime one, double count)
+double block_memory_share(const BlockTime *block)
 {
-    enum { NUMBERS = sizeof(BlockTime) / sizeof(double) };
-    double seconds[NUMBERS]; /* a block is nothing but seconds */
-    _Static_assert(sizeof seconds == sizeof(BlockTime), "a block is whole numbers of seconds");
-    memcpy(seconds, &one, sizeof seconds);
-    for (size_t i = 0; i < NUMBERS; i++)
-        seconds[i] *= count;
-    memcpy(&one, seconds, sizeof seconds);
-    return one;
+    const double computed_s = block->forward.compute_s - block->forward_launch_s;
+    return computed_s > 0.0 ? fmin(1.0, block->memory_bound_s / computed_s) : 0.0;
+}
+
+/* All that runs beside a phase's computing is one stream: what it takes from the GPU is the mean
+ * over its time. What shows of it is shared out by kind. */
+static void settle_overlap(const Clock *clock, const BlockTime *block, StagePhase *phase)
+{
+    const double tensor_s = block->tensor_beside_s, expert_s = block->expert_beside_s;
+    const double all_s = tensor_s + expert_s;
+    if (!(all_s > 0.0))
+        return;
+    const StreamDemand *tensor = &clock->tensor_demand, *expert = &clock->expert_demand;
+    const StreamDemand demand = {
+        .multiprocessors =
+            (tensor->multiprocessors * tensor_s + expert->multiprocessors * expert_s) / all_s,
+        .memory = (tensor->memory * tensor_s + expert->memory * expert_s) / all_s,
+    };
+    const StreamRates rates =
+        stream_rates(&clock->scenario->hardware.gpu, demand, block_memory_share(block));
+    const double exposed_s = overlap_exposed_s(rates, phase->compute_s, all_s);
+    phase->tensor_s += exposed_s * tensor_s / all_s;
+    phase->expert_s += exposed_s * expert_s / all_s;
+}
+
+/* Estimated from a few draws. */
+static double variance_of(const double *values, size_t count)
+{
+    double mean = 0.0, squares = 0.0;
+    if (count < 2)
+        return 0.0;
+    for (size_t i = 0; i < count; i++)
+        mean += values[i] / (double)count;
+    for (size_t i = 0; i < count; i++)
+        squares += (values[i] - mean) * (values[i] - mean);
+    return squares / (double)(count - 1);
 }
 
 BlockTime block_time(const Clock *clock, const OperatorList *list)
@@ -348,10 +421,17 @@ BlockTime block_time(const Clock *clock, const OperatorList *list)
     block.attention_s *= slower;
     block.products_s *= slower;
     block.light_s *= slower;
+    block.memory_bound_s *= slower;
 
     block.forward.compute_s += block.forward_launch_s;
     block.backward.compute_s += block.backward_launch_s;
     block.attention_s += block.attention_launch_s;
+
+    settle_overlap(clock, &block, &block.forward);
+    settle_overlap(clock, &block, &block.backward);
+
+    block.forward.expert_variance_s2 = variance_of(block.drawn_forward_s, clock->load->samples);
+    block.backward.expert_variance_s2 = variance_of(block.drawn_backward_s, clock->load->samples);
     return block;
 }
 
@@ -388,4 +468,8 @@ void block_add_recomputation(const ParallelSpec *parallel, BlockTime *block)
     block->backward.tensor_s += block->forward.tensor_s;
     block->backward.expert_s += block->forward.expert_s;
     block->backward.expert_imbalance_s += block->forward.expert_imbalance_s;
+    /* the same tokens at the same experts: deviations add up, not variances */
+    const double deviation_s =
+        sqrt(block->forward.expert_variance_s2) + sqrt(block->backward.expert_variance_s2);
+    block->backward.expert_variance_s2 = deviation_s * deviation_s;
 }

@@ -5,6 +5,7 @@
 
 #include "models/operators.h"
 #include "sim/training/expert_load.h"
+#include "sim/training/overlap.h"
 #include "sim/training/product_memo.h"
 #include "sim/training/stage_time.h"
 
@@ -16,6 +17,10 @@ typedef struct BlockTime {
     double products_s;       /* matrix products of the forward, likewise */
     double light_s;          /* norms and activation functions of the forward, likewise */
     double forward_launch_s, backward_launch_s, attention_launch_s; /* of kernels, by the host */
+    double drawn_forward_s[MAX_LOAD_SAMPLES]; /* of the experts, one microbatch each */
+    double drawn_backward_s[MAX_LOAD_SAMPLES];
+    double memory_bound_s;                   /* of the forward's computing */
+    double tensor_beside_s, expert_beside_s; /* communication of one phase beside computing */
 } BlockTime;
 
 /* What the seconds of an operator depend on besides its shape. */
@@ -29,16 +34,17 @@ typedef struct Clock {
     ProductMemo *products; /* kept from other plans, or NULL */
     double tensor_ranks_per_node, expert_ranks_per_node, expert_tensor_ranks_per_node;
     int ring_in_node; /* context-parallel neighbours share a node */
+    StreamDemand tensor_demand, expert_demand, ring_demand;
 } Clock;
 
 /* A GPU whose matrix products run as fast as its power limit lets them for hours: kernels are
  * measured one by one, from a cool start. Attention and copies stay below the limit. */
 GpuSpec gpu_at_sustained_clock(const GpuSpec *gpu);
 
-BlockTime block_time(const Clock *clock, const OperatorList *list);
+/* Share of a block's computing that only moves bytes. */
+double block_memory_share(const BlockTime *block);
 
-/* So many of them, one after the other. */
-BlockTime block_times(BlockTime one, double count);
+BlockTime block_time(const Clock *clock, const OperatorList *list);
 
 /* Recomputation runs before a layer's backward (Korthikanti et al. 2022, section 5): the whole
  * forward, its communication included, or what the selective scope names. */

@@ -12,6 +12,7 @@ static void add_scaled(StagePhase *sum, const StagePhase *part, double factor)
     sum->expert_imbalance_s += factor * part->expert_imbalance_s;
     sum->sharding_s += factor * part->sharding_s;
     sum->weight_s += factor * part->weight_s;
+    sum->expert_variance_s2 += factor * part->expert_variance_s2;
     sum->total_s = sum->compute_s + sum->recompute_s + sum->tensor_s + sum->expert_s +
                    sum->expert_imbalance_s + sum->sharding_s;
 }

@@ -148,3 +148,14 @@ DataParallelTime data_parallel_layer_time(const Scenario *scenario, double param
 {
     return both_groups_time(scenario, parameters, expert_parameters, 0.0);
 }
+
+StreamDemand data_parallel_demand(const Scenario *scenario)
+{
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    const CopyGroup group = copy_group(scenario, plan_gradient_ranks(parallel), parallel->tensor);
+    if (group.shards > 1.0 && parallel->zero_stage >= 1.0)
+        return stream_demand(&scenario->hardware, COLLECTIVE_REDUCE_SCATTER, group.shards,
+                             group.shards_per_node);
+    return stream_demand(&scenario->hardware, COLLECTIVE_ALL_REDUCE, group.shards * group.replicas,
+                         group.shards_per_node * group.replicas_per_node);
+}

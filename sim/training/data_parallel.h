@@ -3,6 +3,7 @@
 #define SIM_TRAINING_DATA_PARALLEL_H
 
 #include "configs/reader/scenario.h"
+#include "sim/training/overlap.h"
 
 /* Seconds of the whole stage, nothing hidden. Source of what ZeRO moves: Rajbhandari et al. 2020,
  * section 7. */
@@ -23,5 +24,9 @@ DataParallelTime data_parallel_time(const Scenario *scenario, double parameters,
 /* The same for one layer that ZeRO-3 gathers and reduces at once, in one collective of its own. */
 DataParallelTime data_parallel_layer_time(const Scenario *scenario, double parameters,
                                           double expert_parameters);
+
+/* What these collectives take from computing beside them, as those of parameters that are not
+ * spread. */
+StreamDemand data_parallel_demand(const Scenario *scenario);
 
 #endif

@@ -27,7 +27,12 @@ const ColumnName draw_columns[DRAW_COLUMNS] = {
     [COLUMN_SEND] = {"step.breakdown_s.pipeline_send", "s"},
     [COLUMN_DATA_PARALLEL] = {"step.breakdown_s.data_parallel", "s"},
     [COLUMN_OPTIMIZER] = {"step.breakdown_s.optimizer", "s"},
+    [COLUMN_EXPERT_JITTER] = {"step.breakdown_s.expert_jitter", "s"},
     [COLUMN_JITTER] = {"step.breakdown_s.jitter", "s"},
+    [COLUMN_EXPERT_COST] = {"step.expert_load.share_of_step", ""},
+    [COLUMN_EXPERT_MOST] = {"step.expert_load.max_over_mean", ""},
+    [COLUMN_EXPERT_RANK_MOST] = {"step.expert_load.rank_max_over_mean", ""},
+    [COLUMN_EXPERT_DROPPED] = {"step.expert_load.dropped_share", ""},
     [COLUMN_LOADING] = {"data.exposed_s", "s"},
     [COLUMN_LOADED_BYTES] = {"data.bytes_per_s", "bytes/s"},
     [COLUMN_LOADED_BYTES_PER_TOKEN] = {"data.bytes_per_token", "bytes"},
@@ -95,10 +100,10 @@ static double exposed_loading_s(const Scenario *drawn, double step_tokens, doubl
 
 /* The folded step and what the slowest of all replicas adds to it. */
 static void fill_step(const Scenario *drawn, const StepInput *input, const StepResult *folded,
-                      double jitter_s, const RunPart *part, double *row)
+                      double expert_jitter_s, double jitter_s, const RunPart *part, double *row)
 {
     const StepBreakdown *b = &folded->breakdown;
-    double seconds = folded->seconds + jitter_s;
+    double seconds = folded->seconds + expert_jitter_s + jitter_s;
     double slower = folded->seconds / seconds;
     double bf16_peak = part->peak_bf16_flops_per_s;
 
@@ -121,10 +126,22 @@ static void fill_step(const Scenario *drawn, const StepInput *input, const StepR
     row[COLUMN_SEND] = b->pipeline_send_s;
     row[COLUMN_DATA_PARALLEL] = b->data_parallel_s;
     row[COLUMN_OPTIMIZER] = b->optimizer_s;
+    row[COLUMN_EXPERT_JITTER] = expert_jitter_s;
     row[COLUMN_JITTER] = jitter_s;
     row[COLUMN_LOADING] = part->loading_s;
     row[COLUMN_LOADED_BYTES] = loaded_bytes(drawn, input->tokens) / part->step_s;
     row[COLUMN_LOADED_BYTES_PER_TOKEN] = loaded_bytes(drawn, input->tokens) / input->tokens;
+}
+
+/* How unevenly tokens meet experts, and what share of the step it costs. */
+static void fill_expert_load(const Scenario *drawn, const StepInput *input, double *row)
+{
+    const int dense = drawn->model.experts <= 1.0;
+    const double lost_s = row[COLUMN_EXPERT_IMBALANCE] + row[COLUMN_EXPERT_JITTER];
+    row[COLUMN_EXPERT_COST] = dense ? nan("") : lost_s / row[COLUMN_STEP_SECONDS];
+    row[COLUMN_EXPERT_MOST] = dense ? nan("") : input->expert_max_over_mean;
+    row[COLUMN_EXPERT_RANK_MOST] = dense ? nan("") : input->rank_max_over_mean;
+    row[COLUMN_EXPERT_DROPPED] = dense ? nan("") : input->dropped_share;
 }
 
 static void fill_run(const RunInput *run, const CourseSum *sum, const RunOutcome *outcome,
@@ -191,12 +208,15 @@ static Status simulate_part(DrawWorker *worker, const Scenario *one, double gpus
     const StepBreakdown *b = &folded.breakdown;
     double jitter_s =
         jitter_penalty_at(penalty, worker->input.jitter) * (b->compute_s + b->recompute_s);
-    double seconds = folded.seconds + jitter_s;
+    double expert_jitter_s = jitter_penalty_expert_s(penalty, &worker->input);
+    double seconds = folded.seconds + expert_jitter_s + jitter_s;
     run_part_begin(one, &worker->input, gpus_paid, part);
     part->loading_s = exposed_loading_s(one, worker->input.tokens, seconds);
     part->step_s = seconds + part->loading_s;
-    if (wanted)
-        fill_step(one, &worker->input, &folded, jitter_s, part, row);
+    if (wanted) {
+        fill_step(one, &worker->input, &folded, expert_jitter_s, jitter_s, part, row);
+        fill_expert_load(one, &worker->input, row);
+    }
     return STATUS_OK;
 }
 

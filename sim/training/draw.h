@@ -29,7 +29,12 @@ typedef enum DrawColumn {
     COLUMN_SEND,
     COLUMN_DATA_PARALLEL,
     COLUMN_OPTIMIZER,
+    COLUMN_EXPERT_JITTER,
     COLUMN_JITTER,
+    COLUMN_EXPERT_COST,
+    COLUMN_EXPERT_MOST,
+    COLUMN_EXPERT_RANK_MOST,
+    COLUMN_EXPERT_DROPPED,
     COLUMN_LOADING,
     COLUMN_LOADED_BYTES,
     COLUMN_LOADED_BYTES_PER_TOKEN,
@@ -94,7 +99,8 @@ void draw_worker_close(DrawWorker *worker);
 
 /* Simulates `drawn` (nothing uncertain left). `row` gets as many numbers as
  * the course has columns; only the time
- * between failures may be infinite. */
+ * between failures may be infinite, and
+ * what a dense model has not is not a number. */
 Status draw_simulate(DrawWorker *worker, const Scenario *drawn, const JitterPenalty *penalty,
                      unsigned long long seed, unsigned long long replication, double *row,
                      Error *error);

@@ -98,8 +98,8 @@ static void fill_seconds(const DualPipe *pipe, size_t stage, StageRun *run)
         run->seconds[FORWARD][chunk] = times[first + TASK_FORWARD].total_s;
         run->seconds[BACKWARD][chunk] = times[first + TASK_BACKWARD].total_s;
         run->seconds[WEIGHT][chunk] = times[first + TASK_WEIGHT].total_s;
-        run->seconds[WHOLE_BACKWARD][chunk] = block_seconds(shape, times, whole, 2);
-        run->seconds[OVERLAPPED][chunk] = block_seconds(shape, times, both, 3);
+        run->seconds[WHOLE_BACKWARD][chunk] = block_seconds(shape, pipe->rates, times, whole, 2);
+        run->seconds[OVERLAPPED][chunk] = block_seconds(shape, pipe->rates, times, both, 3);
     }
 }
 

@@ -8,7 +8,8 @@ typedef struct DualPipe {
     const ScheduleShape *shape;
     const TaskTime *times; /* [stage][chunk][kind] */
     double send_s;
-    void *memory; /* dualpipe_memory_bytes() */
+    StreamRates rates; /* of computing beside the communication of the other direction */
+    void *memory;      /* dualpipe_memory_bytes() */
 } DualPipe;
 
 size_t dualpipe_memory_bytes(const ScheduleShape *shape);

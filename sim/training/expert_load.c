@@ -1,101 +1,147 @@
 #include "sim/training/expert_load.h"
 
 #include "models/architecture.h"
-#include "sim/engine/random.h"
+#include "models/operators.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-static void scale_to_sum(double *share, size_t count, double sum)
-{
-    double total = 0.0;
-    for (size_t i = 0; i < count; i++)
-        total += share[i];
-    for (size_t i = 0; i < count; i++)
-        share[i] *= sum / total;
-}
-
-/* Cuts shares at `cap` and spreads what was cut over the rest in proportion, until none exceeds it.
- * Each round fixes at least one more expert at the cap, so `count` rounds are enough. */
-static void limit_shares(double *share, size_t count, double cap)
-{
-    for (size_t round = 0; round < count; round++) {
-        double over = 0.0, below = 0.0;
-        for (size_t i = 0; i < count; i++) {
-            if (share[i] >= cap) {
-                over += share[i] - cap;
-                share[i] = cap;
-            } else {
-                below += share[i];
-            }
-        }
-        if (over <= 0.0 || below <= 0.0)
-            return;
-        for (size_t i = 0; i < count; i++)
-            if (share[i] < cap)
-                share[i] *= 1.0 + over / below;
-    }
-}
-
-/* Copies above `factor` times the mean, as a share of all. */
-static double dropped_share(const double *share, size_t count, double factor)
-{
-    const double place = factor / (double)count;
-    double dropped = 0.0;
-    for (size_t i = 0; i < count; i++)
-        dropped += fmax(0.0, share[i] - place);
-    return dropped;
-}
-
-/* Every expert works on its capacity; draws are all alike then. */
-static void fill_capacity(ExpertLoad *load, double factor)
-{
-    for (size_t draw = 0; draw < load->draws; draw++)
-        load->dropped += dropped_share(expert_load_share(load, draw), load->experts, factor) /
-                         (double)load->draws;
-    for (size_t i = 0; i < load->experts; i++)
-        load->share[i] = 1.0 / (double)load->experts;
-    load->draws = 1;
-}
-
 static size_t count_of(double number)
 {
-    size_t count = number >= 1.0 ? (size_t)number : 1;
-    return count > 0 ? count : 1;
+    return number >= 1.0 ? (size_t)number : 1;
+}
+
+static double sum_of(const double *values, size_t count)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < count; i++)
+        sum += values[i];
+    return sum;
+}
+
+double expert_load_dropped(const double *rows, size_t experts, double factor)
+{
+    const double all = sum_of(rows, experts);
+    const double places = ceil(factor * all / (double)experts - 1e-9); /* a product of rounding */
+    double dropped = 0.0;
+    for (size_t i = 0; i < experts; i++)
+        dropped += fmax(0.0, rows[i] - places);
+    return all > 0.0 ? dropped / all : 0.0;
+}
+
+double expert_load_most(const double *rows, size_t experts, size_t ranks)
+{
+    const size_t experts_of_rank = experts / ranks;
+    const double all = sum_of(rows, experts_of_rank * ranks);
+    double most = 0.0;
+    for (size_t rank = 0; rank < ranks; rank++)
+        most = fmax(most, sum_of(rows + rank * experts_of_rank, experts_of_rank));
+    return all > 0.0 ? fmax(1.0, most * (double)ranks / all) : 1.0;
+}
+
+/* Tokens of a microbatch that meet in one expert-parallel group. */
+static double group_tokens(const Scenario *scenario, const ExpertLoad *load)
+{
+    const double factor = scenario->training.capacity_factor;
+    OperatorList list;
+    operators_layer_forward(scenario, &list);
+    for (size_t i = 0; i < list.count; i++)
+        if (list.operators[i].kind == OPERATOR_GROUPED_GEMM)
+            return list.operators[i].m * (double)load->ranks /
+                   (scenario->model.experts_per_token * (factor > 0.0 ? factor : 1.0));
+    return 0.0;
+}
+
+/* All layers and microbatches alike. */
+static void balance(ExpertLoad *load)
+{
+    load->balanced = 1;
+    load->draws = load->samples = 1;
+    for (size_t i = 0; i < load->experts; i++)
+        load->share[i] = 1.0 / (double)load->experts;
+}
+
+static void draw_sample(const Scenario *scenario, RowSampler *sampler, double tokens,
+                        RandomStream *stream, ExpertLoad *load, double *share)
+{
+    const double factor = scenario->training.capacity_factor;
+    const double weight = 1.0 / (double)(load->draws * load->samples);
+    if (factor > 0.0) {
+        row_sampler_draw(sampler, tokens / (double)load->ranks, stream, share);
+        load->dropped += weight * expert_load_dropped(share, load->experts, factor);
+    } else {
+        row_sampler_draw(sampler, tokens, stream, share);
+    }
+    load->max_over_mean += weight * expert_load_most(share, load->experts, load->experts);
+    load->rank_max_over_mean += weight * expert_load_most(share, load->experts, load->ranks);
+    const double all = sum_of(share, load->experts);
+    for (size_t i = 0; i < load->experts; i++)
+        share[i] = all > 0.0 ? share[i] / all : 1.0 / (double)load->experts;
+}
+
+/* `popularity` and `drifted` are scratch. */
+static void draw_layers(const Scenario *scenario, unsigned long long seed,
+                        unsigned long long replication, RowSampler *sampler, double *popularity,
+                        double *drifted, ExpertLoad *load)
+{
+    const ExpertLoadSpec *spec = &scenario->training.expert_load;
+    const double tokens = group_tokens(scenario, load);
+    RandomStream layers = random_stream(seed, "expert load", replication);
+    RandomStream rows = random_stream(seed, "expert tokens", replication);
+    load->max_over_mean = load->rank_max_over_mean = 0.0;
+    for (size_t draw = 0; draw < load->draws; draw++) {
+        popularity_draw(spec, load->experts, &layers, popularity);
+        row_sampler_set(sampler, popularity);
+        for (size_t sample = 0; sample < load->samples; sample++) {
+            if (spec->drift > 0.0) {
+                popularity_drift(spec->drift, load->experts, &rows, popularity, drifted);
+                row_sampler_set(sampler, drifted);
+            }
+            draw_sample(scenario, sampler, tokens, &rows, load,
+                        load->share + (draw * load->samples + sample) * load->experts);
+        }
+    }
+    if (scenario->training.capacity_factor > 0.0)
+        balance(load);
 }
 
 Status expert_load_draw(const Scenario *scenario, unsigned long long seed,
                         unsigned long long replication, ExpertLoad *load, Error *error)
 {
     const ModelSpec *model = &scenario->model;
-    double sigma = scenario->training.expert_load_sigma;
-    *load = (ExpertLoad){0};
-    if (!(model->experts <= MAX_EXPERTS) || !(scenario->training.parallel.expert <= MAX_EXPERTS))
+    const TrainingSpec *training = &scenario->training;
+    *load = (ExpertLoad){.max_over_mean = 1.0, .rank_max_over_mean = 1.0};
+    if (!(model->experts <= MAX_EXPERTS) || !(training->parallel.expert <= MAX_EXPERTS))
         return error_set(error, STATUS_INVALID, "model.experts = %g is more than %d",
                          model->experts, MAX_EXPERTS);
 
     load->experts = count_of(model->experts);
-    load->ranks = count_of(scenario->training.parallel.expert);
+    load->ranks = count_of(training->parallel.expert);
     if (load->ranks > load->experts)
         load->ranks = load->experts;
-    load->draws = 1;
-    if (sigma > 0.0 && load->experts > 1)
+    const int drawn = training->expert_load.model != EXPERT_LOAD_BALANCED && load->experts > 1;
+    load->draws = load->samples = 1;
+    if (drawn) {
         load->draws = (size_t)fmin(MAX_LOAD_DRAWS, fmax(1.0, model_expert_layers(model)));
-    load->share = calloc(load->draws * load->experts, sizeof *load->share);
+        load->samples = MAX_LOAD_SAMPLES;
+    }
+    /* two more rows of scratch */
+    load->share = calloc((load->draws * load->samples + 2) * load->experts, sizeof *load->share);
     if (load->share == NULL)
         return error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu experts", load->experts);
-
-    RandomStream stream = random_stream(seed, "expert load", replication);
-    for (size_t draw = 0; draw < load->draws; draw++) {
-        double *share = load->share + draw * load->experts;
-        for (size_t i = 0; i < load->experts; i++)
-            share[i] = load->draws > 1 ? exp(sigma * random_normal(&stream)) : 1.0;
-        scale_to_sum(share, load->experts, 1.0);
-        limit_shares(share, load->experts,
-                     1.0 / fmax(1.0, fmin(model->experts_per_token, model->experts)));
+    if (!drawn) {
+        balance(load);
+        return STATUS_OK;
     }
-    if (scenario->training.capacity_factor > 0.0)
-        fill_capacity(load, scenario->training.capacity_factor);
+    RowSampler *sampler =
+        row_sampler_create(load->experts, count_of(model->experts_per_token), error);
+    if (sampler == NULL) {
+        expert_load_free(load);
+        return STATUS_ENVIRONMENT;
+    }
+    double *scratch = load->share + load->draws * load->samples * load->experts;
+    draw_layers(scenario, seed, replication, sampler, scratch, scratch + load->experts, load);
+    row_sampler_destroy(sampler);
     return STATUS_OK;
 }
 
@@ -105,21 +151,13 @@ void expert_load_free(ExpertLoad *load)
     *load = (ExpertLoad){0};
 }
 
-const double *expert_load_share(const ExpertLoad *load, size_t draw)
+const double *expert_load_share(const ExpertLoad *load, size_t draw, size_t sample)
 {
-    return load->share + draw % load->draws * load->experts;
+    return load->share +
+           (draw % load->draws * load->samples + sample % load->samples) * load->experts;
 }
 
-double expert_load_worst(const ExpertLoad *load, size_t draw)
+double expert_load_worst(const ExpertLoad *load, size_t draw, size_t sample)
 {
-    const double *share = expert_load_share(load, draw);
-    size_t experts_of_rank = load->experts / load->ranks;
-    double worst = 0.0;
-    for (size_t rank = 0; rank < load->ranks; rank++) {
-        double sum = 0.0;
-        for (size_t i = 0; i < experts_of_rank; i++)
-            sum += share[rank * experts_of_rank + i];
-        worst = fmax(worst, sum);
-    }
-    return fmax(1.0, worst * (double)load->ranks);
+    return expert_load_most(expert_load_share(load, draw, sample), load->experts, load->ranks);
 }

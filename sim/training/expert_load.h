@@ -4,33 +4,47 @@
 
 #include "configs/reader/error.h"
 #include "configs/reader/scenario.h"
+#include "sim/training/expert_popularity.h"
 
 #include <stddef.h>
 
-/* Layers beyond this many take the loads of an earlier layer again. */
-enum { MAX_LOAD_DRAWS = 16, MAX_EXPERTS = 65536 };
+/* Layers beyond so many take the popularity of an earlier layer again; of a layer so many
+ * microbatches are drawn, enough for a mean and, over the layers of a stage, for a spread. */
+enum { MAX_LOAD_DRAWS = 16, MAX_LOAD_SAMPLES = 4 };
 
 typedef struct ExpertLoad {
     size_t experts;
     size_t ranks;   /* groups of experts / ranks neighbouring experts */
-    size_t draws;   /* 1 when all layers are alike */
-    double *share;  /* [draw][expert] of the rows; each draw sums to 1 */
-    double dropped; /* share of the tokens' copies that a capacity factor drops, mean over draws */
+    size_t draws;   /* layers; 1 when all are alike */
+    size_t samples; /* microbatches of each layer; 1 when all are alike */
+    double *share;  /* [draw][sample][expert] of the rows; each sample sums to 1 */
+    int balanced;   /* all shares are equal */
+    /* Means over draws and samples, of what the router asks for. */
+    double dropped;            /* share of the tokens' copies above the capacity factor */
+    double max_over_mean;      /* rows of the most loaded expert over the mean expert's */
+    double rank_max_over_mean; /* of the most loaded rank over the mean rank's */
 } ExpertLoad;
 
-/* Popularity is lognormal with the scenario's sigma, one draw a layer from (seed, "expert load",
- * replication): what is left when an auxiliary loss balances experts. A token uses an expert at
- * most once, so no share exceeds 1 / experts_per_token. sigma 0: all shares equal. With a capacity
- * factor f an expert takes at most f times the mean; what is above is dropped and what is below is
- * padded (Lepikhin et al. 2020, section 2.2; Fedus et al. 2021, section 2.2), so that all experts
- * work on as many rows: shares are equal and only `dropped` depends on the popularity. */
+/* Popularity is drawn layer by layer from (seed, "expert load", replication), the rows of each
+ * microbatch, of all tokens that meet in the expert-parallel group, from (seed, "expert tokens",
+ * replication). With a capacity factor f an expert takes at most ceil(f times the mean) rows of one
+ * rank's tokens; what is above is dropped and what is below is padded (Lepikhin et al. 2020,
+ * section 2.2; Fedus et al. 2021, section 2.2), so that all experts work on as many rows: shares
+ * are equal and only `dropped` depends on the popularity. */
 Status expert_load_draw(const Scenario *scenario, unsigned long long seed,
                         unsigned long long replication, ExpertLoad *load, Error *error);
 void expert_load_free(ExpertLoad *load);
 
-const double *expert_load_share(const ExpertLoad *load, size_t draw);
+const double *expert_load_share(const ExpertLoad *load, size_t draw, size_t sample);
 
 /* The most loaded rank over the mean rank, >= 1. */
-double expert_load_worst(const ExpertLoad *load, size_t draw);
+double expert_load_worst(const ExpertLoad *load, size_t draw, size_t sample);
+
+/* Of `rows`, what lies above `factor` times the mean rounded up, as a share of all. */
+double expert_load_dropped(const double *rows, size_t experts, double factor);
+
+/* Most of `ranks` neighbouring groups over their mean; ranks divide experts or the rest is left
+ * out. */
+double expert_load_most(const double *rows, size_t experts, size_t ranks);
 
 #endif

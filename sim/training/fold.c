@@ -208,14 +208,14 @@ static Status lay_out(Fold *fold, const ScheduleShape *shape, Error *error)
     return STATUS_OK;
 }
 
-static double joined_seconds(const Fold *fold, const Node *block, size_t length)
+static double joined_seconds(const Fold *fold, StreamRates rates, const Node *block, size_t length)
 {
     const ScheduleShape *shape = &fold->shape;
     unsigned tasks[LONGEST_BLOCK] = {0};
     for (size_t i = 0; i < length && i < LONGEST_BLOCK; i++)
         tasks[i] = block[i].task;
-    return block_seconds(shape, fold->times + block->stage * shape->chunks * shape->kinds, tasks,
-                         length);
+    return block_seconds(shape, rates, fold->times + block->stage * shape->chunks * shape->kinds,
+                         tasks, length);
 }
 
 static void record_span(const ScheduleShape *shape, const Node *node, double start_s, double end_s,
@@ -250,8 +250,8 @@ static double run_nodes(Fold *fold, const StepInput *input, double send_s, StepS
         double start_s = later(fold->free_s[stage], fold->ready_s[block->ready]);
         for (length = 1; (block[length - 1].task & TASK_JOINED) != 0; length++)
             start_s = later(start_s, fold->ready_s[block[length].ready]);
-        double duration_s =
-            length == 1 ? fold->times[block->slot].total_s : joined_seconds(fold, block, length);
+        double duration_s = length == 1 ? fold->times[block->slot].total_s
+                                        : joined_seconds(fold, input->block_rates, block, length);
         double end_s = start_s + duration_s;
         work_s += duration_s;
         fold->free_s[stage] = end_s;
@@ -391,11 +391,14 @@ static Status run_specially(Fold *fold, const StepInput *input, FoldDetail detai
 /* ---- DualPipe ---- */
 
 /* One run; *work_s: of the mean stage. */
-static Status run_dualpipe(Fold *fold, const FoldOutcome *outcome, double send_s, double *work_s,
-                           Error *error)
+static Status run_dualpipe(Fold *fold, const FoldOutcome *outcome, StreamRates rates, double send_s,
+                           double *work_s, Error *error)
 {
-    const DualPipe pipe = {
-        .shape = &outcome->shape, .times = fold->times, .send_s = send_s, .memory = fold->runs};
+    const DualPipe pipe = {.shape = &outcome->shape,
+                           .times = fold->times,
+                           .send_s = send_s,
+                           .rates = rates,
+                           .memory = fold->runs};
     *work_s = dualpipe_run(&pipe, &outcome->ends);
     if (*work_s < 0.0)
         return error_set(error, STATUS_INVALID, "the pipeline schedule waits for itself");
@@ -409,19 +412,21 @@ static Status run_both_ways(Fold *fold, const StepInput *input, FoldDetail detai
     Status status = pipeline_reserve((void **)&fold->runs, &fold->runs_capacity,
                                      dualpipe_memory_bytes(shape), sizeof *fold->runs, error);
     if (status == STATUS_OK && detail == FOLD_CAUSES) {
-        status = run_dualpipe(fold, outcome, 0.0, &outcome->work_s, error);
+        status = run_dualpipe(fold, outcome, input->block_rates, 0.0, &outcome->work_s, error);
         if (status != STATUS_OK)
             return status;
         outcome->instant_s = pipeline_makespan(shape, &outcome->ends);
         outcome->hidden_s = hidden_seconds(fold, shape, outcome->work_s);
         average_times(fold, shape);
-        status = run_dualpipe(fold, outcome, 0.0, &outcome->ideal_work_s, error);
+        status =
+            run_dualpipe(fold, outcome, input->block_rates, 0.0, &outcome->ideal_work_s, error);
         outcome->ideal_s = pipeline_makespan(shape, &outcome->ends);
         if (status == STATUS_OK)
             status = fill_times(fold, shape, input, error);
     }
     if (status == STATUS_OK)
-        status = run_dualpipe(fold, outcome, input->send_s, &outcome->work_s, error);
+        status =
+            run_dualpipe(fold, outcome, input->block_rates, input->send_s, &outcome->work_s, error);
     if (status != STATUS_OK)
         return status;
     outcome->makespan_s = pipeline_makespan(shape, &outcome->ends);

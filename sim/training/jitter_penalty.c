@@ -11,6 +11,8 @@ typedef struct Measurement {
     SimulationDetail detail;
     unsigned long long seed;
     double ratio[PENALTY_LEVELS * PENALTY_REPLICATIONS];
+    double expert_s[PENALTY_LEVELS * PENALTY_REPLICATIONS];
+    double compute_s[PENALTY_LEVELS * PENALTY_REPLICATIONS];
 } Measurement;
 
 static Status measure_one(void *context, size_t index, size_t worker, Error *error)
@@ -36,6 +38,8 @@ static Status measure_one(void *context, size_t index, size_t worker, Error *err
         goto cleanup;
     double compute_s = result.breakdown.compute_s + result.breakdown.recompute_s;
     measurement->ratio[index] = compute_s > 0.0 ? result.breakdown.jitter_s / compute_s : 0.0;
+    measurement->expert_s[index] = result.breakdown.expert_jitter_s;
+    measurement->compute_s[index] = compute_s;
 
 cleanup:
     step_simulator_destroy(simulator);
@@ -47,21 +51,26 @@ Status jitter_penalty_measure(const StepInput *input, SimulationDetail detail,
                               unsigned long long seed, size_t threads, double most, int several,
                               JitterPenalty *penalty, Error *error)
 {
-    *penalty = (JitterPenalty){0};
-    if (detail == DETAIL_FOLDED || !(most > 0.0))
+    *penalty = (JitterPenalty){.expert_deviation_s = step_expert_deviation_s(input)};
+    if (detail == DETAIL_FOLDED || !(most > 0.0 || penalty->expert_deviation_s > 0.0))
         return STATUS_OK;
-    penalty->levels = several != 0 ? PENALTY_LEVELS : 1;
-    for (size_t i = 1; i <= penalty->levels; i++)
-        penalty->jitter[i] = most * (double)i / (double)penalty->levels;
+    size_t levels = most > 0.0 && several != 0 ? PENALTY_LEVELS : 1;
+    penalty->levels = most > 0.0 ? levels : 0;
+    for (size_t i = 1; i <= levels; i++)
+        penalty->jitter[i] = most * (double)i / (double)levels;
 
     Measurement measurement = {.input = input, .penalty = penalty, .detail = detail, .seed = seed};
-    Status status = parallel_for(penalty->levels * PENALTY_REPLICATIONS, threads, measure_one,
-                                 &measurement, error);
+    Status status =
+        parallel_for(levels * PENALTY_REPLICATIONS, threads, measure_one, &measurement, error);
     if (status != STATUS_OK)
         return status;
-    for (size_t i = 0; i < penalty->levels * PENALTY_REPLICATIONS; i++)
+    const double runs = (double)(levels * PENALTY_REPLICATIONS);
+    for (size_t i = 0; i < levels * PENALTY_REPLICATIONS; i++) {
         penalty->penalty[1 + i / PENALTY_REPLICATIONS] +=
             measurement.ratio[i] / PENALTY_REPLICATIONS;
+        penalty->expert_s += measurement.expert_s[i] / runs;
+        penalty->compute_s += measurement.compute_s[i] / runs;
+    }
     return STATUS_OK;
 }
 
@@ -76,4 +85,11 @@ double jitter_penalty_at(const JitterPenalty *penalty, double jitter)
     double share = (jitter - low) / (high - low);
     return penalty->penalty[upper - 1] +
            share * (penalty->penalty[upper] - penalty->penalty[upper - 1]);
+}
+
+double jitter_penalty_expert_s(const JitterPenalty *penalty, const StepInput *input)
+{
+    if (!(penalty->expert_deviation_s > 0.0))
+        return 0.0;
+    return penalty->expert_s * step_expert_deviation_s(input) / penalty->expert_deviation_s;
 }

@@ -26,7 +26,8 @@ typedef struct Worker {
     double started_s;      /* the block under way */
     double *ready_s;       /* by task: when its input is here, NOT_READY before that is known */
     const Entry *order;
-    unsigned position; /* in the order */
+    const double *expert_noise; /* of its stage and group, or NULL */
+    unsigned position;          /* in the order */
     unsigned stage;
     bool busy;
 } Worker;
@@ -128,18 +129,30 @@ static TaskTime phase_time(const StagePhase *phase, double compute_s, double fac
                                 more_s};
 }
 
+/* What `chunk` of a stage does forward and backward. */
+typedef struct ChunkPhases {
+    const StagePhase *forward, *backward;
+} ChunkPhases;
+
+static ChunkPhases chunk_phases(const ScheduleShape *shape, const StepInput *input, size_t stage,
+                                size_t chunk)
+{
+    if (shape->schedule == SCHEDULE_INTERLEAVED) {
+        const ChunkTime *time = &input->chunk[chunk * shape->stages + stage];
+        return (ChunkPhases){&time->forward, &time->backward};
+    }
+    const StageTime *time = &input->stage[stage];
+    if (shape->schedule == SCHEDULE_DUALPIPE && chunk == 1)
+        time = &input->stage[shape->stages - 1 - stage];
+    return (ChunkPhases){&time->forward, &time->backward};
+}
+
 void task_times_of_stage(const ScheduleShape *shape, const StepInput *input, size_t stage,
                          double factor, TaskTime *times)
 {
     for (size_t chunk = 0; chunk < shape->chunks; chunk++, times += shape->kinds) {
-        const StageTime *time = &input->stage[stage];
-        if (shape->schedule == SCHEDULE_DUALPIPE && chunk == 1)
-            time = &input->stage[shape->stages - 1 - stage];
-        const StagePhase *forward = &time->forward, *backward = &time->backward;
-        if (shape->schedule == SCHEDULE_INTERLEAVED) {
-            forward = &input->chunk[chunk * shape->stages + stage].forward;
-            backward = &input->chunk[chunk * shape->stages + stage].backward;
-        }
+        const ChunkPhases phases = chunk_phases(shape, input, stage, chunk);
+        const StagePhase *forward = phases.forward, *backward = phases.backward;
         times[TASK_FORWARD] =
             phase_time(forward, forward->compute_s + forward->recompute_s, factor);
         TaskTime whole = phase_time(backward, backward->compute_s + backward->recompute_s, factor);
@@ -153,8 +166,8 @@ void task_times_of_stage(const ScheduleShape *shape, const StepInput *input, siz
     }
 }
 
-double block_seconds(const ScheduleShape *shape, const TaskTime *times, const unsigned *block,
-                     size_t length)
+double block_seconds(const ScheduleShape *shape, StreamRates rates, const TaskTime *times,
+                     const unsigned *block, size_t length)
 {
     double forward_s = 0.0, backward_s = 0.0, busy_s = 0.0;
     for (size_t i = 0; i < length; i++) {
@@ -169,7 +182,7 @@ double block_seconds(const ScheduleShape *shape, const TaskTime *times, const un
     if (!(forward_s > 0.0) || !(backward_s > 0.0))
         return forward_s + backward_s;
     double idle_s = forward_s + backward_s - busy_s;
-    return fmax(fmax(busy_s, idle_s), fmax(forward_s, backward_s));
+    return fmax(overlap_seconds(rates, busy_s, idle_s), fmax(forward_s, backward_s));
 }
 
 /* ---- events ---- */
@@ -185,7 +198,22 @@ static double joined_seconds(const Pipeline *pipeline, const Worker *worker, con
     do
         tasks[length] = block[length].task;
     while ((block[length++].task & TASK_JOINED) != 0 && length < LONGEST_BLOCK);
-    return block_seconds(&pipeline->shape, worker->times, tasks, length);
+    return block_seconds(&pipeline->shape, pipeline->input->block_rates, worker->times, tasks,
+                         length);
+}
+
+/* What the tokens of this microbatch add to or take from the mean of its experts' time. */
+static double expert_noise_s(const Pipeline *pipeline, const Worker *worker, unsigned ordered)
+{
+    const ScheduleShape *shape = &pipeline->shape;
+    const unsigned task = ordered & ~TASK_JOINED;
+    const ChunkPhases phases =
+        chunk_phases(shape, pipeline->input, worker->stage, task_chunk(shape, task));
+    const StagePhase *const by_kind[MAX_TASK_KINDS] = {phases.forward, phases.backward, NULL};
+    const StagePhase *phase = by_kind[task_kind(shape, task)];
+    return phase != NULL
+               ? worker->expert_noise[task / shape->kinds] * sqrt(phase->expert_variance_s2)
+               : 0.0;
 }
 
 static void start_next(Pipeline *pipeline, size_t index)
@@ -208,6 +236,13 @@ static void start_next(Pipeline *pipeline, size_t index)
     worker->busy = true;
     double duration_s = (block->task & TASK_JOINED) == 0 ? worker->times[block->slot].total_s
                                                          : joined_seconds(pipeline, worker, block);
+    if (worker->expert_noise != NULL) {
+        const Entry *entry = block;
+        do
+            duration_s += expert_noise_s(pipeline, worker, entry->task);
+        while ((entry++->task & TASK_JOINED) != 0);
+        duration_s = fmax(0.0, duration_s);
+    }
     engine_schedule(pipeline->engine, start_s + duration_s, block_end, pipeline, index);
 }
 
@@ -361,6 +396,16 @@ static Status prepare_memory(Pipeline *pipeline, const ScheduleShape *shape, siz
     return status;
 }
 
+static const double *noise_of(const ScheduleShape *shape, const PipelineCase *pipeline_case,
+                              size_t worker)
+{
+    if (pipeline_case->expert_noise == NULL)
+        return NULL;
+    const size_t group = worker / shape->stages / pipeline_case->group_replicas;
+    return pipeline_case->expert_noise +
+           (group * shape->stages + worker % shape->stages) * shape->rounds * shape->chunks;
+}
+
 static void place_workers(Pipeline *pipeline, const StepInput *input,
                           const PipelineCase *pipeline_case)
 {
@@ -375,6 +420,7 @@ static void place_workers(Pipeline *pipeline, const StepInput *input,
             .times = times,
             .ready_s = pipeline->ready_s + i * shape->tasks,
             .order = pipeline->orders + stage * shape->tasks,
+            .expert_noise = noise_of(shape, pipeline_case, i),
             .stage = (unsigned)stage,
         };
     }

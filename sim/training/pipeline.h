@@ -31,11 +31,12 @@ static inline size_t block_length(const unsigned *block)
     return length;
 }
 
-/* A forward joined with a backward takes as long as the longest of: all computing, all
- * communication, each of the two alone (DeepSeek-V3 technical report, section 3.2.1: communication
- * is hidden in full where computing is long enough). */
-double block_seconds(const ScheduleShape *shape, const TaskTime *times, const unsigned *block,
-                     size_t length);
+/* A forward joined with a backward takes as long as the longest of: all computing beside all
+ * communication, at the rates of two streams that compete, and each of the two alone (DeepSeek-V3
+ * technical report, section 3.2.1: communication is hidden in full where computing is long enough).
+ */
+double block_seconds(const ScheduleShape *shape, StreamRates rates, const TaskTime *times,
+                     const unsigned *block, size_t length);
 
 /* When a stage's gradients are ready, chunk by chunk. */
 typedef struct ChunkEnd {
@@ -53,7 +54,12 @@ typedef struct PipelineCase {
     size_t replicas;
     double send_s;
     const double *factors; /* of compute, [replica][stage]; NULL: 1 */
-    StepSpan *spans;       /* of replica 0, stages * tasks; NULL: not wanted */
+    /* Standard normal: by how much a microbatch's experts take longer than the mean, in deviations
+     * (expert_variance_s2); the same forward and backward. [group][stage][microbatch, chunk], a
+     * group of `group_replicas` neighbours meeting at the same experts; NULL: all alike. */
+    const double *expert_noise;
+    size_t group_replicas;
+    StepSpan *spans; /* of replica 0, stages * tasks; NULL: not wanted */
 } PipelineCase;
 
 typedef struct PipelineOutcome {

@@ -87,13 +87,14 @@ Status plan_evaluate(PlanEvaluator *evaluator, const Plan *plan, PlanResult *res
 
     const BlockSet *blocks;
     StepResult step;
-    const int mixed = plan_older_share(scenario) > 0.0; /* their blocks are not kept */
-    status = mixed
-                 ? step_input(scenario, evaluator->seed, 0, &evaluator->input, NULL)
-                 : block_table_find(evaluator->blocks, scenario, evaluator->seed, 0, &blocks, NULL);
-    if (status == STATUS_OK && !mixed)
-        status = step_input_of_blocks(scenario, &parts, blocks, &evaluator->flops,
-                                      &evaluator->input, NULL);
+    if (plan_older_share(scenario) > 0.0) { /* two generations of GPUs: nothing is kept */
+        status = step_input(scenario, evaluator->seed, 0, &evaluator->input, NULL);
+    } else {
+        status = block_table_find(evaluator->blocks, scenario, evaluator->seed, 0, &blocks, NULL);
+        if (status == STATUS_OK)
+            status = step_input_of_blocks(scenario, &parts, blocks, NULL, &evaluator->flops,
+                                          &evaluator->input, NULL);
+    }
     if (status == STATUS_OK)
         status = step_fold(evaluator->simulator, &evaluator->input, &step, NULL);
     if (status != STATUS_OK)

@@ -310,8 +310,9 @@ RunMark progress_before(const Run *run, RunMark mark, double useful_s)
     double into_s = most(0.0, useful_s - run->phase_start_s[mark.phase]);
     if (into_s < mark.base_s)
         mark.base_s = 0.0;
+    const double rounding = 1e-9; /* of a cycle: a save at that very step counts */
     double cycle_s = run->grid.every * run->interval_s[mark.phase];
-    mark.cycles = isfinite(cycle_s) ? floor((into_s - mark.base_s) / cycle_s) : 0.0;
+    mark.cycles = isfinite(cycle_s) ? floor((into_s - mark.base_s) / cycle_s + rounding) : 0.0;
     mark.copies = 0.0;
     return mark;
 }

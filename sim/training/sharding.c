@@ -1,6 +1,5 @@
 #include "sim/training/sharding.h"
 
-#include <math.h>
 #include <stddef.h>
 
 /* The backward of `unit`, whose neighbours are known now: beside it pass the gather of the one
@@ -13,7 +12,7 @@ static double exposed_backward(const ShardingSum *sum, const ShardedUnit *before
         beside_s += before->gather_s;
     if (sum->overlap_reduce != 0 && after != NULL)
         beside_s += after->reduce_s;
-    return fmax(0.0, beside_s - unit->backward_s);
+    return overlap_exposed_s(sum->rates, unit->backward_s, beside_s);
 }
 
 void sharding_add(ShardingSum *sum, const ShardedUnit *unit)
@@ -22,7 +21,7 @@ void sharding_add(ShardingSum *sum, const ShardedUnit *unit)
     if (sum->overlap_gather == 0 || before == NULL)
         sum->forward_s += unit->gather_s;
     else
-        sum->forward_s += fmax(0.0, unit->gather_s - before->forward_s);
+        sum->forward_s += overlap_exposed_s(sum->rates, before->forward_s, unit->gather_s);
 
     /* In the backward the gather of the last unit and the reduction of the first have nothing
      * beside them: they are added at the end and here. */

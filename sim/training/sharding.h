@@ -5,13 +5,16 @@
  * layer computes forward, the weights of the next one are gathered; while it computes backward, the
  * weights of the one before are gathered and the gradients of the one after are reduced (Zhao et
  * al. 2023, PyTorch FSDP, sections 3.3 and 4.3; one layer of prefetch, since more would need more
- * memory). So a layer of time c beside communication of time w lasts max(c, w), and the first
- * gather and the last reduction of a pass show in full:
- *   forward:  g[0] + sum over u of max(0, g[u + 1] - c[u])
- *   backward: g[n - 1] + sum over u of max(0, g[u - 1] + r[u + 1] - b[u]) + r[0]
+ * memory). So a layer of time c beside communication of time w lasts T(c, w) of two streams that
+ * compete (overlap.h; max(c, w) if they did not), and the first gather and the last reduction of a
+ * pass show in full:
+ *   forward:  g[0] + sum over u of T(c[u], g[u + 1]) - c[u]
+ *   backward: g[n - 1] + sum over u of T(b[u], g[u - 1] + r[u + 1]) - b[u] + r[0]
  */
 #ifndef SIM_TRAINING_SHARDING_H
 #define SIM_TRAINING_SHARDING_H
+
+#include "sim/training/overlap.h"
 
 /* One layer, the embedding or the head. */
 typedef struct ShardedUnit {
@@ -22,6 +25,7 @@ typedef struct ShardedUnit {
 /* Sums over the units of a stage, added in the order of the forward pass. */
 typedef struct ShardingSum {
     int overlap_gather, overlap_reduce;
+    StreamRates rates;
     unsigned units;
     ShardedUnit last, before_last;
     double forward_s, backward_s;

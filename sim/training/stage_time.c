@@ -24,6 +24,7 @@ static void add_phase(StagePhase *sum, const StagePhase *part)
     sum->expert_imbalance_s += part->expert_imbalance_s;
     sum->sharding_s += part->sharding_s;
     sum->weight_s += part->weight_s;
+    sum->expert_variance_s2 += part->expert_variance_s2; /* layers route on their own */
 }
 
 static void add_block(StageTime *stage, const BlockTime *block)
@@ -100,45 +101,87 @@ typedef struct ShardedUnits {
     ShardedUnit layer[MAX_LOAD_DRAWS], dense, cross, embedding, head;
 } ShardedUnits;
 
-static void fill_sharded_units(const Scenario *scenario, const MemoryParts *parts,
-                               const BlockSet *blocks, const BlockTime *input, ShardedUnits *units)
+/* What stages on one kind of GPU are made of. */
+typedef struct StageKind {
+    const Scenario *scenario; /* with that GPU */
+    const BlockSet *blocks;   /* NULL: there are none such */
+    BlockTime input;          /* embedding, and encoder of images */
+    ShardedUnits units;
+} StageKind;
+
+static StageKind stage_kind(const Scenario *scenario, const BlockSet *blocks)
 {
+    StageKind kind = {.scenario = scenario, .blocks = blocks};
+    if (blocks == NULL)
+        return kind;
+    kind.input = blocks->embedding;
+    for (double layer = 0.0; layer < scenario->model.vision.layers; layer++) {
+        add_phase(&kind.input.forward, &blocks->encoder_layer.forward);
+        add_phase(&kind.input.backward, &blocks->encoder_layer.backward);
+    }
+    return kind;
+}
+
+static void fill_sharded_units(const MemoryParts *parts, StageKind *kind)
+{
+    const Scenario *scenario = kind->scenario;
+    const BlockSet *blocks = kind->blocks;
+    ShardedUnits *units = &kind->units;
     const PartParameters layer = scenario->model.experts > 1.0 ? parts->moe : parts->dense;
     const DataParallelTime layer_time = unit_time(scenario, layer);
     const DataParallelTime dense_time = unit_time(scenario, parts->dense);
     const DataParallelTime table_time =
         unit_time(scenario, (PartParameters){.common = parts->table});
-    const DataParallelTime cross_time =
-        unit_time(scenario, (PartParameters){.common = parts->cross});
-    const DataParallelTime input_time =
-        unit_time(scenario, (PartParameters){.common = parts->table + parts->encoder});
     for (size_t draw = 0; draw < blocks->draws; draw++)
         units->layer[draw] = sharded_unit(&blocks->layer[draw], &layer_time);
     units->dense = sharded_unit(&blocks->dense, &dense_time);
-    units->cross = sharded_unit(&blocks->cross, &cross_time);
-    units->embedding = sharded_unit(input, &input_time);
+    units->embedding = sharded_unit(&kind->input, &table_time);
     units->head = sharded_unit(&blocks->head, &table_time);
+    if (!model_sees(&scenario->model))
+        return;
+    const DataParallelTime cross_time =
+        unit_time(scenario, (PartParameters){.common = cross_layer_parameters(scenario)});
+    const DataParallelTime input_time = unit_time(
+        scenario, (PartParameters){.common = parts->table + encoder_parameters(scenario)});
+    units->cross = sharded_unit(&blocks->cross, &cross_time);
+    units->embedding = sharded_unit(&kind->input, &input_time);
+}
+
+/* Replicas on older GPUs hold up the others: a step is as long as that of the slower kind. */
+static const StageKind *kind_of_stage(const StageKind *newer, const StageKind *older, size_t stages,
+                                      size_t stage)
+{
+    if (older->blocks == NULL)
+        return newer;
+    if (newer->scenario->hardware.older_replicas > 0.0)
+        return older->blocks->layer[0].forward.compute_s > newer->blocks->layer[0].forward.compute_s
+                   ? older
+                   : newer;
+    return stage_is_older(newer->scenario, stages, stage) ? older : newer;
 }
 
 /* Adds embedding, layers and head of one stage, in the order of the forward pass. */
-static void fill_stage(const ModelSpec *model, int mixed, const BlockSet *blocks,
-                       const BlockTime *input, const ShardedUnits *units, const StageLayout *layout,
-                       size_t index, StageSum *sum)
+static void fill_stage(const StageKind *kind, int mixed, const StageLayout *layout, size_t index,
+                       StageSum *sum)
 {
+    const ModelSpec *model = &kind->scenario->model;
+    const BlockSet *blocks = kind->blocks;
+    const ShardedUnits *units = &kind->units;
+    const int crossing = model->vision.cross_every > 0.0;
     const double first = layout->before[index];
     size_t draw = (size_t)(mixed ? model_expert_layers_before(model, first) : first);
     if (index == 0)
-        add_unit(sum, input, &units->embedding);
+        add_unit(sum, &kind->input, &units->embedding);
     for (unsigned i = 0; i < layout->layers[index]; i++) {
-        if (model_cross_layers_before(model, first + i + 1.0) >
-            model_cross_layers_before(model, first + i))
+        if (crossing && model_cross_layers_before(model, first + i + 1.0) >
+                            model_cross_layers_before(model, first + i))
             add_unit(sum, &blocks->cross, &units->cross);
         if (mixed && !model_layer_has_experts(model, first + i)) {
             add_unit(sum, &blocks->dense, &units->dense);
             continue;
         }
-        const size_t kind = draw++ % blocks->draws;
-        add_unit(sum, &blocks->layer[kind], &units->layer[kind]);
+        const size_t layer = draw++ % blocks->draws;
+        add_unit(sum, &blocks->layer[layer], &units->layer[layer]);
     }
     if (index + 1 == layout->stages)
         add_unit(sum, &blocks->head, &units->head);
@@ -158,55 +201,40 @@ static size_t find_twin(const StageLayout *layout, size_t index, size_t draws,
     return 0;
 }
 
-/* What stages on one kind of GPU are made of. */
-typedef struct StageKind {
-    const Scenario *scenario; /* with that GPU */
-    const BlockSet *blocks;   /* NULL: there are none such */
-    BlockTime input;          /* embedding and image encoder together */
-    ShardedUnits units;
-} StageKind;
-
-static StageKind stage_kind(const Scenario *scenario, const MemoryParts *parts,
-                            const BlockSet *blocks)
+/* `older->blocks` is NULL where all GPUs are alike. */
+static void fill_stages(const MemoryParts *parts, const StageLayout *layout, StageKind *newer,
+                        StageKind *older, StepInput *input)
 {
-    StageKind kind = {.scenario = scenario, .blocks = blocks, .input = blocks->embedding};
-    add_phase(&kind.input.forward, &blocks->encoder.forward);
-    add_phase(&kind.input.backward, &blocks->encoder.backward);
-    if (scenario->training.parallel.zero_stage >= 3.0)
-        fill_sharded_units(scenario, parts, blocks, &kind.input, &kind.units);
-    return kind;
-}
+    const Scenario *plan = newer->scenario;
+    const ParallelSpec *parallel = &plan->training.parallel;
+    const int sharded = parallel->zero_stage >= 3.0;
+    if (sharded)
+        fill_sharded_units(parts, newer);
+    if (sharded && older->blocks != NULL)
+        fill_sharded_units(parts, older);
 
-/* Replicas on older GPUs hold up the others: a step is as long as that of the slower kind. */
-static const StageKind *kind_of_stage(const StageKind *newer, const StageKind *older, size_t stages,
-                                      size_t stage)
-{
-    if (older == NULL)
-        return newer;
-    if (newer->scenario->hardware.older_replicas > 0.0)
-        return older->blocks->layer[0].forward.compute_s > newer->blocks->layer[0].forward.compute_s
-                   ? older
-                   : newer;
-    return stage_is_older(newer->scenario, stages, stage) ? older : newer;
-}
-
-static void fill_stages(const StageKind *newer, const StageKind *older, const MemoryParts *parts,
-                        const StageLayout *layout, StepInput *input)
-{
-    const ParallelSpec *parallel = &newer->scenario->training.parallel;
-    const ModelSpec *model = &newer->scenario->model;
+    const BlockSet *leading = newer->blocks;
+    input->block_rates = leading->rates;
+    input->data_rates =
+        stream_rates(&plan->hardware.gpu, data_parallel_demand(plan), leading->memory_share);
+    input->dropped_share = leading->dropped_share;
+    input->expert_max_over_mean = leading->expert_max_over_mean;
+    input->rank_max_over_mean = leading->rank_max_over_mean;
+    input->expert_group_replicas = (size_t)plan_expert_group_replicas(parallel);
+    const ModelSpec *model = &plan->model;
     const int mixed = model->experts > 1.0 && model_expert_layers(model) < model->layers;
-    const int all_alike = !mixed && !(model->vision.cross_every > 0.0);
+    const int layers_alike = !mixed && !(model->vision.cross_every > 0.0);
     size_t twin_of[MAX_LOAD_DRAWS] = {0};
     PartParameters held_before = {0};
-    const StageKind *kind_before = NULL;
-    input->dropped_share = newer->blocks->dropped_share;
+    const StageKind *kind_before = newer;
     for (size_t i = 0; i < input->stages; i++) {
         StageTime *stage = &input->stage[i];
         const StageKind *kind = kind_of_stage(newer, older, input->stages, i);
-        if (kind != kind_before)
+        const int same_kind = kind == kind_before;
+        kind_before = kind;
+        if (!same_kind)
             memset(twin_of, 0, sizeof twin_of);
-        const size_t twin = all_alike ? find_twin(layout, i, kind->blocks->draws, twin_of) : 0;
+        const size_t twin = layers_alike ? find_twin(layout, i, kind->blocks->draws, twin_of) : 0;
         if (twin > 0) {
             *stage = input->stage[twin];
             chunk_times(input, i, NULL, NULL, NULL, NULL);
@@ -214,16 +242,16 @@ static void fill_stages(const StageKind *newer, const StageKind *older, const Me
         }
         *stage = (StageTime){.layers = layout->layers[i]};
         StageSum sum = {.stage = stage,
-                        .sharded = parallel->zero_stage >= 3.0,
+                        .sharded = sharded,
                         .sharding = {.overlap_gather = parallel->overlap_param_gather,
-                                     .overlap_reduce = parallel->overlap_grad_reduce}};
-        fill_stage(model, mixed, kind->blocks, &kind->input, &kind->units, layout, i, &sum);
+                                     .overlap_reduce = parallel->overlap_grad_reduce,
+                                     .rates = input->data_rates}};
+        fill_stage(kind, mixed, layout, i, &sum);
         const PartParameters held = stage_part_parameters(parts, layout, i);
-        const int alike = i > 0 && kind == kind_before && held.common == held_before.common &&
+        const int alike = i > 0 && same_kind && held.common == held_before.common &&
                           held.spread == held_before.spread;
         finish_stage(kind->scenario, held, &sum.sharding, alike ? stage - 1 : NULL, stage);
         held_before = held;
-        kind_before = kind;
         chunk_times(input, i, &kind->input.forward, &kind->input.backward,
                     &kind->blocks->head.forward, &kind->blocks->head.backward);
     }
@@ -307,13 +335,16 @@ static Status check_counts(const Scenario *scenario, Error *error)
     return STATUS_OK;
 }
 
-/* Everything but the stages. */
-static void fill_plan(const Scenario *scenario, const ModelFlops *flops, StepInput *input)
+Status step_input_of_blocks(const Scenario *scenario, const MemoryParts *parts,
+                            const BlockSet *blocks, const OlderBlocks *older,
+                            const ModelFlops *flops, StepInput *input, Error *error)
 {
     const TrainingSpec *training = &scenario->training;
     const ParallelSpec *parallel = &training->parallel;
-    const HardwareSpec *hardware = &scenario->hardware;
-    const double older_share = plan_older_share(scenario);
+    Status status = check_counts(scenario, error);
+    if (status != STATUS_OK)
+        return status;
+
     input->stages = (size_t)parallel->pipeline;
     input->microbatches = (size_t)plan_microbatches(training);
     input->replicas = (size_t)parallel->data;
@@ -321,91 +352,67 @@ static void fill_plan(const Scenario *scenario, const ModelFlops *flops, StepInp
     input->virtual_stages = (size_t)fmax(1.0, parallel->virtual_stages);
     input->gpus = plan_gpus(parallel);
     input->send_s = send_seconds(scenario, input->gpus);
-    input->jitter = hardware->gpu.jitter;
+    input->jitter = scenario->hardware.gpu.jitter;
     input->overlap_grad_reduce = parallel->overlap_grad_reduce;
     input->overlap_param_gather = parallel->overlap_param_gather;
     input->tokens = plan_step_tokens(training);
     input->model_flops = trained_flops(scenario, flops) * input->tokens;
     input->hardware_flops = hardware_flops_per_token(scenario, flops) * input->tokens;
+    const double older_share = plan_older_share(scenario);
     input->peak_flops_per_s =
-        input->gpus * gpu_peak_flops_per_s(&hardware->gpu, training->precision);
-    if (older_share > 0.0)
-        input->peak_flops_per_s =
-            (1.0 - older_share) * input->peak_flops_per_s +
-            older_share * input->gpus *
-                gpu_peak_flops_per_s(&hardware->older_gpu, training->precision);
-}
-
-Status step_input_of_blocks(const Scenario *scenario, const MemoryParts *parts,
-                            const BlockSet *blocks, const ModelFlops *flops, StepInput *input,
-                            Error *error)
-{
-    Status status = check_counts(scenario, error);
-    if (status != STATUS_OK)
-        return status;
-    if (plan_older_share(scenario) > 0.0)
-        return error_set(error, STATUS_INVALID, "the blocks of older GPUs are not among these");
+        input->gpus *
+        ((1.0 - older_share) * gpu_peak_flops_per_s(&scenario->hardware.gpu, training->precision) +
+         older_share * gpu_peak_flops_per_s(&scenario->hardware.older_gpu, training->precision));
 
     StageLayout layout;
-    const StageKind kind = stage_kind(scenario, parts, blocks);
-    fill_plan(scenario, flops, input);
     plan_layout(scenario, input->stages, &layout);
-    fill_stages(&kind, NULL, parts, &layout, input);
+    StageKind newer = stage_kind(scenario, blocks);
+    StageKind others =
+        older != NULL ? stage_kind(&older->scenario, &older->blocks) : stage_kind(scenario, NULL);
+    fill_stages(parts, &layout, &newer, &others, input);
     return STATUS_OK;
 }
 
-/* Two generations of GPUs: the same layers with the same expert loads, timed on each. */
-static Status fill_mixed_stages(const Scenario *scenario, const MemoryParts *parts,
-                                const BlockSet *newer_blocks, unsigned long long seed,
-                                unsigned long long replication, StepInput *input, Error *error)
+/* The same layers with the same expert loads, timed on the older GPUs; NULL where there are none.
+ */
+static Status older_blocks_create(const Scenario *scenario, unsigned long long seed,
+                                  unsigned long long replication, OlderBlocks **older, Error *error)
 {
-    typedef struct Mixed {
-        Scenario scenario;
-        BlockSet blocks;
-        StageKind newer, older;
-    } Mixed;
-    StageLayout layout;
-    Mixed *mixed = calloc(1, sizeof *mixed);
-    if (mixed == NULL)
+    *older = NULL;
+    if (!(plan_older_share(scenario) > 0.0))
+        return STATUS_OK;
+    *older = calloc(1, sizeof **older);
+    if (*older == NULL)
         return error_set(error, STATUS_ENVIRONMENT, "out of memory");
-    mixed->scenario = *scenario;
-    mixed->scenario.hardware.gpu = scenario->hardware.older_gpu;
-    Status status =
-        block_set_fill(&mixed->scenario, seed, replication, NULL, &mixed->blocks, error);
-    if (status == STATUS_OK) {
-        mixed->newer = stage_kind(scenario, parts, newer_blocks);
-        mixed->older = stage_kind(&mixed->scenario, parts, &mixed->blocks);
-        plan_layout(scenario, input->stages, &layout);
-        fill_stages(&mixed->newer, &mixed->older, parts, &layout, input);
-    }
-    free(mixed);
-    return status;
+    (*older)->scenario = *scenario;
+    (*older)->scenario.hardware.gpu = scenario->hardware.older_gpu;
+    return block_set_fill(&(*older)->scenario, seed, replication, NULL, &(*older)->blocks, error);
 }
 
 Status step_input(const Scenario *scenario, unsigned long long seed, unsigned long long replication,
                   StepInput *input, Error *error)
 {
     BlockSet blocks;
+    OlderBlocks *older = NULL;
+    MemoryParts parts;
+    ModelFlops flops;
+    StageLayout layout;
     Status status = check_counts(scenario, error);
     if (status == STATUS_OK)
         status = block_set_fill(scenario, seed, replication, NULL, &blocks, error);
+    if (status == STATUS_OK)
+        status = older_blocks_create(scenario, seed, replication, &older, error);
     if (status != STATUS_OK)
-        return status;
-    const MemoryParts parts = memory_parts(scenario);
-    const ModelFlops flops =
-        model_flops_per_token(&scenario->model, scenario->training.sequence_length);
-    if (plan_older_share(scenario) > 0.0) {
-        fill_plan(scenario, &flops, input);
-        status = fill_mixed_stages(scenario, &parts, &blocks, seed, replication, input, error);
-    } else {
-        status = step_input_of_blocks(scenario, &parts, &blocks, &flops, input, error);
-    }
+        goto cleanup;
+    parts = memory_parts(scenario);
+    flops = model_flops_per_token(&scenario->model, scenario->training.sequence_length);
+    status = step_input_of_blocks(scenario, &parts, &blocks, older, &flops, input, error);
     if (status != STATUS_OK)
-        return status;
-
-    StageLayout layout;
+        goto cleanup;
     plan_layout(scenario, input->stages, &layout);
     for (size_t i = 0; i < input->stages; i++)
         input->stage[i].memory_bytes = memory_of_stage(&parts, &layout, i).total_bytes;
-    return STATUS_OK;
+cleanup:
+    free(older);
+    return status;
 }

@@ -5,6 +5,7 @@
 #include "configs/reader/error.h"
 #include "configs/reader/scenario.h"
 #include "models/memory.h"
+#include "sim/training/overlap.h"
 
 typedef struct StagePhase {
     double compute_s;          /* kernels */
@@ -15,6 +16,7 @@ typedef struct StagePhase {
     double sharding_s;         /* ZeRO-3: exposed gathers of parameters, reductions of gradients */
     double total_s;            /* the sum */
     double weight_s;           /* of compute_s: weight gradients, which no other stage waits for */
+    double expert_variance_s2; /* of the total between microbatches: their tokens differ */
 } StagePhase;
 
 typedef struct StageTime {
@@ -41,13 +43,18 @@ typedef struct StepInput {
     double send_s; /* activation between neighbouring stages, one microbatch */
     double jitter; /* relative standard deviation of a GPU's compute during one step */
     int overlap_grad_reduce, overlap_param_gather;
+    StreamRates data_rates;  /* of computing and data-parallel communication side by side */
+    StreamRates block_rates; /* of computing and a layer's own communication side by side */
     double tokens;           /* of the step */
     double model_flops;      /* of the step, exact matmul count with causal attention */
     double hardware_flops;   /* with recomputation */
     double peak_flops_per_s; /* of all GPUs, at the precision of the matrix products */
     double gpus;
     double dropped_share;        /* of the tokens' copies to experts: above the capacity factor */
-    StageTime stage[MAX_STAGES]; /* a stage is the sum of its chunks */
+    double expert_max_over_mean; /* rows of the most loaded expert; of the most loaded rank */
+    double rank_max_over_mean;
+    size_t expert_group_replicas; /* replicas whose tokens meet at their experts; 0 counts as 1 */
+    StageTime stage[MAX_STAGES];  /* a stage is the sum of its chunks */
     size_t virtual_stages; /* chunks of a stage, above 1 only when interleaved; 0 counts as 1 */
     ChunkTime chunk[MAX_STAGES]; /* [chunk][stage], when there are several */
 } StepInput;

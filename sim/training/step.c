@@ -12,8 +12,9 @@
 struct StepSimulator {
     Pipeline *pipeline;
     Fold *fold;
-    double *factors; /* [replica][stage] */
-    size_t factors_capacity;
+    double *factors;      /* [replica][stage] */
+    double *expert_noise; /* see PipelineCase */
+    size_t factors_capacity, noise_capacity;
 };
 
 StepSimulator *step_simulator_create(Error *error)
@@ -39,6 +40,7 @@ void step_simulator_destroy(StepSimulator *simulator)
     pipeline_destroy(simulator->pipeline);
     fold_destroy(simulator->fold);
     free(simulator->factors);
+    free(simulator->expert_noise);
     free(simulator);
 }
 
@@ -151,6 +153,71 @@ static Status draw_factors(StepSimulator *simulator, const StepInput *input,
     return STATUS_OK;
 }
 
+double step_expert_deviation_s(const StepInput *input)
+{
+    double sum_s = 0.0;
+    for (size_t i = 0; i < input->stages; i++)
+        sum_s += sqrt(input->stage[i].forward.expert_variance_s2) +
+                 sqrt(input->stage[i].backward.expert_variance_s2);
+    return sum_s / (double)input->stages;
+}
+
+static Status draw_expert_noise(StepSimulator *simulator, const StepInput *input,
+                                unsigned long long seed, unsigned long long replication,
+                                PipelineCase *pipeline_case, Error *error)
+{
+    ScheduleShape shape;
+    Status status = step_shape(input, input->replicas, &shape, error);
+    if (status != STATUS_OK)
+        return status;
+    const size_t together = input->expert_group_replicas > 0 ? input->expert_group_replicas : 1;
+    const size_t groups = (input->replicas + together - 1) / together;
+    const size_t count = groups * shape.stages * shape.rounds * shape.chunks;
+    status = pipeline_reserve((void **)&simulator->expert_noise, &simulator->noise_capacity, count,
+                              sizeof *simulator->expert_noise, error);
+    if (status != STATUS_OK)
+        return status;
+    RandomStream stream = random_stream(seed, "expert noise", (replication + 1) / 2);
+    const double sign = replication % 2 == 0 ? 1.0 : -1.0;
+    for (size_t i = 0; i < count; i++)
+        simulator->expert_noise[i] = sign * random_normal(&stream);
+    pipeline_case->expert_noise = simulator->expert_noise;
+    pipeline_case->group_replicas = together;
+    return STATUS_OK;
+}
+
+/* All replicas, event by event: with the noise of the experts alone, then of every GPU as well. */
+static Status full_step(StepSimulator *simulator, const StepInput *input, SimulationDetail detail,
+                        unsigned long long seed, unsigned long long replication, StepResult *result,
+                        Error *error)
+{
+    PipelineCase every_replica = {.replicas = input->replicas, .send_s = input->send_s};
+    PipelineOutcome full;
+    Status status = STATUS_OK;
+    if (step_expert_deviation_s(input) > 0.0) {
+        status = draw_expert_noise(simulator, input, seed, replication, &every_replica, error);
+        if (status == STATUS_OK)
+            status = pipeline_simulate(simulator->pipeline, input, &every_replica, &full, error);
+        if (status != STATUS_OK)
+            return status;
+        double seconds = step_end_seconds(&full.shape, input, &full.ends, NULL);
+        result->breakdown.expert_jitter_s = seconds - result->seconds;
+        result->seconds = seconds;
+        result->events = full.events;
+    }
+    status = draw_factors(simulator, input, detail, seed, replication, error);
+    every_replica.factors = simulator->factors;
+    if (status == STATUS_OK)
+        status = pipeline_simulate(simulator->pipeline, input, &every_replica, &full, error);
+    if (status != STATUS_OK)
+        return status;
+    double seconds = step_end_seconds(&full.shape, input, &full.ends, NULL);
+    result->breakdown.jitter_s = seconds - result->seconds;
+    result->seconds = seconds;
+    result->events += full.events;
+    return STATUS_OK;
+}
+
 static Status check_input(const StepInput *input, Error *error)
 {
     if (input->stages == 0 || input->stages > MAX_STAGES || input->microbatches == 0 ||
@@ -215,21 +282,10 @@ Status step_simulate(StepSimulator *simulator, const StepInput *input, Simulatio
     if (status != STATUS_OK)
         goto cleanup;
 
-    if (detail != DETAIL_FOLDED) {
-        PipelineOutcome full;
-        status = draw_factors(simulator, input, detail, seed, replication, error);
-        if (status != STATUS_OK)
-            goto cleanup;
-        PipelineCase every_replica = {
-            .replicas = input->replicas, .send_s = input->send_s, .factors = simulator->factors};
-        status = pipeline_simulate(simulator->pipeline, input, &every_replica, &full, error);
-        if (status != STATUS_OK)
-            goto cleanup;
-        double seconds = step_end_seconds(&full.shape, input, &full.ends, NULL);
-        result->breakdown.jitter_s = seconds - result->seconds;
-        result->seconds = seconds;
-        result->events = full.events;
-    }
+    if (detail != DETAIL_FOLDED)
+        status = full_step(simulator, input, detail, seed, replication, result, error);
+    if (status != STATUS_OK)
+        goto cleanup;
     derive_rates(input, result);
 
 cleanup:

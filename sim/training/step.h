@@ -16,8 +16,8 @@
 enum { STEP_MAX_TASKS = 1 << 23 };
 
 /* Sums to the step time exactly; each cause is what the step loses by it when causes are added in
- * this order (ideal pipeline, uneven stages, sends, data-parallel communication, optimizer,
- * jitter). */
+ * this order (ideal pipeline, uneven stages, sends, data-parallel communication, optimizer, expert
+ * loads that differ between microbatches, jitter). */
 typedef struct StepBreakdown {
     double compute_s, recompute_s, tensor_s, expert_s, expert_imbalance_s;
     double bubble_s;          /* of the schedule with equal stages: 1F1B (p-1)(f+b) */
@@ -25,7 +25,8 @@ typedef struct StepBreakdown {
     double pipeline_send_s;
     double data_parallel_s; /* exposed gradient reduction and parameter gather, ZeRO-3 traffic */
     double optimizer_s;
-    double jitter_s; /* the slowest replica against one without noise */
+    double expert_jitter_s; /* microbatches whose tokens meet at few experts, along the pipeline */
+    double jitter_s;        /* the slowest replica against one without noise */
 } StepBreakdown;
 
 /* One executed microbatch of one stage, for the timeline plot (replica 0 of the folded run). */
@@ -59,7 +60,11 @@ void step_simulator_destroy(StepSimulator *simulator);
  * lognormal with mean 1 and relative standard deviation `jitter`, on its compute. The slowest
  * tensor-parallel rank sets the pace of its stage: DETAIL_GPUS draws every rank, DETAIL_REPLICAS
  * draws the maximum of the ranks at once from its own distribution. Stream: (seed, "jitter",
- * replication). `want_spans` fills spans (caller frees them with step_result_free). */
+ * replication). Microbatches differ in the time of their experts, as much as their tokens do
+ * (expert_variance_s2; a sum over layers, so normal), each stage, microbatch and expert-parallel
+ * group on its own: stream (seed, "expert noise", n), replications 2n - 1 and 2n mirror each
+ * other so that their mean is right with few of them. `want_spans` fills spans (caller frees them
+ * with step_result_free). */
 Status step_simulate(StepSimulator *simulator, const StepInput *input, SimulationDetail detail,
                      unsigned long long seed, unsigned long long replication, int want_spans,
                      StepResult *result, Error *error);
@@ -69,5 +74,9 @@ void step_result_free(StepResult *result);
  * (the breakdown stays 0). */
 Status step_fold(StepSimulator *simulator, const StepInput *input, StepResult *result,
                  Error *error);
+
+/* Standard deviation of a microbatch's forward and backward together between microbatches, mean
+ * over stages. */
+double step_expert_deviation_s(const StepInput *input);
 
 #endif

@@ -55,10 +55,46 @@ static double chunk_share(const ScheduleShape *shape, const StepInput *input, si
                         : 1.0 / (double)shape->chunks;
 }
 
+/* A stage's backward from its first gradient on, and what of the reduction can run beside it: all
+ * but the last layer's of the chunk that ends last. */
+typedef struct ReduceWindow {
+    double compute_s, communication_s;
+} ReduceWindow;
+
+static ReduceWindow reduce_window(const ScheduleShape *shape, const StepInput *input,
+                                  const PipelineEnds *ends, size_t stage)
+{
+    const ChunkEnd *chunks = &ends->chunk[stage * shape->chunks];
+    double first_s = HUGE_VAL, end_s = 0.0, reduce_s = 0.0, last_s = 0.0;
+    if (input->overlap_grad_reduce == 0)
+        return (ReduceWindow){0};
+    for (size_t i = 0; i < shape->chunks; i++) {
+        double chunk_s = stage_of_chunk(shape, input, stage, i)->grad_reduce_s *
+                         chunk_share(shape, input, stage, i);
+        reduce_s += chunk_s;
+        if (chunks[i].first_gradient_s < first_s)
+            first_s = chunks[i].first_gradient_s;
+        if (chunks[i].end_s >= end_s) {
+            end_s = chunks[i].end_s;
+            last_s = chunk_s / step_end_layers(shape, input, stage, i);
+        }
+    }
+    return (ReduceWindow){.compute_s = end_s - first_s, .communication_s = reduce_s - last_s};
+}
+
+/* By how much the last backwards of the stages behind this one end later for the reductions beside
+ * them: the last microbatch comes down the stages without waiting, so delays add up. Where weight
+ * gradients are split off, what a neighbour waits for has left before. */
+static bool delays_add_up(const ScheduleShape *shape)
+{
+    return shape->kinds <= TASK_WEIGHT;
+}
+
 /* The reduction of a chunk's gradients begins when every replica has reached that point and the
  * chunk before it is through. With overlap it goes layer by layer behind the last gradients: two
  * servers in tandem with L equal jobs each (gradient b/L, collective G/L), whose end is the later
- * of "first gradient + G" and "last gradient + G/L". */
+ * of "first gradient + G" and "last gradient + G/L", and later still by what the two streams lose
+ * to each other. */
 static double stage_reduced_s(const ScheduleShape *shape, const StepInput *input,
                               const PipelineEnds *ends, size_t stage)
 {
@@ -78,13 +114,15 @@ static double stage_reduced_s(const ScheduleShape *shape, const StepInput *input
         double last_s = overlap ? chunks[chunk].end_s + reduce_s / layers : 0.0;
         free_s = later(later(free_s, first_s) + reduce_s, last_s);
     }
-    return free_s;
+    const ReduceWindow window = reduce_window(shape, input, ends, stage);
+    return free_s +
+           overlap_contention_s(input->data_rates, window.compute_s, window.communication_s);
 }
 
 /* What the gather of a stage's parameters adds to the step. With overlap it runs layer by layer
  * beside the next step's first forward here, which begins `first_forward_s` after that step does;
  * the same tandem as above with the collective in front: the first layer waits for G/L, the last
- * for G less the L - 1 layers before it. */
+ * for G less the L - 1 layers before it; what is left when the forward begins competes with it. */
 static double exposed_gather_s(const ScheduleShape *shape, const StepInput *input, size_t stage,
                                double first_forward_s)
 {
@@ -100,8 +138,11 @@ static double exposed_gather_s(const ScheduleShape *shape, const StepInput *inpu
         return gather_s;
     double layers = later(all_layers, 1.0);
     double first_wait_s = gather_s / layers;
-    double last_wait_s = gather_s - forward_s * (layers - 1.0) / layers;
-    return later(0.0, later(first_wait_s, last_wait_s) - first_forward_s);
+    double beside_s = forward_s * (layers - 1.0) / layers;
+    double last_wait_s = gather_s - beside_s;
+    double left_s = later(0.0, gather_s - later(first_wait_s, first_forward_s));
+    return later(0.0, later(first_wait_s, last_wait_s) - first_forward_s) +
+           overlap_contention_s(input->data_rates, beside_s, left_s);
 }
 
 static double stage_optimizer_s(const ScheduleShape *shape, const StepInput *input, size_t stage)
@@ -118,9 +159,14 @@ double step_end_seconds(const ScheduleShape *shape, const StepInput *input,
                         const PipelineEnds *ends, double *without_optimizer_s)
 {
     bool barrier = schedule_has_barrier(shape->schedule);
-    double all_reduced_s = 0.0, seconds = 0.0, without_s = 0.0;
-    for (size_t i = 0; barrier && i < shape->stages; i++)
-        all_reduced_s = later(all_reduced_s, stage_reduced_s(shape, input, ends, i));
+    double all_reduced_s = 0.0, seconds = 0.0, without_s = 0.0, late_s = 0.0;
+    for (size_t i = shape->stages; barrier && i-- > 0;) {
+        all_reduced_s = later(all_reduced_s, stage_reduced_s(shape, input, ends, i) + late_s);
+        if (delays_add_up(shape)) {
+            const ReduceWindow window = reduce_window(shape, input, ends, i);
+            late_s += overlap_delay_s(input->data_rates, window.compute_s, window.communication_s);
+        }
+    }
     for (size_t i = 0; i < shape->stages; i++) {
         double start_s = ends->first_start_s[i];
         double reduced_s = barrier ? all_reduced_s : stage_reduced_s(shape, input, ends, i);

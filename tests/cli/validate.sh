@@ -26,6 +26,7 @@ run 1 validate training_validation.csv --split validation --fail-above 0.0001; s
 run 0 validate training_validation.csv --split validation --fail-above 500%
 run 2 validate training_validation.csv --fail-above much; stderr_has "0.05"
 run 2 validate training_validation.csv --plot; stderr_has "--out"
+run 2 validate training_validation.csv --reps 5; stderr_has "--reps"
 run 2 validate training_validation.csv --set training.nonsense=1
 run 3 validate training_validation.csv --split nonsense; stderr_has "nonsense"
 run 3 validate "$work/absent.csv"

@@ -78,7 +78,7 @@ static void train_has_the_contract_keys(void **state)
     json_t *value;
     json_object_foreach(at(root, "step.breakdown_s"), key, value) sum += json_real_value(value);
     assert_true(fabs(sum - 39.21) < 1e-9);
-    assert_int_equal(json_object_size(at(root, "step.breakdown_s")), 11);
+    assert_int_equal(json_object_size(at(root, "step.breakdown_s")), 12);
     assert_string_equal(json_string_value(at(root, "step.pipeline.schedule")), "1f1b");
     expect_number(root, "step.pipeline.microbatches", FIXTURE_MICROBATCHES);
     assert_int_equal(json_array_size(at(root, "step.pipeline.stages")), FIXTURE_STAGES);

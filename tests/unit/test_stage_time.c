@@ -36,7 +36,7 @@ static int read_base(void **state)
     scenario_midpoint(scenario, &base);
     base.training.parallel.recompute = RECOMPUTE_NONE;
     base.training.parallel.tensor_overlap = 0;
-    base.training.expert_load_sigma = 0;
+    base.training.expert_load.model = EXPERT_LOAD_BALANCED;
     base.training.kernel_overhead = 0;
     free(scenario);
     free(errors);
@@ -128,10 +128,18 @@ static void test_recomputation(void **state)
     free(full);
 }
 
+/* Communication that takes nothing from computing beside it, and loses nothing to it. */
+static void without_contention(Scenario *scenario)
+{
+    scenario->hardware.node.collective_sms = 0;
+    scenario->hardware.node.memory_per_wire_byte = 0;
+}
+
 static void test_kernel_overhead_slows_kernels_only(void **state)
 {
     (void)state;
     Scenario scenario = base;
+    without_contention(&scenario);
     scenario.training.parallel.recompute = RECOMPUTE_FULL;
     StepInput *plain = input_of(&scenario);
     scenario.training.kernel_overhead = 0.2;
@@ -148,6 +156,43 @@ static void test_kernel_overhead_slows_kernels_only(void **state)
     }
     free(plain);
     free(slower);
+}
+
+/* What runs beside computing shows by what it takes from it: a little, more with more
+ * multiprocessors, and in full what is longer than all computing. */
+static void test_overlap_competes(void **state)
+{
+    (void)state;
+    Scenario scenario = base;
+    StepInput *bare = input_of(&scenario);
+    scenario.training.parallel.tensor_overlap = 1;
+    StepInput *beside = input_of(&scenario);
+    scenario.hardware.node.collective_sms *= 2;
+    StepInput *greedy = input_of(&scenario);
+    without_contention(&scenario);
+    StepInput *free_of_charge = input_of(&scenario);
+    scenario.hardware.node.all_gather.bytes_per_s /= 100;
+    scenario.hardware.node.reduce_scatter.bytes_per_s /= 100;
+    StepInput *long_ones = input_of(&scenario);
+    scenario.training.parallel.tensor_overlap = 0;
+    StepInput *long_bare = input_of(&scenario);
+    for (size_t i = 1; i + 1 < bare->stages; i++) {
+        const StageTime *stage = &beside->stage[i];
+        assert_near(stage->forward.compute_s, bare->stage[i].forward.compute_s, 0);
+        const double shown = stage->forward.tensor_s / bare->stage[i].forward.tensor_s;
+        assert_true(shown > 0.1 && shown < 0.5);
+        assert_true(greedy->stage[i].forward.tensor_s > 1.5 * stage->forward.tensor_s);
+        assert_near(free_of_charge->stage[i].forward.tensor_s, 0, 0);
+        assert_near(free_of_charge->stage[i].backward.tensor_s, 0, 0);
+        const StagePhase *phase = &long_ones->stage[i].forward;
+        assert_near(phase->tensor_s + phase->compute_s, long_bare->stage[i].forward.tensor_s, 1e-9);
+    }
+    free(bare);
+    free(beside);
+    free(greedy);
+    free(free_of_charge);
+    free(long_ones);
+    free(long_bare);
 }
 
 /* ZeRO-0 reduces with twice the wire bytes and gathers nothing; its optimizer works on every
@@ -244,7 +289,7 @@ static void test_expert_loads(void **state)
     (void)state;
     Scenario scenario = base;
     StepInput *balanced = input_of(&scenario);
-    scenario.training.expert_load_sigma = 0.6;
+    scenario.training.expert_load = (ExpertLoadSpec){.model = EXPERT_LOAD_LOGNORMAL, .sigma = 0.6};
     StepInput *skewed = input_of(&scenario);
     StepInput *again = input_of(&scenario);
     assert_memory_equal(skewed, again, sizeof *skewed);
@@ -255,7 +300,7 @@ static void test_expert_loads(void **state)
 
     scenario.training.parallel.expert = 16;
     StepInput *waiting = input_of(&scenario);
-    scenario.training.expert_load_sigma = 0;
+    scenario.training.expert_load.model = EXPERT_LOAD_BALANCED;
     StepInput *even = input_of(&scenario);
     assert_near(imbalance(even), 0, 0);
     assert_true(even->stage[0].forward.expert_s > 0);
@@ -301,6 +346,7 @@ static void test_context_ways(void **state)
     Scenario scenario = dense(1, 1, 8);
     StepInput *whole = input_of(&scenario);
     scenario = dense(1, 4, 2);
+    without_contention(&scenario);
     StepInput *cut = input_of(&scenario);
     assert_near(cut->gpus, 8, 0);
     assert_int_equal(cut->replicas, 2);
@@ -434,19 +480,22 @@ static void test_dispatch_by_nodes(void **state)
     assert_true(nodes->stage[0].forward.expert_s < 0.8 * copies->stage[0].forward.expert_s);
     assert_true(limited->stage[0].forward.expert_s < 0.5 * nodes->stage[0].forward.expert_s);
     scenario.training.parallel.expert_overlap = 1;
-    StepInput *hidden = input_of(&scenario);
-    assert_near(hidden->stage[0].forward.expert_s, 0, 0);
+    StepInput *competing = input_of(&scenario);
+    /* all of it runs beside longer computing: what shows is what it takes from that */
+    const StagePhase *phase = &competing->stage[0].forward;
+    const double bare_s = limited->stage[0].forward.expert_s;
+    assert_true(phase->expert_s > 0 && phase->compute_s > bare_s && phase->expert_s < 0.3 * bare_s);
     scenario = dense(1, 1, 8);
     scenario.model.experts = scenario.training.parallel.expert = 8;
     scenario.model.experts_per_token = 2;
     StepInput *one_node = input_of(&scenario);
     scenario.training.parallel.dispatch = DISPATCH_NODES;
     StepInput *same = input_of(&scenario);
-    assert_memory_equal(one_node, same, sizeof *same);
+    assert_memory_equal(one_node->stage, same->stage, sizeof same->stage);
     free(copies);
     free(nodes);
     free(limited);
-    free(hidden);
+    free(competing);
     free(one_node);
     free(same);
 }
@@ -458,7 +507,7 @@ static void test_capacity_factor(void **state)
     Scenario scenario = base;
     scenario.training.parallel.expert = 16;
     StepInput *even = input_of(&scenario);
-    scenario.training.expert_load_sigma = 1;
+    scenario.training.expert_load = (ExpertLoadSpec){.model = EXPERT_LOAD_LOGNORMAL, .sigma = 1};
     scenario.training.capacity_factor = 1;
     StepInput *capped = input_of(&scenario);
     assert_near(imbalance(capped), 0, 0);
@@ -506,7 +555,7 @@ static void test_layers_of_two_kinds(void **state)
 {
     (void)state;
     Scenario scenario = base;
-    scenario.training.expert_load_sigma = 0;
+    scenario.training.expert_load.model = EXPERT_LOAD_BALANCED;
     scenario.model.dense_layers = 8;
     scenario.model.expert_d_ff = scenario.model.d_ff / 4;
     StepInput *input = input_of(&scenario);
@@ -644,6 +693,7 @@ int main(void)
         cmocka_unit_test(test_shape_of_the_step),
         cmocka_unit_test(test_recomputation),
         cmocka_unit_test(test_kernel_overhead_slows_kernels_only),
+        cmocka_unit_test(test_overlap_competes),
         cmocka_unit_test(test_sustained_clock),
         cmocka_unit_test(test_zero_stages),
         cmocka_unit_test(test_single_replica),

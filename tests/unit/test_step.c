@@ -49,7 +49,7 @@ static double breakdown_sum(const StepBreakdown *b)
 {
     return b->compute_s + b->recompute_s + b->tensor_s + b->expert_s + b->expert_imbalance_s +
            b->bubble_s + b->stage_imbalance_s + b->pipeline_send_s + b->data_parallel_s +
-           b->optimizer_s + b->jitter_s;
+           b->optimizer_s + b->expert_jitter_s + b->jitter_s;
 }
 
 static StepResult simulate(const StepInput *input, SimulationDetail detail, unsigned long long seed)
@@ -380,6 +380,64 @@ static void test_data_parallel_rules(void **state)
     free(input);
 }
 
+/* One stage, m microbatches, g groups that do not wait for each other: the slowest sum of m normal
+ * deviations, sqrt(m) d times the mean of the largest of g normals (g = 8: 1.4236, Tippett 1925).
+ * The two replicas of a group meet at the same experts. */
+static void test_expert_noise(void **state)
+{
+    (void)state;
+    enum { STEPS = 2000, MICROBATCHES = 9 };
+    StepInput *input = uniform_input(1, MICROBATCHES, 1, 2);
+    input->replicas = 16;
+    input->gpus = 16;
+    input->expert_group_replicas = 2;
+    input->stage[0].forward.expert_variance_s2 = 0.01 * 0.01;
+    input->stage[0].backward.expert_variance_s2 = 0.02 * 0.02;
+    Error error;
+    StepResult result;
+    StepSimulator *simulator = step_simulator_create(&error);
+    assert_non_null(simulator);
+    double mean_s = 0;
+    for (unsigned long long i = 1; i <= STEPS; i++) {
+        assert_int_equal(step_simulate(simulator, input, DETAIL_REPLICAS, 5, i, 0, &result, &error),
+                         STATUS_OK);
+        assert_near(breakdown_sum(&result.breakdown), result.seconds, 1e-12);
+        assert_near(result.breakdown.compute_s, 27, 1e-12);
+        mean_s += result.breakdown.expert_jitter_s / STEPS;
+    }
+    step_simulator_destroy(simulator);
+    /* 0.03 s a microbatch; deviation of the largest of 8 is 0.61, of 2,000 means 1.4% of that */
+    assert_near(mean_s, 0.03 * 3 * 1.4236, 0.03);
+
+    /* a pipeline waits for the slowest stage again and again, interleaved chunks as well */
+    const PipelineSchedule schedules[] = {SCHEDULE_1F1B, SCHEDULE_GPIPE, SCHEDULE_ZB_H1,
+                                          SCHEDULE_DUALPIPE};
+    for (size_t s = 0; s < sizeof schedules / sizeof *schedules; s++) {
+        StepInput *stages = uniform_input(4, 16, 1, 2);
+        stages->schedule = schedules[s];
+        stages->replicas = 4;
+        for (size_t i = 0; i < 4; i++) {
+            stages->stage[i].backward.weight_s = 1;
+            stages->stage[i].forward.expert_variance_s2 = 0.1 * 0.1;
+            stages->stage[i].backward.expert_variance_s2 = 0.2 * 0.2;
+        }
+        double lost_s = 0;
+        for (unsigned long long i = 1; i <= 20; i++) {
+            simulator = step_simulator_create(&error);
+            assert_non_null(simulator);
+            assert_int_equal(
+                step_simulate(simulator, stages, DETAIL_REPLICAS, 5, i, 0, &result, &error),
+                STATUS_OK);
+            assert_near(breakdown_sum(&result.breakdown), result.seconds, 1e-12);
+            lost_s += result.breakdown.expert_jitter_s / 20;
+            step_simulator_destroy(simulator);
+        }
+        assert_true(lost_s > 0.5 && lost_s < 20);
+        free(stages);
+    }
+    free(input);
+}
+
 /* A later stage has the time until its first forward to gather in. */
 static void test_gather_hides_behind_fill(void **state)
 {
@@ -585,6 +643,7 @@ int main(void)
         cmocka_unit_test(test_slow_stage),
         cmocka_unit_test(test_sends),
         cmocka_unit_test(test_data_parallel_rules),
+        cmocka_unit_test(test_expert_noise),
         cmocka_unit_test(test_gather_hides_behind_fill),
         cmocka_unit_test(test_replicas_wait_for_the_slowest),
         cmocka_unit_test(test_detail_levels_agree_in_distribution),

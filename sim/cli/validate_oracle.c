@@ -1,0 +1,107 @@
+/* `validate` on a table of reliability results. */
+#include "sim/cli/validate_kinds.h"
+
+#include "reports/files.h"
+#include "reports/oracle.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Options of other tables that would say nothing here. */
+static Status check_options(const CommandLine *line, Error *error)
+{
+    const struct {
+        const char *option;
+        int given;
+    } others[] = {{"--split", line->split != NULL},
+                  {"--fit", line->fit_count > 0},
+                  {"--fail-above", line->fail_above >= 0},
+                  {"--plot", line->plot},
+                  {"--set", line->set_count > 0}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (others[i].given) {
+            error_set(error, STATUS_USAGE, "%s does not apply to a table of reliability results",
+                      others[i].option);
+            error_hint(error, "--seed, --reps, --jobs, --json and --out do");
+            return STATUS_USAGE;
+        }
+    if (line->reps > 0 && line->reps < ORACLE_LEAST_REPLICATIONS)
+        return error_set(error, STATUS_USAGE,
+                         "--reps %zu: a standard error needs at least %d replications", line->reps,
+                         ORACLE_LEAST_REPLICATIONS);
+    return STATUS_OK;
+}
+
+static Status write_report(const char *directory, const OracleResult *result,
+                           const Provenance *provenance, Error *error)
+{
+    TextFile file;
+    const TerminalStyle plain = {0};
+    Status status = files_begin(&file, error);
+    if (status != STATUS_OK)
+        return status;
+    terminal_oracle(file.out, result, provenance, plain);
+    return files_finish(&file, directory, "report.txt", error);
+}
+
+static Status write_files(const Session *session, const OracleResult *result,
+                          const Provenance *provenance, const char *json)
+{
+    const char *directory = session->line.out_directory;
+    Error error;
+    if (directory == NULL)
+        return STATUS_OK;
+    Status status = files_make_directory(directory, &error);
+    if (status == STATUS_OK)
+        status = files_write_text(directory, "validation.json", json, &error);
+    if (status == STATUS_OK)
+        status = write_report(directory, result, provenance, &error);
+    if (status == STATUS_OK)
+        status = csv_oracle(directory, result, &error);
+    if (status != STATUS_OK)
+        return session_fail(session, &error);
+    session_note(session, "report.txt, validation.json, validation.csv in %s/", directory);
+    return STATUS_OK;
+}
+
+Status validate_oracle(Session *session, const CsvTable *table)
+{
+    const CommandLine *line = &session->line;
+    Error error = {0};
+    OracleResult result = {0};
+    char *json = NULL;
+    ForecastOptions options = session_forecast_options(session);
+    options.reps = line->reps;
+    Status status = check_options(line, &error);
+    if (status == STATUS_OK)
+        status = oracle_validate(&session->paths, table, &options, &result, &error);
+    session_progress_clear(session);
+    if (status != STATUS_OK) {
+        status = session_fail(session, &error);
+        goto cleanup;
+    }
+    Provenance provenance = {.verb = line->verb->name,
+                             .scenario = line->operands[0],
+                             .seed = options.seed,
+                             .reps = result.replications};
+    memcpy(provenance.sha256, table->sha256, sizeof provenance.sha256);
+    json = json_oracle(&result, &provenance, &error);
+    if (json == NULL) {
+        status = session_fail(session, &error);
+        goto cleanup;
+    }
+    if (line->json)
+        fputs(json, stdout);
+    else
+        terminal_oracle(stdout, &result, &provenance, session->style);
+    status = session_flush(session);
+    if (status == STATUS_OK)
+        status = write_files(session, &result, &provenance, json);
+    if (status == STATUS_OK && result.ok < result.row_count)
+        status = STATUS_NO;
+cleanup:
+    free(json);
+    oracle_free(&result);
+    return status;
+}

@@ -16,20 +16,26 @@ for args in tests/golden/*.args; do
     fi
 done
 
-# The README shows the real first screen, between two marks.
+# Blocks of the README between two marks are what the program prints: `block NAME` takes the text
+# from $work/NAME.
+block() {
+    if [ "$update" = --update ]; then
+        awk -v block="$work/$1" -v name="$1" '
+            $0 == "<!-- " name " -->" { print; while ((getline line < block) > 0) print line; skip = 1; next }
+            $0 == "<!-- /" name " -->" { skip = 0 }
+            !skip' README.md >"$work/readme" && cp "$work/readme" README.md
+    elif ! sed -n "/<!-- $1 -->/,/<!-- \/$1 -->/p" README.md | sed '1d;$d' | diff -u - "$work/$1" >"$work/diff"; then
+        echo "FAIL: the README's $1 is not what the program prints (make golden renews it)"
+        head -40 "$work/diff"
+        failures=$((failures + 1))
+    fi
+}
 {
     echo '```'
     "$program" audit gpt4-leak 2>/dev/null | sed -E 's/, flopcast [^ ]+$//'
     echo '```'
-} >"$work/screen"
-if [ "$update" = --update ]; then
-    awk -v screen="$work/screen" '
-        /<!-- audit-screen -->/ { print; while ((getline line < screen) > 0) print line; skip = 1; next }
-        /<!-- \/audit-screen -->/ { skip = 0 }
-        !skip' README.md >"$work/readme" && cp "$work/readme" README.md
-elif ! sed -n '/<!-- audit-screen -->/,/<!-- \/audit-screen -->/p' README.md | sed '1d;$d' | diff -u - "$work/screen" >"$work/diff"; then
-    echo "FAIL: the README's first screen is not what the program prints (make golden renews it)"
-    head -40 "$work/diff"
-    failures=$((failures + 1))
-fi
+} >"$work/audit-screen"
+block audit-screen
+sh tests/golden/accuracy_tables.sh "$program" >"$work/accuracy"
+block accuracy
 [ "$failures" -eq 0 ]

@@ -1,5 +1,5 @@
-/* The map of failures: goodput over failure rate and restart time, one panel for each save time, and
- * the lines on which a published utilisation would lie. */
+/* The map of failures: goodput over failure rate and restart time, one panel for each save time,
+ * and the lines on which a published utilisation would lie. */
 #include "reports/plots.h"
 
 #include "reports/format.h"
@@ -88,14 +88,13 @@ static void put_axes(FILE *script, const FailureMap *map)
         fprintf(script, "%s'%g' %.6f", i > 0 ? ", " : "", minutes[i], log10(minutes[i]));
     fprintf(script, ")\n");
     for (size_t panel = 0; panel < MAP_SAVES; panel++)
-        fprintf(script,
-                "set label %zu 'a save stops training for %g s' at %.6f,%.6f center font ',11' "
-                "textcolor rgb '" COLOR_INK "'\n",
-                20 + panel, map->save_s[panel],
-                (panel_x(map, panel, map->rate[0]) +
-                 panel_x(map, panel, map->rate[MAP_RATES - 1])) /
-                    2,
-                minutes_log10(map->restart_s[MAP_RESTARTS - 1]) + 0.09);
+        fprintf(
+            script,
+            "set label %zu 'a save stops training for %g s' at %.6f,%.6f center font ',11' "
+            "textcolor rgb '" COLOR_INK "'\n",
+            20 + panel, map->save_s[panel],
+            (panel_x(map, panel, map->rate[0]) + panel_x(map, panel, map->rate[MAP_RATES - 1])) / 2,
+            minutes_log10(map->restart_s[MAP_RESTARTS - 1]) + 0.09);
 }
 
 /* Each line is named where it enters a panel from the left, or comes in from above. */
@@ -131,12 +130,13 @@ static void describe(const PlotInput *input, const FailureMap *map, char *title,
     const double own = map->fault_free_mfu_6nd;
     const double low = input->mfu.low, high = input->mfu.high;
     if (!input->mfu.has)
-        snprintf(title, title_bytes, "What failures leave: without them steps reach %.1f%% MFU (6ND)",
-                 100 * own);
-    else if (own < low)
         snprintf(title, title_bytes,
-                 "No failure rate explains %.0f-%.0f%% MFU: steps without failures reach %.1f%% here",
-                 100 * low, 100 * high, 100 * own);
+                 "What failures leave: without them steps reach %.1f%% MFU (6ND)", 100 * own);
+    else if (own < low)
+        snprintf(
+            title, title_bytes,
+            "No failure rate explains %.0f-%.0f%% MFU: steps without failures reach %.1f%% here",
+            100 * low, 100 * high, 100 * own);
     else
         snprintf(title, title_bytes,
                  "%.0f-%.0f%% MFU takes a goodput of %.0f-%.0f%% at steps of %.1f%%", 100 * low,

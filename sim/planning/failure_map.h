@@ -10,10 +10,10 @@ enum { MAP_RATES = 49, MAP_RESTARTS = 45, MAP_SAVES = 3 };
 
 typedef struct FailureMap {
     RestartClock clock;
-    double nodes;                     /* of the job */
-    double rate[MAP_RATES];           /* failures in 1000 node-days; logarithmic */
-    double restart_s[MAP_RESTARTS];   /* from failure to work; logarithmic */
-    double save_s[MAP_SAVES];         /* stall of a save */
+    double nodes;                   /* of the job */
+    double rate[MAP_RATES];         /* failures in 1000 node-days; logarithmic */
+    double restart_s[MAP_RESTARTS]; /* from failure to work; logarithmic */
+    double save_s[MAP_SAVES];       /* stall of a save */
     double goodput[MAP_SAVES][MAP_RESTARTS][MAP_RATES];
     /* of the forecast: medians without failures, and where its own run lies on the map */
     double fault_free_mfu_6nd, fault_free_days, fault_free_usd;

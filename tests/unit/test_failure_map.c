@@ -14,11 +14,8 @@ static void test_against_an_independent_table(void **state)
 {
     (void)state;
     static const double rows[][5] = {
-        {2.34, 0.1, 3, 0.9539, 0.9538},
-        {2.34, 0.1, 5, 0.9445, 0.9442},
-        {6.50, 0.1, 5, 0.885, -1},
-        {6.50, 0.5, 10, 0.776, -1},
-        {15.6, 0.5, 10, 0.618, -1},
+        {2.34, 0.1, 3, 0.9539, 0.9538}, {2.34, 0.1, 5, 0.9445, 0.9442}, {6.50, 0.1, 5, 0.885, -1},
+        {6.50, 0.5, 10, 0.776, -1},     {15.6, 0.5, 10, 0.618, -1},
     };
     const FailureMap map = {.nodes = 3125};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -99,10 +96,10 @@ static void test_worse_is_worse(void **state)
         const double now =
             failure_map_goodput(RESTART_EXPOSED, failure_map_mtbf_s(&map, rate), 30, 600);
         assert_true(now < before);
-        assert_true(now < failure_map_goodput(RESTART_EXPOSED, failure_map_mtbf_s(&map, rate), 6,
-                                              600));
-        assert_true(now < failure_map_goodput(RESTART_EXPOSED, failure_map_mtbf_s(&map, rate), 30,
-                                              300));
+        assert_true(now <
+                    failure_map_goodput(RESTART_EXPOSED, failure_map_mtbf_s(&map, rate), 6, 600));
+        assert_true(now <
+                    failure_map_goodput(RESTART_EXPOSED, failure_map_mtbf_s(&map, rate), 30, 300));
         before = now;
     }
 }

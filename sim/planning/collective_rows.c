@@ -457,7 +457,7 @@ static KernelRow labelled(const CollectiveRows *rows, const CollectiveRow *row)
 Status collective_validate(const CollectiveRows *rows, KernelPart part, const char *file,
                            KernelValidation *result, Error *error)
 {
-    static const char *const GROUPS[] = {"place", "collective", "source", "fit"};
+    static const char *const GROUPS[] = {"place", "collective", "source", "fit", NULL};
     Status status = kernel_validation_start(result, "collectives", GROUPS,
                                             rows->count + rows->skipped_count, error);
     if (status != STATUS_OK)

@@ -7,16 +7,17 @@
 
 /* Weights are taken in turn from so many bytes, so that a product finds its own no longer in the
  * near caches: "cold" on a CPU means rotated. */
-static const size_t rotated_bytes = (size_t)96 << 20, rotated_bytes_quick = (size_t)24 << 20;
+static const size_t rotated_bytes = (size_t)96 << 20, rotated_bytes_quick = (size_t)32 << 20;
 
 typedef struct GemmShape {
     size_t n, k;
 } GemmShape;
 
-/* Shapes of small models: MLP in and out, attention projection, router-like; never one alone, for a
- * sweep at one shape cannot tell launch from bandwidth. */
+/* Shapes of small models: MLP in and out, attention projection; never one alone, for a sweep at one
+ * shape cannot tell launch from bandwidth, and none so small that OpenBLAS would take its kernels
+ * for small matrices (up to a million products). */
 static const GemmShape GEMM_SHAPES[] = {{3584, 1024}, {1024, 1792}, {1024, 1024}, {4096, 512}};
-static const GemmShape GEMM_SHAPES_QUICK[] = {{768, 256}, {256, 384}, {512, 512}};
+static const GemmShape GEMM_SHAPES_QUICK[] = {{2048, 768}, {1024, 1024}, {3072, 1024}};
 static const size_t ROWS[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
 static const size_t ROWS_QUICK[] = {1, 4, 16, 64};
 static const size_t BACKWARD_ROWS[] = {16, 64, 256};
@@ -140,8 +141,9 @@ static int sweep_gemms(Sampler *sampler, uint64_t *state)
 /* ---- copies ------------------------------------------------------------------------------------
  */
 
+/* Blocks of two large buffers in turn, so that none is in a near cache. */
 typedef struct CopyWork {
-    size_t bytes;
+    size_t bytes, blocks;
     const char *from;
     char *to;
 } CopyWork;
@@ -149,22 +151,26 @@ typedef struct CopyWork {
 static void copy(void *context, size_t turn)
 {
     const CopyWork *work = context;
-    (void)turn;
-    memcpy(work->to, work->from, work->bytes);
+    const size_t at = turn % work->blocks * work->bytes;
+    memcpy(work->to + at, work->from + at, work->bytes);
     __asm__ volatile("" : : "r"(work->to) : "memory");
 }
 
 static int measure_copy(Sampler *sampler, size_t bytes)
 {
-    char *from = malloc(bytes), *to = malloc(bytes);
+    const size_t limit = sampler->quick ? rotated_bytes_quick : rotated_bytes;
+    const size_t blocks = 1 + limit / bytes;
+    char *from = malloc(blocks * bytes), *to = malloc(blocks * bytes);
     const int failed = from == NULL || to == NULL;
     if (!failed) {
-        memset(from, 1, bytes);
-        CopyWork work = {bytes, from, to};
+        memset(from, 1, blocks * bytes);
+        memset(to, 2, blocks * bytes);
+        CopyWork work = {bytes, blocks, from, to};
         CalPoint point = sweep_point(CAL_COPY, CAL_FORWARD, "memcpy");
         put_name(point.skew, "device");
         put_name(point.dtype, "byte");
         point.bytes = 2 * (double)bytes;
+        point.cold = 1;
         if (sampler_measure(sampler, copy, NULL, &work, &point))
             sampler_write(sampler, &point);
         sampler_progress(sampler, "copy");

@@ -47,10 +47,10 @@ static const LayerCase CASES[] = {
     {768, 1536, 12, 3, 1, 768, ZIPF_STEEP, CAL_CHECK},
 };
 static const LayerCase CASES_QUICK[] = {
-    {256, 384, 8, 2, 1, 16, BALANCED, CAL_FIT},     {256, 384, 8, 2, 1, 64, ZIPF_ONE, CAL_FIT},
-    {256, 384, 8, 2, 1, 160, ONE_EMPTY, CAL_FIT},   {128, 512, 4, 1, 0, 32, BALANCED, CAL_FIT},
-    {128, 512, 4, 1, 0, 128, ZIPF_HALF, CAL_FIT},   {192, 448, 6, 2, 1, 48, ZIPF_HALF, CAL_CHECK},
-    {192, 448, 6, 2, 1, 96, ZIPF_STEEP, CAL_CHECK},
+    {512, 1024, 8, 2, 1, 8, BALANCED, CAL_FIT},      {512, 1024, 8, 2, 1, 48, ZIPF_ONE, CAL_FIT},
+    {512, 1024, 8, 2, 1, 96, ONE_EMPTY, CAL_FIT},    {1024, 1152, 4, 1, 1, 16, BALANCED, CAL_FIT},
+    {1024, 1152, 4, 1, 1, 64, ZIPF_HALF, CAL_FIT},   {768, 1024, 6, 2, 1, 24, ZIPF_HALF, CAL_CHECK},
+    {768, 1024, 6, 2, 1, 64, ZIPF_STEEP, CAL_CHECK},
 };
 
 /* Inputs of a layer and the times of its stages in the samples that were kept. */
@@ -156,7 +156,7 @@ static void write_stages(Sampler *sampler, const LayerWork *work, const LayerCas
     point.bytes = word * 2 * rows * width;
     write_stage(sampler, work, &PERMUTE, 1, &point);
 
-    point = sweep_point(CAL_ACTIVATION, CAL_FORWARD, "openmp");
+    point = sweep_point(CAL_ACTIVATION, CAL_FORWARD, each->gated ? "openmp_silu" : "openmp_gelu");
     point.role = each->role;
     point.m = rows, point.n = ffn, point.gated = each->gated;
     point.bytes = word * (each->gated ? 3 : 2) * rows * ffn;

@@ -1,5 +1,6 @@
-/* Whole layers: their own time is never fitted (role check); those of the role fit also give the
- * points of their stages, which is what the time of an unseen layer is put together from. */
+/* Whole layers: their own time is never fitted. Those of the role fit give the points of their
+ * stages, which is what the time of any layer is put together from; those of the role check have a
+ * shape that no fitted point has. */
 #include "hw/calibration/cpu/moe_cpu.h"
 #include "hw/calibration/cpu/sweep.h"
 
@@ -187,7 +188,7 @@ static void measure_layer(Sampler *sampler, LayerWork *work, const LayerCase *ea
     moe_cpu_outputs(work->plan, 0, &loads);
     const double hit = put_loads(&point, copies, each->experts);
     const double products = point.m * matrices * width * ffn;
-    point.role = CAL_CHECK;
+    point.role = each->role;
     point.cold = 1;
     snprintf(point.skew, sizeof point.skew, "%s", SKEWS[each->skew].name);
     point.flops = 2 * products * (training ? 3 : 1);

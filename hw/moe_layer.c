@@ -33,12 +33,31 @@ static double grouped_seconds(const GpuSpec *grouped, const MoeLayerFit *fit,
     return gpu_grouped_gemm_seconds(grouped, shape->precision, rows, experts, n, k);
 }
 
+/* A layer that was measured whole. Its least traffic: weights of the experts that have rows; rows
+ * written, read, written by the second product and read by the combination; the products' results
+ * and the activation's written and read; tokens in and out. */
+static double measured_whole_seconds(const MeasuredKernel *kernel, const MoeLayerShape *shape,
+                                     double rows, double touched)
+{
+    const double matrices = shape->gated ? 3 : 2, between = shape->gated ? 6 : 4;
+    const double weights = matrices * shape->hidden * shape->inter;
+    const double bytes = kernel->element_bytes * touched * weights +
+                         activation_bytes * (rows * (4 * shape->hidden + between * shape->inter) +
+                                             2 * shape->tokens * shape->hidden);
+    return gpu_measured_seconds(kernel, 2 * rows * weights, bytes);
+}
+
 double gpu_moe_layer_seconds(const GpuSpec *gpu, const MoeLayerFit *fit, const MoeLayerShape *shape,
                              const double *rows, size_t experts)
 {
-    double all_rows = 0;
-    for (size_t expert = 0; expert < experts; expert++)
+    double all_rows = 0, touched = 0;
+    for (size_t expert = 0; expert < experts; expert++) {
         all_rows += rows[expert] > 0 ? rows[expert] : 0;
+        touched += rows[expert] > 0;
+    }
+    if (gpu->calibration.moe_layer.bytes_per_s > 0 && shape->precision != PRECISION_FP8 &&
+        all_rows > 0)
+        return measured_whole_seconds(&gpu->calibration.moe_layer, shape, all_rows, touched);
     if (!(fit->launch_s > 0) || !(all_rows > 0))
         return 0;
     const GpuSpec grouped = grouped_gpu(gpu, fit, shape->precision);

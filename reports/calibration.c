@@ -20,9 +20,10 @@ static const char *const SHOWN_SUFFIXES[CAL_PARAMETERS] = {"us", "GB/s", "TFLOP/
 
 static void print_fit(FILE *out, const CalFit *fit, const char *hw)
 {
-    ascii_linef(out, "%s %.30s %s on %s: %zu points, median error %.1f%%, mean %.1f%%",
-                CAL_OP_NAMES[fit->op], fit->impl, fit->dtype, hw, fit->errors.n,
-                100 * fit->errors.median_abs, 100 * fit->errors.mean_abs);
+    ascii_linef(out, "%s %.44s %s on %s", CAL_OP_NAMES[fit->op], fit->impl, fit->dtype, hw);
+    ascii_linef(out, "  %zu points, median error %.1f%%, mean %.1f%%, largest %.0f%%",
+                fit->errors.n, 100 * fit->errors.median_abs, 100 * fit->errors.mean_abs,
+                100 * fit->errors.max_abs);
     for (int p = 0; p < CAL_PARAMETERS; p++) {
         const double unit = SHOWN_UNITS[p];
         if (fit->used[p] && fit->identified[p])

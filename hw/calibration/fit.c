@@ -21,6 +21,7 @@ static const double tolerance = 1e-10, step = 1e-6, least_alpha_s = 1e-12;
  * absolute residual over that of a unit normal (Holland and Welsch 1977). */
 static const double cauchy = 2.385, normal_median = 0.6745;
 static const double most_overlap = 99; /* q - 1: a maximum in all but name */
+static const double line_share = 1e-3; /* of bytes, that a line may miss them by */
 static const double singular = 1e-7;   /* of the largest singular value of scaled columns */
 
 double cal_curve_seconds(const CalCurve *curve, double flops, double bytes)
@@ -229,6 +230,34 @@ cleanup:
     return status;
 }
 
+/* A sweep at one shape: all work on one line bytes = a + b flops. The launch is then told from the
+ * a bytes of the weights by nothing, and without a the movement from the arithmetic by nothing;
+ * noise may pretend that the curvature of q does. */
+static void judge_line(const Problem *problem, CalFit *fit)
+{
+    double least = HUGE_VAL, most = -HUGE_VAL, bytes_low = 0, bytes_high = 0, largest = 0;
+    for (size_t i = 0; i < problem->count; ++i) {
+        const CalObservation *each = &problem->observations[i];
+        if (each->flops < least)
+            least = each->flops, bytes_low = each->bytes;
+        if (each->flops > most)
+            most = each->flops, bytes_high = each->bytes;
+        largest = fmax(largest, each->bytes);
+    }
+    const double slope = most > least ? (bytes_high - bytes_low) / (most - least) : 0;
+    const double intercept = bytes_low - slope * least;
+    for (size_t i = 0; i < problem->count; ++i) {
+        const CalObservation *each = &problem->observations[i];
+        if (fabs(intercept + slope * each->flops - each->bytes) > line_share * each->bytes)
+            return;
+    }
+    fit->identified[CAL_BANDWIDTH] = 0;
+    if (intercept > line_share * largest)
+        fit->identified[CAL_ALPHA] = 0;
+    else
+        fit->identified[CAL_PEAK] = 0;
+}
+
 static void judge(const Problem *problem, CalFit *fit)
 {
     for (int p = 0; p < CAL_PARAMETERS; ++p) {
@@ -240,6 +269,8 @@ static void judge(const Problem *problem, CalFit *fit)
         fit->error[p] = sqrt(fit->covariance[p][p]) * (logarithmic ? value : 1);
         fit->identified[p] = fit->error[p] <= value;
     }
+    if (problem->used[CAL_OVERLAP])
+        judge_line(problem, fit);
 }
 
 double cal_fit_log_error(const CalFit *fit, double flops, double bytes)

@@ -47,6 +47,10 @@ static const char *number_problem(const CalPoint *point)
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; ++i)
         if (!(sizes[i] >= 0 && sizes[i] <= largest_size))
             return "a size is negative, not a number or above 1e9";
+    const int product =
+        point->op == CAL_GEMM || point->op == CAL_MOE_GEMM || point->op == CAL_LAYER;
+    if (product && !(point->m > 0 && point->n > 0 && point->k > 0))
+        return "a product or layer without rows, columns or depth";
     if (!(point->flops >= 0 && point->flops <= largest_work && point->bytes >= 0 &&
           point->bytes <= largest_work))
         return "flops or bytes are negative, not a number or above 1e18";

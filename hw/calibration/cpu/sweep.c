@@ -245,6 +245,7 @@ static int measure_attention(Sampler *sampler, uint64_t *state, size_t length)
 static void empty_region(void *context, size_t turn)
 {
     const int *threads = context;
+    (void)threads;
     (void)turn;
 #pragma omp parallel num_threads(*threads)
     __asm__ volatile("" ::: "memory");

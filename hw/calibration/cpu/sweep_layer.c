@@ -206,6 +206,12 @@ static void measure_layer(Sampler *sampler, LayerWork *work, const LayerCase *ea
     sampler_progress(sampler, what);
 }
 
+static void scale_all(float *values, size_t count, float scale)
+{
+    for (size_t i = 0; i < count; ++i)
+        values[i] *= scale;
+}
+
 static int measure_case(Sampler *sampler, const LayerCase *each, uint64_t *state)
 {
     const MoeShape shape = {.tokens = each->tokens,
@@ -226,10 +232,13 @@ static int measure_case(Sampler *sampler, const LayerCase *each, uint64_t *state
     int failed = x == NULL || router == NULL || w_in == NULL || w_out == NULL || dy == NULL ||
                  work == NULL || moe_cpu_plan(&shape, sampler->threads, &work->plan, &error) != 0;
     if (!failed) {
-        /* Logits of unit variance: two uniform factors have a variance of 1/3 each. */
+        /* Logits, hidden and output values of unit size: two uniform factors have a variance of 1/3
+         * each. At larger ones the activation gives denormal numbers, which are multiplied several
+         * times slower than any that a trained layer has. */
         const float scale = 3.0F / sqrtf((float)shape.hidden);
-        for (size_t i = 0; i < shape.experts * shape.hidden; ++i)
-            router[i] *= scale;
+        scale_all(router, shape.experts * shape.hidden, scale);
+        scale_all(w_in, moe_w_in_elements(&shape), scale);
+        scale_all(w_out, moe_w_out_elements(&shape), 3.0F / sqrtf((float)shape.ffn));
         for (size_t e = 0; e < shape.experts; ++e)
             bias[e] = (float)(-skew->exponent * log((double)e + 1));
         if (skew->one_empty)

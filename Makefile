@@ -1,6 +1,6 @@
 # flopcast: build, test, demo.
 #
-#   make            build/flopcast
+#   make            build/flopcast, and build/flopcast-cpu, which calibrate starts
 #   make demo       install what is missing, build, audit the GPT-4 leak, leave out/gpt4-leak/
 #   make test       install what is missing, build, run all tests (SANITIZE=address,undefined or thread works too)
 #   make test-full  test, plus longer fuzzing, sanitizers, and LibreOffice on the workbook
@@ -60,9 +60,9 @@ replay_programs := $(fuzz_targets:%.c=$(B)/%)
 .PHONY: all demo test check test-full bench golden install setup clean help FORCE print-flags replay fuzz format format-check
 .DELETE_ON_ERROR:
 
-all: build/flopcast
+all: build/flopcast $(if $(findstring thread,$(SANITIZE)),,build/flopcast-cpu)
 
-build/flopcast: $(B)/flopcast
+build/flopcast build/flopcast-cpu: build/%: $(B)/%
 	$(Q)mkdir -p build && cp -f $< $@.tmp && mv -f $@.tmp $@
 
 $(B)/flopcast: $(B)/sim/main.o $(B)/libflopcast.a
@@ -110,10 +110,13 @@ OPENBLAS_LIBS := $(shell $(PKG_CONFIG) --libs openblas 2>/dev/null || echo -lope
 cpu_objects := $(patsubst %.c,$(B)/%.o,$(filter-out %/main.c,$(wildcard hw/calibration/cpu/*.c)))
 CPU_CC := gcc
 cpu_flags := $(OPENBLAS_CFLAGS) -fopenmp -O3
-$(cpu_objects) $(B)/tests/unit/test_moe_cpu.o $(B)/tests/bench/moe.o: $(B)/%.o: %.c $(B)/flags
+$(cpu_objects) $(B)/hw/calibration/cpu/main.o $(B)/tests/unit/test_moe_cpu.o $(B)/tests/bench/moe.o: $(B)/%.o: %.c $(B)/flags
 	$(Q)mkdir -p $(@D)
 	$(if $(filter 1,$(V)),,@echo "  CC $<")
 	$(Q)$(CPU_CC) $(ALL_CFLAGS) $(cpu_flags) -MMD -MP -c -o $@ $<
+cpu_helper := $(B)/flopcast-cpu
+$(cpu_helper): $(B)/hw/calibration/cpu/main.o $(cpu_objects) $(B)/libflopcast.a
+	$(Q)$(CPU_CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fopenmp -o $@ $^ $(OPENBLAS_LIBS) $(LIBS)
 $(B)/tests/unit/test_moe_cpu: $(B)/tests/unit/test_moe_cpu.o $(cpu_objects) $(B)/libflopcast.a
 	$(Q)$(CPU_CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fopenmp -o $@ $^ $(OPENBLAS_LIBS) $(LIBS) $(TEST_LIBS)
 $(B)/tests/bench/moe: $(B)/tests/bench/moe.o $(cpu_objects) $(B)/libflopcast.a
@@ -162,7 +165,7 @@ demo: setup
 test: setup-test
 	$(Q)$(MAKE) --no-print-directory check SANITIZE=$(SANITIZE)
 
-check: $(B)/flopcast $(unit_programs) $(replay_programs)
+check: $(B)/flopcast $(cpu_helper) $(unit_programs) $(replay_programs)
 	$(Q)sh tests/run.sh $(B) $(unit_programs) -- $(replay_programs)
 
 test-full: setup-full
@@ -202,7 +205,7 @@ format-check:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/flopcast $(DESTDIR)$(PREFIX)/share/man/man1 \
 	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	install -m 755 build/flopcast $(DESTDIR)$(PREFIX)/bin/flopcast
+	install -m 755 build/flopcast build/flopcast-cpu $(DESTDIR)$(PREFIX)/bin/
 	cd configs && find models hw scenarios claims measurements calibration -type f -exec \
 	  install -D -m 644 {} $(DESTDIR)$(PREFIX)/share/flopcast/configs/{} \;
 	./build/flopcast help man > $(DESTDIR)$(PREFIX)/share/man/man1/flopcast.1
@@ -211,4 +214,4 @@ install: all
 clean:
 	rm -rf build
 
--include $(lib_objects:.o=.d) $(unit_programs:=.d) $(bench_programs:=.d) $(replay_programs:=.d) $(B)/sim/main.d
+-include $(lib_objects:.o=.d) $(unit_programs:=.d) $(bench_programs:=.d) $(replay_programs:=.d) $(B)/sim/main.d $(cpu_objects:.o=.d) $(B)/hw/calibration/cpu/main.d

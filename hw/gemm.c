@@ -142,8 +142,33 @@ static double product_seconds(const GemmMachine *machine, double compute_s, doub
     return fit->launch_s + larger * pow(1 + pow(ratio, p), 1 / p) + quantise_s;
 }
 
+double gpu_measured_seconds(const MeasuredKernel *kernel, double flops, double bytes)
+{
+    const double move_s = bytes / kernel->bytes_per_s;
+    const double compute_s = kernel->flops_per_s > 0 ? flops / kernel->flops_per_s : 0;
+    const double larger = fmax(move_s, compute_s);
+    const double ratio = larger > 0 ? fmin(move_s, compute_s) / larger : 0;
+    const double q = kernel->overlap_exponent;
+    return kernel->launch_s + larger * pow(1 + pow(ratio, q), 1 / q);
+}
+
+/* What was measured of this device serves all precisions but fp8, which was measured in none. */
+static int is_measured(const MeasuredKernel *kernel, Precision precision)
+{
+    return kernel->bytes_per_s > 0 && precision != PRECISION_FP8;
+}
+
+static double measured_product_seconds(const MeasuredKernel *kernel, double rows, double matrices,
+                                       double n, double k)
+{
+    const double bytes = kernel->element_bytes * (matrices * n * k + rows * (n + k));
+    return gpu_measured_seconds(kernel, 2 * rows * n * k, bytes);
+}
+
 double gpu_gemm_seconds(const GpuSpec *gpu, Precision precision, double m, double n, double k)
 {
+    if (is_measured(&gpu->calibration.gemm, precision) && m > 0 && n > 0 && k > 0)
+        return measured_product_seconds(&gpu->calibration.gemm, m, 1, n, k);
     return gpu_grouped_gemm_seconds(gpu, precision, &m, 1, n, k);
 }
 
@@ -176,6 +201,8 @@ double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const d
     }
     if (touched == 0 || n <= 0 || k <= 0)
         return 0;
+    if (experts > 1 && is_measured(&gpu->calibration.moe_gemm, precision))
+        return measured_product_seconds(&gpu->calibration.moe_gemm, all_rows, touched, n, k);
     const GemmMachine machine = machine_at(gpu, precision);
     const double compute_s = compute_seconds(&machine, row_tiles, n, k, all_rows * n);
     return product_seconds(&machine, compute_s, all_rows, touched, n, k);
@@ -227,5 +254,16 @@ double gpu_memory_bound_seconds(const GpuSpec *gpu, double bytes)
 {
     if (bytes <= 0)
         return 0;
+    if (gpu->calibration.copy.bytes_per_s > 0)
+        return gpu_measured_seconds(&gpu->calibration.copy, 0, bytes);
     return gpu->elementwise_launch_s + bytes / (gpu->stream_efficiency * gpu->memory_bytes_per_s);
+}
+
+const char *const EVIDENCE_NAMES[] = {"datasheet", "published measurement", "measured here"};
+
+EvidenceTier gpu_evidence(const GpuSpec *gpu)
+{
+    if (gpu->calibration.gpu[0] != '\0')
+        return gpu->calibration.tier;
+    return gpu->gemm_bf16.compute_efficiency > 0 ? TIER_PUBLISHED : TIER_DATASHEET;
 }

@@ -35,4 +35,14 @@ double gpu_quantise_seconds(const GpuSpec *gpu, Precision precision, double rows
 /* Operators that only move bytes (norms, activations, residuals, router, permutation). */
 double gpu_memory_bound_seconds(const GpuSpec *gpu, double bytes);
 
+/* A kernel that was measured (GpuSpec.calibration): launch + ((bytes / B)^q + (flops / P)^q)^(1/q).
+ * A profile's gemm, moe_gemm and copy take the place of the catalogue's constants in the functions
+ * above, except in fp8. */
+double gpu_measured_seconds(const MeasuredKernel *kernel, double flops, double bytes);
+
+/* What the times of this device rest on at best: measured where a profile is given, else
+ * published. */
+EvidenceTier gpu_evidence(const GpuSpec *gpu);
+extern const char *const EVIDENCE_NAMES[];
+
 #endif

@@ -33,12 +33,31 @@ static double grouped_seconds(const GpuSpec *grouped, const MoeLayerFit *fit,
     return gpu_grouped_gemm_seconds(grouped, shape->precision, rows, experts, n, k);
 }
 
+/* A layer that was measured whole. Its least traffic: weights of the experts that have rows; rows
+ * written, read, written by the second product and read by the combination; the products' results
+ * and the activation's written and read; tokens in and out. */
+static double measured_whole_seconds(const MeasuredKernel *kernel, const MoeLayerShape *shape,
+                                     double rows, double touched)
+{
+    const double matrices = shape->gated ? 3 : 2, between = shape->gated ? 6 : 4;
+    const double weights = matrices * shape->hidden * shape->inter;
+    const double bytes = kernel->element_bytes * touched * weights +
+                         activation_bytes * (rows * (4 * shape->hidden + between * shape->inter) +
+                                             2 * shape->tokens * shape->hidden);
+    return gpu_measured_seconds(kernel, 2 * rows * weights, bytes);
+}
+
 double gpu_moe_layer_seconds(const GpuSpec *gpu, const MoeLayerFit *fit, const MoeLayerShape *shape,
                              const double *rows, size_t experts)
 {
-    double all_rows = 0;
-    for (size_t expert = 0; expert < experts; expert++)
+    double all_rows = 0, touched = 0;
+    for (size_t expert = 0; expert < experts; expert++) {
         all_rows += rows[expert] > 0 ? rows[expert] : 0;
+        touched += rows[expert] > 0;
+    }
+    if (gpu->calibration.moe_layer.bytes_per_s > 0 && shape->precision != PRECISION_FP8 &&
+        all_rows > 0)
+        return measured_whole_seconds(&gpu->calibration.moe_layer, shape, all_rows, touched);
     if (!(fit->launch_s > 0) || !(all_rows > 0))
         return 0;
     const GpuSpec grouped = grouped_gpu(gpu, fit, shape->precision);
@@ -51,4 +70,64 @@ double gpu_moe_layer_seconds(const GpuSpec *gpu, const MoeLayerFit *fit, const M
         activation_bytes * (fit->row_passes * all_rows * row_width +
                             fit->token_passes * 2 * shape->tokens * shape->hidden);
     return fit->launch_s + products_s + moved_bytes / gpu->memory_bytes_per_s;
+}
+
+/* Grouped product of all experts: weights of those that have rows. */
+static double measured_products_seconds(const MeasuredKernel *kernel, double rows, double touched,
+                                        double n, double k)
+{
+    return gpu_measured_seconds(kernel, 2 * rows * n * k,
+                                kernel->element_bytes * (touched * n * k + rows * (n + k)));
+}
+
+double gpu_measured_layer_seconds(const CalibrationSpec *profile, const MeasuredLayer *layer,
+                                  const double *rows, size_t experts)
+{
+    const MeasuredKernel *activation =
+        layer->gated ? &profile->activation : &profile->activation_plain;
+    const MeasuredKernel *const needed[] = {&profile->moe_gemm, &profile->router, &profile->permute,
+                                            &profile->combine, activation};
+    double all_rows = 0, touched = 0;
+    for (size_t expert = 0; expert < experts; expert++)
+        if (rows[expert] > 0) {
+            all_rows += rows[expert];
+            touched++;
+        }
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        if (!(needed[i]->bytes_per_s > 0) || !(all_rows > 0))
+            return 0;
+    const double word = profile->moe_gemm.element_bytes, tokens = layer->tokens;
+    const double width = layer->hidden, inter = layer->inter, all = (double)experts;
+    const double in = (layer->gated ? 2 : 1) * inter;
+
+    const double router_s =
+        gpu_measured_seconds(&profile->router, 2 * tokens * all * width,
+                             word * (tokens * width + all * width + 2 * tokens * all));
+    const double permute_s =
+        gpu_measured_seconds(&profile->permute, 0, word * 2 * all_rows * width);
+    const double activation_s = gpu_measured_seconds(activation, 0, word * (in + inter) * all_rows);
+    const double combine_s =
+        gpu_measured_seconds(&profile->combine, 0, word * (all_rows + tokens) * width);
+    const double products_s =
+        measured_products_seconds(&profile->moe_gemm, all_rows, touched, in, width) +
+        measured_products_seconds(&profile->moe_gemm, all_rows, touched, width, inter);
+    const double forward_s = router_s + permute_s + activation_s + combine_s + products_s;
+    if (!layer->backward)
+        return forward_s;
+
+    /* Backward reads the incoming gradient and the rows, and writes their gradients; the
+     * activation reads and writes 2 (in) + inter; gradients of experts without rows are set to 0.
+     */
+    const double combine_back_s =
+        gpu_measured_seconds(&profile->combine, 0, word * (3 * all_rows + tokens) * width);
+    const double activation_back_s =
+        gpu_measured_seconds(activation, 0, word * (2 * in + inter) * all_rows);
+    const double permute_back_s =
+        gpu_measured_seconds(&profile->permute, 0, word * (all_rows + tokens) * width);
+    const double clear_s =
+        profile->copy.bytes_per_s > 0
+            ? word * (all - touched) * width * (in + inter) / profile->copy.bytes_per_s
+            : 0;
+    return forward_s + 2 * products_s + 2 * router_s + combine_back_s + activation_back_s +
+           permute_back_s + clear_s;
 }

@@ -23,4 +23,16 @@ typedef struct MoeLayerShape {
 double gpu_moe_layer_seconds(const GpuSpec *gpu, const MoeLayerFit *fit, const MoeLayerShape *shape,
                              const double *rows, size_t experts);
 
+/* A layer of a device with a profile (GpuSpec.calibration), from the parts that were measured one
+ * by one: router, permutation, two grouped products, activation, combination; in the backward pass
+ * each product twice more (for its inputs and its weights), and the rest by what it moves. */
+typedef struct MeasuredLayer {
+    double tokens, hidden, inter;
+    int gated, backward;
+} MeasuredLayer;
+
+/* rows[e] of each expert. 0 when the profile lacks a part or there are no rows. */
+double gpu_measured_layer_seconds(const CalibrationSpec *profile, const MeasuredLayer *layer,
+                                  const double *rows, size_t experts);
+
 #endif

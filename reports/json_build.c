@@ -1,5 +1,6 @@
 #include "reports/json_build.h"
 
+#include "hw/gemm.h"
 #include "reports/ascii.h"
 
 #include <limits.h>
@@ -170,4 +171,16 @@ char *json_finish(JsonBuilder *builder, Error *error)
         error_set(error, STATUS_ENVIRONMENT, "cannot make the JSON document: %s",
                   builder->failed ? builder->problem : "out of memory");
     return text;
+}
+
+void json_put_evidence(JsonBuilder *builder, const GpuSpec *gpu)
+{
+    const CalibrationSpec *profile = &gpu->calibration;
+    const int measured = profile->gpu[0] != '\0';
+    json_t *object = json_object();
+    json_put(builder, object, "gpu", json_text(gpu->name));
+    json_put(builder, object, "tier", json_text(EVIDENCE_NAMES[gpu_evidence(gpu)]));
+    json_put(builder, object, "profile", json_text(measured ? profile->name : NULL));
+    json_put(builder, object, "device", json_text(measured ? profile->device : NULL));
+    json_put(builder, builder->root, "hardware.evidence", object);
 }

@@ -35,6 +35,9 @@ json_t *json_quantity(const Summary *summary); /* {"mean","p5","p50","p95"} */
 void json_put_metric(JsonBuilder *builder, json_t *object, const char *path, const Metric *metric,
                      int always);
 
+/* hardware.evidence: what the times of the device rest on. */
+void json_put_evidence(JsonBuilder *builder, const GpuSpec *gpu);
+
 /* Every input.<key> metric as inputs{"<key>": quantity}. */
 void json_put_inputs(JsonBuilder *builder, const MetricSet *metrics);
 

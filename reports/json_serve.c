@@ -25,6 +25,7 @@ char *json_serve(const Scenario *scenario, const ServeForecast *forecast,
         return json_finish(&builder, error);
     json_t *root = builder.root;
     json_put(&builder, root, "title", json_text(scenario->title));
+    json_put_evidence(&builder, &scenario->hardware.gpu);
     for (size_t i = 0; i < forecast->metrics.count; i++) {
         const Metric *metric = &forecast->metrics.metrics[i];
         if (strncmp(metric->name, "input.", 6) != 0)

@@ -126,6 +126,7 @@ char *json_train(const Scenario *scenario, const TrainForecast *forecast,
     if (builder.failed)
         return json_finish(&builder, error);
     json_put(&builder, builder.root, "title", json_text(scenario->title));
+    json_put_evidence(&builder, &scenario->hardware.gpu);
     put_metrics(&builder, &forecast->metrics);
     put_memory(&builder, &forecast->memory);
     if (forecast->step.seconds > 0) { /* a plan that does not fit has no step */

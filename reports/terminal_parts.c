@@ -1,5 +1,6 @@
 #include "reports/terminal_parts.h"
 
+#include "hw/gemm.h"
 #include "reports/ascii.h"
 #include "reports/format.h"
 
@@ -126,4 +127,18 @@ void terminal_metric(const MetricSet *metrics, const char *name, char *text, siz
         snprintf(text, text_bytes, "-");
     else
         format_summary(&summary, metric_display_unit(metric), text, text_bytes);
+}
+
+void terminal_evidence(FILE *out, const GpuSpec *gpu)
+{
+    const CalibrationSpec *profile = &gpu->calibration;
+    if (profile->gpu[0] == '\0') {
+        ascii_linef(out, "times of one GPU rest on: %s", EVIDENCE_NAMES[gpu_evidence(gpu)]);
+        return;
+    }
+    ascii_linef(out, "times of one GPU rest on: %s, profile %s (%s)%s",
+                EVIDENCE_NAMES[gpu_evidence(gpu)], profile->name, profile->device,
+                profile->gemm.bytes_per_s > 0 && profile->moe_gemm.bytes_per_s > 0
+                    ? ""
+                    : "; what it lacks on published ones");
 }

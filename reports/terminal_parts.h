@@ -22,4 +22,7 @@ void terminal_provenance(FILE *out, const Provenance *provenance, TerminalStyle 
 /* A summary of a metric as text; "-" when there is none. */
 void terminal_metric(const MetricSet *metrics, const char *name, char *text, size_t text_bytes);
 
+/* What the times of the device rest on: a profile, or what the catalogue was fitted to. */
+void terminal_evidence(FILE *out, const GpuSpec *gpu);
+
 #endif

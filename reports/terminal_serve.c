@@ -88,6 +88,7 @@ void terminal_serve(FILE *out, const Scenario *scenario, const ServeForecast *fo
     ascii_linef(out, "%s GPUs %s: TP %.0f x PP %.0f, %.0f replica(s), context %.0f tokens", gpus,
                 scenario->hardware.gpu.name, serving->tensor, serving->pipeline, serving->replicas,
                 serving->context_limit);
+    terminal_evidence(out, &scenario->hardware.gpu);
     if (!forecast->memory.fits) {
         fprintf(out, "%sdoes not fit:%s\n", style_code(STYLE_BAD, style.color),
                 style_code(STYLE_PLAIN, style.color));

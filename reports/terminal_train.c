@@ -178,6 +178,7 @@ void terminal_train(FILE *out, const Scenario *scenario, const TrainForecast *fo
                 scenario->hardware.gpu.name, scenario->training.parallel.tensor,
                 scenario->training.parallel.pipeline, scenario->training.parallel.data,
                 forecast->step_input.microbatches);
+    terminal_evidence(out, &scenario->hardware.gpu);
     print_answer(out, &forecast->metrics);
     print_step(out, forecast);
     print_course(out, scenario, &forecast->metrics);

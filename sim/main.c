@@ -30,6 +30,11 @@ const Verb VERBS[] = {
      "of reliability results (id, model, parameters, metric, value) is held against closed forms and simulations instead.",
      "flopcast validate training_validation.csv --fail-above 0.05",
      OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_VALIDATE, verb_validate},
+    {"calibrate", "", 0, 0, "measure kernels here, fit them, write a profile",
+     "Runs the reference MoE layer and its parts on a GPU or on this CPU in a program of their own, or reads points measured elsewhere, "
+     "fits launch, bandwidth, throughput and overlap of every kernel with standard errors, and says which of them the points do not "
+     "identify. With --out the profile is written that --set hardware.gpu.calibration=FILE puts beside the device it was measured on.",
+     "flopcast calibrate --backend cpu --quick --out out/cpu", OPTIONS_COMMON | OPTIONS_CALIBRATE, verb_calibrate},
     {"check", "FILE...", 1, MAX_OPERANDS, "check configuration files",
      "Reads scenario, claim, model and hardware files and reports every problem with its place. Simulates nothing.",
      "flopcast check configs/scenarios/gpt4-a100.yaml", OPTIONS_COMMON | OPTIONS_INPUT, verb_check},

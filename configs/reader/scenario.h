@@ -169,8 +169,33 @@ typedef struct AttentionFit {
     double half_length; /* s0, tokens */
 } AttentionFit;
 
+typedef enum DeviceClass { DEVICE_GPU, DEVICE_CPU } DeviceClass;
+typedef enum EvidenceTier { TIER_DATASHEET, TIER_PUBLISHED, TIER_MEASURED } EvidenceTier;
+
+/* t = launch + ((bytes / B)^q + (flops / P)^q)^(1/q) of one kind of kernel; see
+ * hw/calibration/fit.h. */
+typedef struct MeasuredKernel {
+    double launch_s;
+    double bytes_per_s; /* B; 0: this kernel was not measured */
+    double flops_per_s; /* P; 0: it only moves bytes */
+    double overlap_exponent;
+    double element_bytes; /* of its operands */
+} MeasuredKernel;
+
+/* What was measured of a device, beside its catalogue entry; see hw/calibration/profile.h. */
+typedef struct CalibrationSpec {
+    char name[NAME_BYTES];
+    char gpu[NAME_BYTES]; /* the catalogue's name of the device; empty: no profile */
+    char device[TITLE_BYTES];
+    DeviceClass device_class;
+    EvidenceTier tier;
+    MeasuredKernel gemm, moe_gemm, moe_layer, router, permute, combine, copy;
+    MeasuredKernel activation, activation_plain; /* with a gate, and without */
+} CalibrationSpec;
+
 typedef struct GpuSpec {
     char name[NAME_BYTES];
+    DeviceClass device_class;
     double peak_bf16_flops_per_s; /* dense */
     double peak_fp8_flops_per_s;  /* 0: no fp8 */
     double memory_bytes;          /* capacity as sold */
@@ -191,6 +216,7 @@ typedef struct GpuSpec {
     /* decode attention: t = launch + ((KV bytes / (bandwidth * efficiency))^p + (rows/SMs *
      * tau)^p)^(1/p) */
     double decode_launch_s, decode_memory_efficiency, decode_block_s, decode_exponent;
+    CalibrationSpec calibration;
 } GpuSpec;
 
 /* t = base + per_rank*(n-1) + W/B + sqrt(c*W), W the bytes on the wire; see hw/collective.h. */

@@ -88,6 +88,34 @@ static void check_pairs(const Node *root, const Scenario *scenario, ErrorList *e
                "missing key 'gemm_fp8': this GPU has an fp8 peak");
 }
 
+/* A profile belongs to the device that was measured, and to no other: neither a CPU's times nor
+ * another GPU's scale to this one. */
+static void check_profile(const Node *root, const Scenario *scenario, ErrorList *errors)
+{
+    const GpuSpec *gpu = &scenario->hardware.gpu;
+    const CalibrationSpec *profile = &gpu->calibration;
+    const Node *node =
+        mapping_find(mapping_find(mapping_find(root, "hardware"), "gpu"), "calibration");
+    static const char *const WORDS[] = {"GPU", "CPU"};
+    char hint[ERROR_TEXT_BYTES];
+    if (node == NULL || gpu->peak_bf16_flops_per_s <= 0)
+        return;
+    if (profile->device_class != gpu->device_class) {
+        snprintf(hint, sizeof hint,
+                 "measure that device: flopcast calibrate --backend %s; or forecast "
+                 "hardware.gpu=%.60s",
+                 gpu->device_class == DEVICE_CPU ? "cpu" : "cuda", profile->gpu);
+        report(errors, &node->place, hint,
+               "this profile was measured on a %s (%.80s); '%.60s' is a %s, whose times cannot "
+               "come from it",
+               WORDS[profile->device_class], profile->device, gpu->name, WORDS[gpu->device_class]);
+    } else if (strcmp(profile->gpu, gpu->name) != 0 && strcmp(gpu->name, "custom") != 0) {
+        report(errors, &node->place, "a profile serves only the device that was measured",
+               "this profile is of '%.60s' (%.80s), not of '%.60s'", profile->gpu, profile->device,
+               gpu->name);
+    }
+}
+
 /* ---- common to all ways in
  * --------------------------------------------------------------------------- */
 
@@ -129,6 +157,8 @@ static void decode_root(Document *document, const Part *part, Node *root, const 
         check_pairs(root, scenario, document->errors);
     if (sound && whole)
         check_prices(root, scenario, document->errors);
+    if (sound)
+        check_profile(root, scenario, document->errors);
 }
 
 static void begin(Document *document, Scenario *scenario, ResolvedList *resolved)

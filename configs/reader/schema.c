@@ -14,6 +14,8 @@ const Part PARTS[] = {
     {"gpu", "hw", "hardware.gpu", &GPU_SCHEMA, offsetof(Scenario, hardware.gpu)},
     {"node", "hw", "hardware.node", &NODE_SCHEMA, offsetof(Scenario, hardware.node)},
     {"fabric", "hw", "hardware.fabric", &FABRIC_SCHEMA, offsetof(Scenario, hardware.fabric)},
+    {"calibration", "calibration", "hardware.gpu.calibration", &CALIBRATION_SCHEMA,
+     offsetof(Scenario, hardware.gpu.calibration)},
     {"stack", "calibration", "training", &TRAINING_SCHEMA, offsetof(Scenario, training)},
     {"failures", "hw/failures", "reliability.failures", &FAILURES_SCHEMA,
      offsetof(Scenario, reliability.failures)},

@@ -79,6 +79,7 @@ extern const Schema SCENARIO_SCHEMA;
 extern const Schema MODEL_SCHEMA;
 extern const Schema HARDWARE_SCHEMA;
 extern const Schema GPU_SCHEMA;
+extern const Schema CALIBRATION_SCHEMA;
 extern const Schema NODE_SCHEMA;
 extern const Schema FABRIC_SCHEMA;
 extern const Schema TRAINING_SCHEMA;

@@ -74,8 +74,50 @@ static const Schema ATTENTION_SCHEMA = {.name = "attention", GROUP_FIELDS(ATTENT
     GROUP_FIELD(KEY, GpuSpec, MEMBER, &MOE_SCHEMA, NULL, FIELD_MAY_MISS,                           \
                 "fit of MoE layers by this kernel family")
 
+static const char *const DEVICE_CLASS_WORDS[] = {"gpu", "cpu", NULL};
+static const char *const TIER_WORDS[] = {"datasheet", "published", "measured", NULL};
+
+#define MEASURED(KEY, MEMBER, DIMENSION, MINIMUM, MAXIMUM, FALLBACK, HELP)                         \
+    NUMBER_FIELD(KEY, MeasuredKernel, MEMBER, DIMENSION, MINIMUM, MAXIMUM, FALLBACK, 0, HELP)
+
+static const Field MEASURED_FIELDS[] = {
+    MEASURED("launch", launch_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S, "0s", "of one call"),
+    MEASURED("bandwidth", bytes_per_s, DIMENSION_BYTES_PER_S, 1, MAX_BYTES_PER_S, NULL,
+             "of its operands and results"),
+    MEASURED("peak", flops_per_s, DIMENSION_FLOPS_PER_S, 0, MAX_FLOPS_PER_S, "0FLOP/s",
+             "of its arithmetic; 0: it only moves bytes"),
+    MEASURED("overlap_exponent", overlap_exponent, DIMENSION_NUMBER, 1, 100, "1",
+             "how the two times add up: 1 sum, large maximum"),
+    MEASURED("element", element_bytes, DIMENSION_BYTES, 0, 16, "2B", "size of an operand"),
+};
+static const Schema MEASURED_SCHEMA = {.name = "measured", GROUP_FIELDS(MEASURED_FIELDS)};
+
+#define MEASURED_GROUP(KEY, MEMBER, HELP)                                                          \
+    GROUP_FIELD(KEY, CalibrationSpec, MEMBER, &MEASURED_SCHEMA, NULL, FIELD_MAY_MISS, HELP)
+
+static const Field CALIBRATION_FIELDS[] = {
+    TEXT_FIELD("name", CalibrationSpec, name, "custom", FIELD_LABEL, "label in reports"),
+    TEXT_FIELD("gpu", CalibrationSpec, gpu, NULL, 0, "device of the catalogue that was measured"),
+    TEXT_FIELD("device", CalibrationSpec, device, "", FIELD_LABEL, "what the device calls itself"),
+    WORD_FIELD("class", CalibrationSpec, device_class, DEVICE_CLASS_WORDS, NULL,
+               "what was measured"),
+    WORD_FIELD("tier", CalibrationSpec, tier, TIER_WORDS, NULL, "what the numbers rest on"),
+    MEASURED_GROUP("gemm", gemm, "matrix products"),
+    MEASURED_GROUP("moe_gemm", moe_gemm, "products of all experts of a layer"),
+    MEASURED_GROUP("moe_layer", moe_layer, "a whole MoE layer as one kernel"),
+    MEASURED_GROUP("router", router, "logits, choice, sort"),
+    MEASURED_GROUP("permute", permute, "rows gathered by expert"),
+    MEASURED_GROUP("activation", activation, "between the experts' products, with a gate"),
+    MEASURED_GROUP("activation_plain", activation_plain, "the same without a gate"),
+    MEASURED_GROUP("combine", combine, "rows summed by weight"),
+    MEASURED_GROUP("copy", copy, "operators that only move bytes"),
+};
+const Schema CALIBRATION_SCHEMA = {.name = "calibration", GROUP_FIELDS(CALIBRATION_FIELDS)};
+
 static const Field GPU_FIELDS[] = {
     TEXT_FIELD("name", GpuSpec, name, "custom", FIELD_LABEL, "label in reports"),
+    WORD_FIELD("class", GpuSpec, device_class, DEVICE_CLASS_WORDS, "gpu",
+               "a CPU can be forecast like a GPU"),
     GPU("peak_bf16", peak_bf16_flops_per_s, DIMENSION_FLOPS_PER_S, 1e6, MAX_FLOPS_PER_S,
         "dense peak"),
     NUMBER_FIELD("peak_fp8", GpuSpec, peak_fp8_flops_per_s, DIMENSION_FLOPS_PER_S, 0,
@@ -115,6 +157,8 @@ static const Field GPU_FIELDS[] = {
     GPU("decode_block", decode_block_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
         "one row on one multiprocessor"),
     GPU("decode_exponent", decode_exponent, DIMENSION_NUMBER, 1, 100, "how the two times add up"),
+    GROUP_FIELD("calibration", GpuSpec, calibration, &CALIBRATION_SCHEMA, "calibration",
+                FIELD_MAY_MISS, "a profile that `flopcast calibrate` wrote, or its keys"),
 };
 const Schema GPU_SCHEMA = {.name = "gpu", GROUP_FIELDS(GPU_FIELDS)};
 

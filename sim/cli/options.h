@@ -22,6 +22,8 @@ typedef struct CommandLine {
     double fail_above; /* relative error; negative: not asked for */
     const char *split;
     PrecisionTarget precision;
+    int backend; /* CalibrateBackend */
+    const char *import_file;
     unsigned long long seed;
     size_t reps; /* 0: the verb's default */
     size_t jobs; /* 0: all processors */
@@ -29,6 +31,8 @@ typedef struct CommandLine {
     const char *out_directory; /* NULL: none */
     const char *database;
 } CommandLine;
+
+typedef enum CalibrateBackend { BACKEND_AUTO, BACKEND_CPU, BACKEND_CUDA } CalibrateBackend;
 
 struct Session; /* session.h */
 
@@ -50,6 +54,7 @@ enum {
     OPTIONS_SIMULATE = 4u,   /* --seed --reps --jobs --detail --quick */
     OPTIONS_OUTPUT = 8u,     /* --out --report --db */
     OPTIONS_CANONICAL = 16u, /* --canonical */
+    OPTIONS_CALIBRATE = 512u, /* --backend --quick --import --out --db --jobs --seed */
     OPTIONS_PRECISION = 64u, /* --precision */
     OPTIONS_VALIDATE = 32u   /* --split --fit --fail-above --plot --out --seed --jobs --reps */
 };

@@ -20,6 +20,11 @@ static void on_interrupt(int signal_number)
     interrupted = 1;
 }
 
+int session_interrupted(void)
+{
+    return interrupted;
+}
+
 static double now_s(void)
 {
     struct timespec now;

@@ -32,6 +32,9 @@ void session_note(const Session *session, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void session_progress_clear(Session *session);
 
+/* Ctrl-C was pressed. */
+int session_interrupted(void);
+
 /* The directory of --out, or out/NAME with --report, or NULL. */
 const char *session_output_directory(const Session *session, const char *name, char *text,
                                      size_t text_bytes);

@@ -8,6 +8,7 @@ Status verb_train(Session *session);
 Status verb_serve(Session *session);
 Status verb_audit(Session *session);
 Status verb_validate(Session *session);
+Status verb_calibrate(Session *session);
 Status verb_check(Session *session);
 Status verb_show(Session *session);
 Status verb_list(Session *session);

@@ -1,0 +1,211 @@
+/* Profiles: written, read back as a part of a scenario, used by hw, and refused for any device but
+ * the one that was measured. And the published tables, predicted one model at a time. */
+#include "tests/unit/shipped.h"
+
+#include "hw/calibration/profile.h"
+#include "hw/gemm.h"
+#include "hw/moe_layer.h"
+#include "sim/planning/calibration.h"
+
+#include <gsl/gsl_errno.h>
+#include <math.h>
+#include <unistd.h>
+
+static const CalCurve GEMM = {{5e-6, 2e12, 5e14, 2}};
+
+/* Points of matrix products straight from a curve, as a device of the catalogue calls itself. */
+static void make_points(CalClass device_class, const char *device, CalPoints *points)
+{
+    static const double WIDTHS[][2] = {{4096, 4096}, {1024, 8192}, {14336, 4096}};
+    *points = (CalPoints){.measured = 1, .sentinel_drift = -1};
+    points->provenance.device_class = device_class;
+    snprintf(points->provenance.device, sizeof points->provenance.device, "%s", device);
+    points->samples = calloc(64, sizeof *points->samples);
+    assert_non_null(points->samples);
+    for (size_t s = 0; s < 3; ++s)
+        for (double m = 1; m <= 8192; m *= 4) {
+            CalSample *sample = &points->samples[points->count++];
+            CalPoint *point = &sample->point;
+            snprintf(sample->device, sizeof sample->device, "%s", device);
+            snprintf(point->dtype, sizeof point->dtype, "bf16");
+            snprintf(point->impl, sizeof point->impl, "loop");
+            point->op = CAL_GEMM;
+            point->m = m, point->n = WIDTHS[s][0], point->k = WIDTHS[s][1];
+            point->flops = 2 * m * point->n * point->k;
+            point->bytes = 2 * (m * point->k + point->n * point->k + m * point->n);
+            point->us_med = 1e6 * cal_curve_seconds(&GEMM, point->flops, point->bytes);
+        }
+}
+
+/* The profile's file; its path in `path`. */
+static void write_profile(CalClass device_class, const char *device, const char *name, char *path,
+                          size_t path_bytes)
+{
+    MeasuredDevices *devices = calloc(1, sizeof *devices);
+    Calibration *calibration = calloc(1, sizeof *calibration);
+    ConfigPaths paths;
+    Error error = {0};
+    gsl_set_error_handler_off();
+    assert_int_equal(config_paths_find(NULL, &paths, &error), STATUS_OK);
+    assert_int_equal(measured_devices_start(devices, &paths, &error), STATUS_OK);
+    make_points(device_class, device, &calibration->points);
+    if (calibration_fit(calibration, devices, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    assert_int_equal(calibration->profile_count, 1);
+    snprintf(path, path_bytes, "/tmp/flopcast-profile-%ld-%s.yaml", (long)getpid(), name);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    cal_profile_write(out, &calibration->points, &calibration->fits, calibration->hw_of_fit,
+                      &calibration->profiles[0], "test", "2026-01-01T00:00:00Z");
+    fclose(out);
+    calibration_free(calibration);
+    measured_devices_free(devices);
+    free(calibration);
+    free(devices);
+}
+
+/* A GPU of the catalogue with the profile beside it. */
+static Status read_gpu(const char *gpu, const char *profile, GpuSpec *spec, ErrorList *errors)
+{
+    char set[512];
+    const char *sets[] = {set};
+    ConfigPaths paths;
+    Scenario *scenario = calloc(1, sizeof *scenario);
+    Error error;
+    snprintf(set, sizeof set, "hardware.gpu.calibration=%s", profile);
+    *errors = (ErrorList){0};
+    assert_int_equal(config_paths_find(NULL, &paths, &error), STATUS_OK);
+    const Status status = part_read(&paths, "hw", gpu, sets, 1, scenario, NULL, NULL, errors);
+    *spec = scenario->hardware.gpu;
+    free(scenario);
+    return status;
+}
+
+static void a_profile_takes_the_place_of_the_catalogue(void **state)
+{
+    (void)state;
+    char path[128];
+    GpuSpec gpu;
+    ErrorList *errors = calloc(1, sizeof *errors);
+    write_profile(CAL_GPU, "NVIDIA H100 80GB HBM3", "h100", path, sizeof path);
+    if (read_gpu("h100-sxm", path, &gpu, errors) != STATUS_OK)
+        fail_msg("%s", errors->errors[0].message);
+    unlink(path);
+    assert_int_equal(gpu_evidence(&gpu), TIER_MEASURED);
+    const double m = 300, n = 5120, k = 2560;
+    const double expected = cal_curve_seconds(&GEMM, 2 * m * n * k, 2 * (m * k + n * k + m * n));
+    assert_near(gpu_gemm_seconds(&gpu, PRECISION_BF16, m, n, k) / expected, 1, 1e-3);
+    const GpuSpec plain = shipped_hardware("h100-ndr").gpu;
+    assert_int_equal(gpu_evidence(&plain), TIER_PUBLISHED);
+    /* what was not measured stays the catalogue's */
+    assert_near(gpu_gemm_seconds(&gpu, PRECISION_FP8, m, n, k),
+                gpu_gemm_seconds(&plain, PRECISION_FP8, m, n, k), 1e-12);
+    free(errors);
+}
+
+static void a_profile_serves_no_other_device(void **state)
+{
+    (void)state;
+    char gpu_path[128], cpu_path[128];
+    GpuSpec gpu;
+    ErrorList *errors = calloc(1, sizeof *errors);
+    write_profile(CAL_GPU, "NVIDIA H100 80GB HBM3", "other", gpu_path, sizeof gpu_path);
+    write_profile(CAL_CPU, "Some CPU", "cpu", cpu_path, sizeof cpu_path);
+    assert_int_equal(read_gpu("h100-sxm", cpu_path, &gpu, errors), STATUS_INVALID);
+    assert_non_null(strstr(errors->errors[0].message, "measured on a CPU (Some CPU)"));
+    assert_int_equal(read_gpu("cpu", gpu_path, &gpu, errors), STATUS_INVALID);
+    assert_non_null(strstr(errors->errors[0].message, "measured on a GPU"));
+    assert_int_equal(read_gpu("a100-sxm-80g", gpu_path, &gpu, errors), STATUS_INVALID);
+    assert_non_null(strstr(errors->errors[0].message, "not of 'a100-sxm-80g'"));
+    assert_int_equal(read_gpu("h100-sxm", "no-such-profile", &gpu, errors), STATUS_USAGE);
+    assert_int_equal(read_gpu("cpu", cpu_path, &gpu, errors), STATUS_OK);
+    assert_int_equal(gpu.device_class, DEVICE_CPU);
+    unlink(gpu_path);
+    unlink(cpu_path);
+    free(errors);
+}
+
+static void a_layer_is_the_sum_of_its_parts(void **state)
+{
+    (void)state;
+    /* 1 byte/s and no arithmetic: seconds are bytes of one-byte elements */
+    const MeasuredKernel moves = {.bytes_per_s = 1, .overlap_exponent = 1, .element_bytes = 1};
+    CalibrationSpec profile = {.gemm = moves,
+                               .moe_gemm = moves,
+                               .router = moves,
+                               .permute = moves,
+                               .activation = moves,
+                               .combine = moves,
+                               .copy = moves};
+    const double rows[] = {3, 0, 5}; /* T 4, k 2, D 10, F 7 */
+    const MeasuredLayer layer = {.tokens = 4, .hidden = 10, .inter = 7, .gated = 1};
+    const double router = 4 * 10 + 3 * 10 + 2 * 4 * 3, permute = 2 * 8 * 10;
+    const double products = 2 * 14 * 10 + 8 * (14 + 10) + 2 * 10 * 7 + 8 * (10 + 7);
+    const double activation = 8 * 21, combine = (8 + 4) * 10;
+    const double forward = router + permute + products + activation + combine;
+    assert_near(gpu_measured_layer_seconds(&profile, &layer, rows, 3), forward, 1e-9);
+    MeasuredLayer training = layer;
+    training.backward = 1;
+    const double backward = 2 * products + 2 * router + (3 * 8 + 4) * 10 + 8 * (2 * 14 + 7) +
+                            (8 + 4) * 10 + 1 * 10 * 21;
+    assert_near(gpu_measured_layer_seconds(&profile, &training, rows, 3), forward + backward, 1e-9);
+    profile.permute = (MeasuredKernel){0};
+    assert_near(gpu_measured_layer_seconds(&profile, &layer, rows, 3), 0, 0);
+    const double none[] = {0, 0, 0};
+    profile.permute = moves;
+    assert_near(gpu_measured_layer_seconds(&profile, &layer, none, 3), 0, 0);
+}
+
+/* configs/measurements/moe_kernels.csv: each model predicted by a fit to the others. */
+static void published_layers_are_predicted_one_model_at_a_time(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *impl, *dtype;
+        double mean;
+    } WANTED[] = {
+        {"TRTLLM 1.3.0rc20 moe_torch_flow_cutlass", "bfloat16", 0.05},
+        {"VLLM 0.24.0 vllm_unquantizedfusedmoe_triton_tri", "bfloat16", 0.12},
+        {"SGLang 0.5.10 sglang_fused_moe_triton", "bfloat16", 0.135},
+    };
+    MeasuredDevices *devices = calloc(1, sizeof *devices);
+    Calibration *calibration = calloc(1, sizeof *calibration);
+    ConfigPaths paths;
+    Error error = {0};
+    gsl_set_error_handler_off();
+    assert_int_equal(config_paths_find(NULL, &paths, &error), STATUS_OK);
+    assert_int_equal(measured_devices_start(devices, &paths, &error), STATUS_OK);
+    char path[ERROR_PATH_BYTES + 64];
+    snprintf(path, sizeof path, "%s/measurements/moe_kernels.csv", paths.root);
+    if (cal_points_read(path, measured_device_limits, devices, &calibration->points, &error) !=
+            STATUS_OK ||
+        calibration_fit(calibration, devices, &error) != STATUS_OK)
+        fail_msg("%s", error.message);
+    for (size_t i = 0; i < sizeof WANTED / sizeof WANTED[0]; ++i) {
+        const CalFit *fit = NULL;
+        for (size_t f = 0; f < calibration->fits.count; ++f)
+            if (strcmp(calibration->fits.fits[f].impl, WANTED[i].impl) == 0 &&
+                strcmp(calibration->fits.fits[f].dtype, WANTED[i].dtype) == 0 &&
+                strcmp(calibration->hw_of_fit[f], "h200-sxm") != 0)
+                fit = &calibration->fits.fits[f];
+        assert_non_null(fit);
+        assert_true(fit->held_out.n >= 10);
+        if (!(fit->held_out.mean_abs < WANTED[i].mean))
+            fail_msg("%s: %g", WANTED[i].impl, fit->held_out.mean_abs);
+    }
+    calibration_free(calibration);
+    measured_devices_free(devices);
+    free(calibration);
+    free(devices);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_profile_takes_the_place_of_the_catalogue),
+        cmocka_unit_test(a_profile_serves_no_other_device),
+        cmocka_unit_test(a_layer_is_the_sum_of_its_parts),
+        cmocka_unit_test(published_layers_are_predicted_one_model_at_a_time),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -81,6 +81,8 @@ void launch(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_
 /* Shared variables are found by the place of their declaration, poisoned for every block. */
 void *shared_variable(const char *file, int line, size_t bytes);
 unsigned char *shared_dynamic();
+/* Shows the thread sanitizer an access that uninstrumented code makes for a lane. */
+void saw_read(const void *place, size_t bytes);
 void require_shared(const void *place, size_t bytes, size_t alignment, const char *what);
 
 /* ---------------------------------------------------------------------------------------- warps */

@@ -52,6 +52,7 @@ struct Fiber {
     void *payload;
     PendingCopy copies[COPIES_MAX];
     int copy_count, group;
+    unsigned barriers; /* passed in this block */
 #if !defined(__x86_64__)
     ucontext_t context;
 #endif
@@ -133,8 +134,10 @@ void count_product()
 /* ---------------------------------------------------------------------------------------- fibers
  */
 
-/* What all threads of a block share for the thread sanitizer: barriers order everything. */
-static char barrier_token, warp_token[THREADS_MAX / 32], launch_token;
+/* What orders accesses for the thread sanitizer: barriers, meetings, and the launch around all; one
+ * thread's end does not come before another's start. Barriers and meetings take two tokens in turn:
+ * who leaves one late must not seem to follow those who already came to the next. */
+static char start_token, end_token, barrier_token[2], warp_token[THREADS_MAX / 32][2];
 
 static void hand_over(void *token)
 {
@@ -154,7 +157,7 @@ static void take_over(void *token)
 #endif
 }
 
-static void saw_read(const void *place, size_t bytes)
+void saw_read(const void *place, size_t bytes)
 {
 #if defined(EMULATOR_TSAN)
     __tsan_read_range(const_cast<void *>(place), bytes);
@@ -215,10 +218,10 @@ static void fiber_main()
     __sanitizer_finish_switch_fiber(NULL, &scheduler.stack, &scheduler.stack_bytes);
 #endif
     for (;;) {
-        take_over(&launch_token);
+        take_over(&start_token);
         body.run(body.arguments);
         current->state = DONE;
-        hand_over(&launch_token);
+        hand_over(&end_token);
         switch_to(&scheduler);
     }
 }
@@ -325,13 +328,14 @@ static void run_block()
         fibers[i].thread = dim3(i, 0, 0);
         fibers[i].state = READY;
         fibers[i].copy_count = fibers[i].group = 0;
+        fibers[i].barriers = 0;
     }
-    hand_over(&launch_token);
+    hand_over(&start_token);
     do {
         while (run_warps()) {
         }
     } while (open_barrier());
-    take_over(&launch_token);
+    take_over(&end_token);
     ++counts.blocks;
     counts.threads += thread_count;
 }
@@ -455,7 +459,7 @@ void copies_wait(int pending)
 /* One meeting of a warp at a time: sets of lanes that meet apart, which CUDA allows, are refused.
  */
 struct Meeting {
-    unsigned mask, arrived;
+    unsigned mask, arrived, number;
     Operation operation;
 };
 static Meeting meetings[THREADS_MAX / 32];
@@ -466,7 +470,7 @@ static void arrive(Meeting *meeting, unsigned mask, Operation operation)
     if ((mask & bit) == 0)
         fail("a lane that its own mask %08x does not name", mask);
     if (meeting->arrived == 0)
-        *meeting = Meeting{mask, 0, operation};
+        *meeting = Meeting{mask, 0, meeting->number + 1, operation};
     if (meeting->mask != mask || meeting->operation != operation)
         fail("others wait with mask %08x for operation %d, this lane with %08x for %d",
              meeting->mask, (int)meeting->operation, mask, (int)operation);
@@ -481,13 +485,14 @@ void meet(unsigned mask, Operation operation, void *payload, void (*complete)(Pa
     ++counts.warp_operations;
     arrive(meeting, mask, operation);
     current->payload = payload;
-    hand_over(&warp_token[warp]);
+    char *const token = &warp_token[warp][meeting->number % 2];
+    hand_over(token);
     if (meeting->arrived != mask) {
         current->state = AT_MEETING;
         switch_to(&scheduler);
     } else {
         Payloads all = {{}, mask};
-        take_over(&warp_token[warp]);
+        take_over(token);
         for (unsigned i = 0; i < 32; ++i)
             if ((mask >> i & 1) != 0)
                 all.of[i] = lanes[i].payload;
@@ -497,108 +502,9 @@ void meet(unsigned mask, Operation operation, void *payload, void (*complete)(Pa
             if ((mask >> i & 1) != 0)
                 lanes[i].state = READY;
         meeting->arrived = 0;
-        hand_over(&warp_token[warp]);
+        hand_over(token);
     }
-    take_over(&warp_token[warp]);
-}
-
-void complete_shuffle(Payloads &lanes)
-{
-    for (unsigned i = 0; i < 32; ++i) {
-        if ((lanes.mask >> i & 1) == 0)
-            continue;
-        Shuffle *const mine = static_cast<Shuffle *>(lanes.of[i]);
-        const unsigned source = (unsigned)mine->source % 32;
-        if ((lanes.mask >> source & 1) == 0)
-            fail("a shuffle from lane %u, which mask %08x does not name", source, lanes.mask);
-        mine->result = static_cast<Shuffle *>(lanes.of[source])->value;
-    }
-}
-
-void complete_ballot(Payloads &lanes)
-{
-    unsigned result = 0;
-    for (unsigned i = 0; i < 32; ++i)
-        if ((lanes.mask >> i & 1) != 0 && static_cast<Vote *>(lanes.of[i])->value != 0)
-            result |= 1U << i;
-    for (unsigned i = 0; i < 32; ++i)
-        if ((lanes.mask >> i & 1) != 0)
-            static_cast<Vote *>(lanes.of[i])->result = result;
-}
-
-void complete_match(Payloads &lanes)
-{
-    for (unsigned i = 0; i < 32; ++i) {
-        if ((lanes.mask >> i & 1) == 0)
-            continue;
-        Vote *const mine = static_cast<Vote *>(lanes.of[i]);
-        mine->result = 0;
-        for (unsigned j = 0; j < 32; ++j)
-            if ((lanes.mask >> j & 1) != 0 &&
-                static_cast<Vote *>(lanes.of[j])->value == mine->value)
-                mine->result |= 1U << j;
-    }
-}
-
-/* PTX ISA, ldmatrix: register j of lane l is row l / 4, columns 2 (l % 4) and the next, of matrix
- * j, whose rows lanes 8 j .. 8 j + 7 named. */
-void complete_ldmatrix(Payloads &lanes)
-{
-    for (int j = 0; j < 4; ++j) {
-        uint16_t matrix[8][8];
-        for (int row = 0; row < 8; ++row) {
-            const void *const from = static_cast<MatrixLoad *>(lanes.of[8 * j + row])->row;
-            require_shared(from, 16, 16, "ldmatrix reads");
-            saw_read(from, 16);
-            memcpy(matrix[row], from, 16);
-        }
-        for (int l = 0; l < 32; ++l) {
-            MatrixLoad *const mine = static_cast<MatrixLoad *>(lanes.of[l]);
-            const int row = l / 4, column = l % 4 * 2;
-            const uint32_t low = mine->transposed ? matrix[column][row] : matrix[row][column];
-            const uint32_t high =
-                mine->transposed ? matrix[column + 1][row] : matrix[row][column + 1];
-            mine->r[j] = low | high << 16;
-        }
-    }
-}
-
-/* PTX ISA, mma.m16n8k16. Of lane l, with g = l / 4 and c = 2 (l % 4): a[0] rows g, columns c, c +
- * 1; a[1] rows g + 8; a[2] and a[3] the same eight columns on. b[0] rows c, c + 1 of column g, b[1]
- * eight rows on. d[0], d[1] row g, columns c, c + 1; d[2], d[3] row g + 8. */
-void complete_mma(Payloads &lanes)
-{
-    float a[16][16], b[16][8];
-    for (int l = 0; l < 32; ++l) {
-        const MatrixProduct *const lane = static_cast<MatrixProduct *>(lanes.of[l]);
-        const int g = l / 4, c = l % 4 * 2;
-        for (int half = 0; half < 2; ++half) {
-            const int shift = 16 * half;
-            for (int i = 0; i < 4; ++i)
-                a[g + i % 2 * 8][c + i / 2 * 8 + half] =
-                    lane->widen((uint16_t)(lane->a[i] >> shift));
-            for (int i = 0; i < 2; ++i)
-                b[c + i * 8 + half][g] = lane->widen((uint16_t)(lane->b[i] >> shift));
-        }
-    }
-    for (int l = 0; l < 32; ++l) {
-        MatrixProduct *const lane = static_cast<MatrixProduct *>(lanes.of[l]);
-        for (int i = 0; i < 4; ++i) {
-            const int row = l / 4 + i / 2 * 8, column = l % 4 * 2 + i % 2;
-            for (int k = 0; k < 16; ++k)
-                lane->d[i] += a[row][k] * b[k][column];
-        }
-    }
-}
-
-float widen_bf16(uint16_t bits)
-{
-    return __bfloat162float(__nv_bfloat16{bits});
-}
-
-float widen_fp16(uint16_t bits)
-{
-    return __half2float(__half{bits});
+    take_over(token);
 }
 
 } // namespace emulation
@@ -606,10 +512,11 @@ float widen_fp16(uint16_t bits)
 void __syncthreads()
 {
     using namespace emulation;
-    hand_over(&barrier_token);
+    char *const token = &barrier_token[current->barriers++ % 2];
+    hand_over(token);
     current->state = AT_BARRIER;
     switch_to(&scheduler);
-    take_over(&barrier_token);
+    take_over(token);
 }
 
 void __syncwarp(unsigned mask)

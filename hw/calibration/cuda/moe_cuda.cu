@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const size_t BLAS_WORKSPACE_BYTES = (size_t)32 << 20; /* NVIDIA's advice for sm_90 */
-
 Status moe_cuda_failed(cudaError_t code, const char *what, Error *error)
 {
     return error_set(error, STATUS_ENVIRONMENT, "%s: %s (%.120s)", cudaGetErrorName(code),
@@ -36,7 +34,7 @@ static void device_buffers(MoeCudaPlan *plan, DeviceBuffer buffers[BUFFERS])
     const size_t stream = s->tokens * s->hidden, copies = plan->copies;
     const size_t in = rows * moe_w_in_rows(s);
     const DeviceBuffer all[] = {
-        {&plan->workspace, BLAS_WORKSPACE_BYTES},
+        {&plan->workspace, MOE_BLAS_WORKSPACE_BYTES},
         {(void **)&plan->pointers, 3 * s->experts * sizeof(void *)},
         {&plan->x, stream * word},
         {&plan->router, s->experts * s->hidden * word},
@@ -137,7 +135,7 @@ static Status prepare(MoeCudaPlan *plan, Error *error)
     BLAS_TRY(cublasCreate(&plan->blas));
     BLAS_TRY(cublasSetStream(plan->blas, plan->stream));
     TRY(allocate(plan, error));
-    BLAS_TRY(cublasSetWorkspace(plan->blas, plan->workspace, BLAS_WORKSPACE_BYTES));
+    BLAS_TRY(cublasSetWorkspace(plan->blas, plan->workspace, MOE_BLAS_WORKSPACE_BYTES));
     CUDA_TRY(cudaMallocHost((void **)&plan->host_first_row, (experts + 1) * sizeof(uint32_t)));
     CUDA_TRY(cudaMallocHost((void **)&plan->host_pointers, 3 * experts * sizeof(void *)));
     memset(plan->host_pointers, 0, 3 * experts * sizeof(void *));

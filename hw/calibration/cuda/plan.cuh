@@ -6,6 +6,9 @@
 #include "hw/calibration/cuda/devport.h"
 #include "hw/calibration/cuda/moe_cuda.h"
 
+/* NVIDIA's advice for sm_90. */
+const size_t MOE_BLAS_WORKSPACE_BYTES = (size_t)32 << 20;
+
 /* The products of one layer, by the weights they use. */
 enum MoeCudaWeights { WEIGHTS_IN, WEIGHTS_OUT };
 

@@ -6,6 +6,7 @@
 #   make test-full  test, plus longer fuzzing, sanitizers, and LibreOffice on the workbook
 #   make bench      print speed ratios against named references
 #   make golden     renew the golden files after reading the difference
+#   make cuda       build/flopcast-cuda, the calibration of a GPU, where nvcc is (NCCL=0: without collectives)
 #   make install    PREFIX=/usr/local: binary, configs, man page, completion
 #   make setup      install missing Debian packages, say which; does nothing when all are there
 #   make clean
@@ -125,6 +126,77 @@ else
 unit_programs := $(filter-out %/test_moe_cpu,$(unit_programs))
 endif
 
+# The CUDA backend: a helper program too, where nvcc is. The compiler's own report must show that no
+# kernel spills registers.
+NVCC ?= $(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc))
+NCCL ?= $(if $(wildcard $(dir $(NVCC))../include/nccl.h),1,0)
+cuda_sources := $(sort $(wildcard hw/calibration/cuda/*.cu))
+cuda_headers := $(wildcard hw/calibration/cuda/*.cuh hw/calibration/cuda/*.h hw/calibration/*.h configs/reader/error.h)
+cuda_objects := $(cuda_sources:%.cu=$(B)/%.o)
+cuda_c_objects := $(addprefix $(B)/,hw/calibration/moe_layer.o hw/calibration/moe_reference.o hw/calibration/records_write.o configs/reader/error.o version.o)
+NVCC_FLAGS := -std=c++17 -O3 -I. -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 \
+              -gencode arch=compute_90,code=compute_90 -Xcompiler -Wall,-Wextra -Xptxas -v $(if $(filter 1,$(NCCL)),-DMOE_WITH_NCCL)
+.PHONY: cuda
+ifeq ($(NVCC),)
+cuda:
+	@echo "skipped: build/flopcast-cuda needs nvcc, which is not here"
+else ifneq ($(SANITIZE),)
+cuda:
+	@echo "skipped: build/flopcast-cuda is built without sanitizers; its sources run under them in tests/emulation"
+else
+cuda: build/flopcast-cuda
+cuda_helper := build/flopcast-cuda
+$(cuda_objects): $(B)/%.o: %.cu $(cuda_headers) Makefile
+	$(Q)mkdir -p $(@D)
+	$(if $(filter 1,$(V)),,@echo "  NVCC $<")
+	$(Q)$(NVCC) $(NVCC_FLAGS) -c -o $@ $< >$@.log 2>&1 || { cat $@.log; exit 1; }
+	$(Q)grep -E 'warning' $@.log; if grep 'bytes spill' $@.log | grep -qv ' 0 bytes spill stores, 0 bytes spill loads'; then \
+	  echo "$<: a kernel spills registers, see $@.log"; rm -f $@; exit 1; fi
+build/flopcast-cuda: $(cuda_objects) $(cuda_c_objects)
+	$(Q)$(NVCC) -o $@.tmp $^ -lcublas $(if $(filter 1,$(NCCL)),-lnccl) && mv -f $@.tmp $@
+endif
+
+# The same CUDA sources on a CPU, under an emulation of CUDA, against the reference; and, tiny, under
+# the thread sanitizer, of which the emulation itself must not be part.
+emulation_tests :=
+ifneq ($(shell command -v g++ 2>/dev/null),)
+emulation_sources := emulator warp runtime blas
+emulated := $(filter-out main collectives,$(basename $(notdir $(cuda_sources)))) collectives
+emulation_headers := $(wildcard tests/emulation/*.h) $(cuda_headers)
+EMULATION_CXX := g++ -std=c++17 -g -Wall -Wextra -Wno-unknown-pragmas $(WERROR) -I. -DMOE_PORT_HEADER='"tests/emulation/device.h"'
+# without clang's sanitizers, which do not go with g++'s
+ifeq ($(findstring thread,$(SANITIZE))$(if $(SANITIZE),$(findstring clang,$(CC))),)
+emulation_tests += test_moe_cuda test_cuda_sweep
+plain_objects := $(emulated:%=$(B)/emulated/%.o) $(emulation_sources:%=$(B)/emulated/%.o)
+$(emulated:%=$(B)/emulated/%.o): $(B)/emulated/%.o: hw/calibration/cuda/%.cu $(emulation_headers) $(B)/flags
+	$(Q)mkdir -p $(@D)
+	$(Q)$(EMULATION_CXX) $(OPT) -x c++ -c -o $@ $<
+$(emulation_sources:%=$(B)/emulated/%.o): $(B)/emulated/%.o: tests/emulation/%.cc $(emulation_headers) $(B)/flags
+	$(Q)mkdir -p $(@D)
+	$(Q)$(EMULATION_CXX) $(OPT) -c -o $@ $<
+$(B)/tests/emulation/test_moe_cuda $(B)/tests/emulation/test_cuda_sweep: $(B)/tests/emulation/%: $(B)/tests/emulation/%.o $(plain_objects) $(B)/libflopcast.a
+	$(Q)g++ $(ALL_LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
+endif
+ifeq ($(findstring address,$(SANITIZE))$(if $(SANITIZE),$(findstring clang,$(CC))),)
+emulation_tests += test_moe_cuda_races
+raced := expert_gemm moe_cuda stages
+race_objects := $(raced:%=$(B)/raced/%.o) $(emulation_sources:%=$(B)/raced/%.o)
+$(raced:%=$(B)/raced/%.o): $(B)/raced/%.o: hw/calibration/cuda/%.cu $(emulation_headers) $(B)/flags
+	$(Q)mkdir -p $(@D)
+	$(Q)$(EMULATION_CXX) -O1 -fsanitize=thread -x c++ -c -o $@ $<
+$(emulation_sources:%=$(B)/raced/%.o): $(B)/raced/%.o: tests/emulation/%.cc $(emulation_headers) $(B)/flags
+	$(Q)mkdir -p $(@D)
+	$(Q)$(EMULATION_CXX) -O1 -DEMULATOR_TSAN -c -o $@ $<
+$(B)/tests/emulation/test_moe_cuda_races: $(B)/tests/emulation/test_moe_cuda_races.o $(race_objects) $(B)/libflopcast.a
+	$(Q)g++ -fsanitize=thread $(LDFLAGS) -o $@ $^ $(LIBS) $(TEST_LIBS)
+endif
+unit_programs += $(emulation_tests:%=$(B)/tests/emulation/%)
+else
+.PHONY: emulation-skipped
+emulation-skipped:
+	@echo "skipped: tests of the CUDA sources need g++"
+endif
+
 print-flags:
 	@echo '$(ALL_CFLAGS)'
 
@@ -135,7 +207,7 @@ help:
 # Debian packages only; apt is not asked at all when everything is there.
 build_packages := gcc libc6-dev pkg-config git libgsl-dev libyaml-dev libjansson-dev libsqlite3-dev libxlsxwriter-dev \
                   libmd-dev zlib1g-dev libopenblas-dev gnuplot-nox fonts-dejavu-core
-test_packages := libcmocka-dev gnumeric jq sqlite3 libxml2-utils
+test_packages := g++ libcmocka-dev gnumeric jq sqlite3 libxml2-utils
 full_packages := clang libclang-rt-dev clang-format libreoffice-calc-nogui
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 missing = $(shell for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done)
@@ -165,7 +237,7 @@ demo: setup
 test: setup-test
 	$(Q)$(MAKE) --no-print-directory check SANITIZE=$(SANITIZE)
 
-check: $(B)/flopcast $(cpu_helper) $(unit_programs) $(replay_programs)
+check: $(B)/flopcast $(cpu_helper) $(unit_programs) $(replay_programs) cuda $(if $(emulation_tests),,emulation-skipped)
 	$(Q)sh tests/run.sh $(B) $(unit_programs) -- $(replay_programs)
 
 test-full: setup-full
@@ -195,7 +267,7 @@ bench: all $(bench_programs)
 	$(Q)sh tests/bench/audit.sh build/flopcast
 	$(Q)sh tests/bench/accuracy.sh build/flopcast
 
-all_sources := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+all_sources := $(shell git ls-files '*.c' '*.h' '*.cc' '*.cu' '*.cuh' 2>/dev/null)
 format:
 	clang-format -i $(all_sources)
 format-check:

@@ -24,7 +24,8 @@ static void assert_tensor(const double *actual, const double *expected, size_t c
     for (size_t i = 0; i < count; ++i) {
         largest = fmax(largest, fabs(expected[i]));
         const double difference = fabs(actual[i] - expected[i]);
-        worst = difference <= worst ? worst : difference; /* a NaN becomes the worst */
+        if (!(difference <= worst))
+            worst = isnan(difference) ? HUGE_VAL : difference;
     }
     if (worst <= 2e-5 * largest + 1e-30)
         return;

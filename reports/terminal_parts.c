@@ -132,10 +132,8 @@ void terminal_metric(const MetricSet *metrics, const char *name, char *text, siz
 void terminal_evidence(FILE *out, const GpuSpec *gpu)
 {
     const CalibrationSpec *profile = &gpu->calibration;
-    if (profile->gpu[0] == '\0') {
-        ascii_linef(out, "times of one GPU rest on: %s", EVIDENCE_NAMES[gpu_evidence(gpu)]);
+    if (profile->gpu[0] == '\0')
         return;
-    }
     ascii_linef(out, "times of one GPU rest on: %s, profile %s (%s)%s",
                 EVIDENCE_NAMES[gpu_evidence(gpu)], profile->name, profile->device,
                 profile->gemm.bytes_per_s > 0 && profile->moe_gemm.bytes_per_s > 0

@@ -22,7 +22,8 @@ void terminal_provenance(FILE *out, const Provenance *provenance, TerminalStyle 
 /* A summary of a metric as text; "-" when there is none. */
 void terminal_metric(const MetricSet *metrics, const char *name, char *text, size_t text_bytes);
 
-/* What the times of the device rest on: a profile, or what the catalogue was fitted to. */
+/* What the times of the device rest on, where a profile stands in for the catalogue's published
+ * fits; without one nothing (JSON says it always). */
 void terminal_evidence(FILE *out, const GpuSpec *gpu);
 
 #endif

@@ -106,7 +106,7 @@ static Status measure_moves(Bench *bench, MoeCudaPlan *plan, const CaseFacts *f,
 
     point = part_point(f, CAL_PERMUTE, CAL_FORWARD, "own");
     point.m = f->rows, point.n = f->hidden, point.top_k = (double)f->each->top_k;
-    point.bytes = f->word * 2 * f->rows * f->hidden;
+    point.bytes = f->word * (f->tokens + f->rows) * f->hidden;
     TRY(measure_part(bench, plan, s->permute, &point, error));
 
     point = part_point(f, CAL_ACTIVATION, CAL_FORWARD, "own");

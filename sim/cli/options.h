@@ -28,7 +28,12 @@ typedef struct CommandLine {
     SimulationDetail detail;
     const char *out_directory; /* NULL: none */
     const char *database;
+    const char *load, *trace, *slo; /* serve under a load; NULL: none */
+    int find, skip_bad;
 } CommandLine;
+
+/* --find, by index of its choices; 0: not asked for. */
+enum { FIND_NOTHING, FIND_RATE };
 
 struct Session; /* session.h */
 
@@ -51,6 +56,7 @@ enum {
     OPTIONS_OUTPUT = 8u,     /* --out --report --db */
     OPTIONS_CANONICAL = 16u, /* --canonical */
     OPTIONS_PRECISION = 64u, /* --precision */
+    OPTIONS_LOAD = 128u,     /* --load --trace --slo --find --skip-bad */
     OPTIONS_VALIDATE = 32u   /* --split --fit --fail-above --plot --out --seed --jobs --reps */
 };
 

@@ -432,6 +432,8 @@ Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecas
         status = find_rate(run, recorded_per_s, forecast, error);
         goto cleanup;
     }
+    if (options->trace == NULL && options->requests == 0)
+        goto cleanup; /* the stable maximum alone was asked for */
     const double unasked = options->trace != NULL
                                ? recorded_per_s
                                : scenario->serving.utilisation * forecast->stable_maximum_per_s;

@@ -15,7 +15,7 @@ typedef struct LoadOptions {
     int skip_bad;
     int find_rate; /* the largest rate that holds the SLO */
     Slo slo;
-    uint64_t requests; /* drawn ones */
+    uint64_t requests; /* drawn ones; 0: only the stable maximum is wanted */
     unsigned long long seed;
     /* called with points done; may be NULL; non-zero interrupts */
     int (*progress)(void *context, size_t done, size_t total);

@@ -593,6 +593,9 @@ typedef struct ServingSpec {
     double request_overhead_s;  /* before the scheduler sees a request */
     double kernel_overhead;     /* share of added time for what a kernel table does not see */
     int captured_graphs;        /* collectives are launched with the rest */
+    double layer_host_s;        /* host time to launch a layer, which runs beside the GPU's */
+    double kernel_launch;       /* of single kernels' launch costs, what this engine leaves */
+    double collective_start;    /* of an all-reduce's fixed costs, likewise */
     AttentionKernel attention;  /* of prompts */
     double expert;              /* ways that share whole experts; 1: experts are cut */
     ArrivalProcess arrivals;

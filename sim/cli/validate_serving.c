@@ -1,4 +1,5 @@
 /* `validate` on a table of serving measurements. */
+#include "configs/reader/units.h"
 #include "reports/serving_validation.h"
 #include "sim/cli/validate_kernels.h"
 #include "sim/cli/validate_kinds.h"
@@ -34,6 +35,38 @@ static Status report(Session *session, const CsvTable *table, const KernelValida
     return status;
 }
 
+static double three_digits(double value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.3g", value);
+    return strtod(text, NULL);
+}
+
+/* Prints the fitted lines of an engine's file. */
+static Status fit_engines(Session *session, const ServingRows *rows)
+{
+    const CommandLine *line = &session->line;
+    Error error = {0};
+    for (size_t i = 0; i < line->fit_count; i++) {
+        EngineFit fit;
+        const char *name = line->fits[i];
+        if (strncmp(name, "engine-", strlen("engine-")) == 0)
+            name += strlen("engine-");
+        if (serving_fit(rows, name, &fit, &error) != STATUS_OK)
+            return session_fail(session, &error);
+        printf("# engine-%s.yaml: %zu rows\n", fit.engine, fit.rows);
+        for (size_t j = 0; j < ENGINE_PARAMETERS; j++) {
+            char value[UNITS_TEXT_BYTES];
+            units_format(ENGINE_PARAMETER[j].seconds ? DIMENSION_SECONDS : DIMENSION_FRACTION,
+                         three_digits(fit.values[j]), value);
+            printf("%s: {value: %s, source: \"fitted to %zu pool rows of serving.csv: mean error of "
+                   "ln %.3f -> %.3f\"}\n",
+                   ENGINE_PARAMETER[j].key, value, fit.rows, fit.before, fit.after);
+        }
+    }
+    return session_flush(session);
+}
+
 Status validate_serving(Session *session, const CsvTable *table)
 {
     const CommandLine *line = &session->line;
@@ -51,6 +84,11 @@ Status validate_serving(Session *session, const CsvTable *table)
     if (status == STATUS_OK)
         status = serving_rows_read(&session->paths, table, line->sets, line->set_count, &rows,
                                    &error);
+    if (status == STATUS_OK && line->fit_count > 0) {
+        status = fit_engines(session, &rows);
+        serving_rows_free(&rows);
+        return status;
+    }
     if (status == STATUS_OK)
         status = serving_validate(&rows, part, table->file, &result, &error);
     status = status == STATUS_OK ? report(session, table, &result) : session_fail(session, &error);

@@ -1,4 +1,5 @@
 #include "sim/planning/serving_rows.h"
+#include "sim/engine/random.h"
 #include "sim/serving/serve_load.h"
 
 #include <math.h>
@@ -16,14 +17,25 @@ enum { CLOSED_LOOP_TURNS = 10, OPEN_LOOP_REQUESTS = 6000 };
 typedef struct Clients {
     Replica *replica;
     double to_ask;
-    uint32_t prompt, output;
+    double prompt, output, shortest;
+    RandomStream lengths;
     double finished, first_sum_s, tpot_sum_s, last_s;
     Error error;
 } Clients;
 
+static uint32_t draw(Clients *clients, double longest)
+{
+    if (clients->shortest >= 1)
+        return (uint32_t)longest;
+    const double share =
+        clients->shortest + (1 - clients->shortest) * random_uniform(&clients->lengths);
+    return (uint32_t)fmax(1, round(share * longest));
+}
+
 static Status ask(Clients *clients, double now_s)
 {
-    const QueuedRequest request = {now_s, -1, clients->prompt, clients->output, 0, 0};
+    const uint32_t prompt = draw(clients, clients->prompt);
+    const QueuedRequest request = {now_s, -1, prompt, draw(clients, clients->output), 0, 0};
     clients->to_ask--;
     return replica_offer(clients->replica, &request, &clients->error);
 }
@@ -41,14 +53,16 @@ static void on_answer(void *context, const QueuedRequest *request, double now_s)
 }
 
 /* `at_once` clients, `turns` requests of each. */
-static Status run_clients(const Scenario *scenario, double at_once, double turns, Clients *clients,
-                          Error *error)
+static Status run_clients(const Scenario *scenario, double at_once, double turns, double shortest,
+                          Clients *clients, Error *error)
 {
     const LaneSink sink = {.finished = on_answer, .context = clients};
     memset(clients, 0, sizeof *clients);
     clients->to_ask = at_once * turns;
-    clients->prompt = (uint32_t)scenario->serving.prompt_tokens;
-    clients->output = (uint32_t)scenario->serving.output_tokens;
+    clients->prompt = scenario->serving.prompt_tokens;
+    clients->output = scenario->serving.output_tokens;
+    clients->shortest = shortest;
+    clients->lengths = random_stream(1, "lengths of clients", 0);
     Status status = replica_create(scenario, &sink, 0, &clients->replica, error);
     for (double i = 0; i < at_once && status == STATUS_OK; i++) {
         status = ask(clients, 0);
@@ -144,7 +158,8 @@ Status serving_row_predict(const ServingRow *row, const Scenario *scenario, doub
     }
     if (row->what == CASE_STATIC || row->what == CASE_CLOSED_LOOP) {
         status = run_clients(scenario, row->batch,
-                             row->what == CASE_STATIC ? 1 : CLOSED_LOOP_TURNS, &clients, error);
+                             row->what == CASE_STATIC ? 1 : CLOSED_LOOP_TURNS, row->shortest, &clients,
+                             error);
         if (status == STATUS_OK)
             *predicted = client_metric(row, scenario, &clients);
         return status;
@@ -182,7 +197,9 @@ Status serving_validate(const ServingRows *rows, KernelPart part, const char *fi
                            .measured_s = row->measured,
                            .predicted_s = predicted,
                            .held_back = row->held_back};
-        const char *const kind = rate    ? "throughput"
+        /* An open loop of the table is the largest rate its limits allowed: at saturation. */
+        const char *const kind = row->what == CASE_OPEN_LOOP ? "latency at saturation"
+                                 : rate                      ? "throughput"
                                  : token ? "time per token"
                                  : row->metric == METRIC_BATCH_S ? "whole batch"
                                  : row->metric == METRIC_FITS    ? "memory"

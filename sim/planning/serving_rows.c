@@ -11,9 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const ENGINE_PARAMETER_KEYS[ENGINE_PARAMETERS] = {
-    "layer_overhead", "step_overhead", "sequence_overhead", "kernel_overhead", "request_overhead"};
-
 /* Bounds of what a table may say. */
 #define MOST_TOKENS 1e7
 #define MOST_BATCH  1e6
@@ -181,7 +178,8 @@ static Shape parse_shape(const char *text)
 }
 
 typedef struct Lengths {
-    double prompt, output, sigma, ttft_limit_s, tpot_limit_s;
+    double prompt, output, sigma, ttft_limit_s, tpot_limit_s, shortest;
+    const char *skip;
 } Lengths;
 
 static Lengths find_lengths(const Reading *reading, size_t row)
@@ -193,7 +191,8 @@ static Lengths find_lengths(const Reading *reading, size_t row)
             fnmatch(cell(mixes, i, "model"), text_of(reading, row, COLUMN_MODEL), 0) == 0) {
             lengths = (Lengths){number(mixes, i, "input_tokens"), number(mixes, i, "output_tokens"),
                                 number(mixes, i, "sigma"), number(mixes, i, "ttft_limit_s"),
-                                number(mixes, i, "tpot_limit_s")};
+                                number(mixes, i, "tpot_limit_s"), number(mixes, i, "shortest"),
+                                cell(mixes, i, "skip")};
             break;
         }
     double value;
@@ -316,6 +315,8 @@ static const char *read_quantities(Reading *reading, size_t index, ServingRow *r
     *lengths = find_lengths(reading, index);
     if (row->what == CASE_STATIC && row->metric == METRIC_FIRST_S)
         lengths->output = 1;
+    if (lengths->skip != NULL && lengths->skip[0] != '\0')
+        return lengths->skip;
     if (!(lengths->prompt >= 1 && lengths->output >= 1))
         return "the row gives no prompt or answer length";
     if (lengths->prompt > MOST_TOKENS || lengths->output > MOST_TOKENS)
@@ -333,6 +334,7 @@ static const char *read_quantities(Reading *reading, size_t index, ServingRow *r
         return "the row gives no latency limit";
     row->ttft_limit_s = lengths->ttft_limit_s;
     row->tpot_limit_s = lengths->tpot_limit_s;
+    row->shortest = lengths->shortest > 0 ? lengths->shortest : 1;
     *shape = parse_shape(text_of(reading, index, COLUMN_PARALLELISM));
     if (row->what == CASE_OPEN_LOOP) {
         row->rate_per_s =

@@ -47,8 +47,21 @@ extern const char *const SERVING_METRIC_WORDS[SERVING_METRICS];
 enum { SERVING_BY_KIND, SERVING_BY_METRIC, SERVING_BY_ENGINE, SERVING_BY_GPU, SERVING_BY_MODEL };
 
 /* Engine constants that are fitted, as keys of `serving`. */
-enum { ENGINE_PARAMETERS = 5 };
-extern const char *const ENGINE_PARAMETER_KEYS[ENGINE_PARAMETERS];
+enum { ENGINE_PARAMETERS = 8 };
+typedef struct EngineFit {
+    char engine[NAME_BYTES];
+    size_t rows;          /* that the fit used */
+    double before, after; /* mean |ln(predicted / measured)| of these */
+    double values[ENGINE_PARAMETERS];
+} EngineFit;
+typedef struct EngineParameter {
+    const char *key;
+    size_t offset; /* in ServingSpec */
+    double start;  /* first value tried when it is 0 */
+    double maximum;
+    int seconds;
+} EngineParameter;
+extern const EngineParameter ENGINE_PARAMETER[ENGINE_PARAMETERS];
 
 typedef struct ServingRow {
     int line;
@@ -60,6 +73,7 @@ typedef struct ServingRow {
     ServingMetric metric;
     double measured; /* seconds, or per second */
     double batch, replicas, gpus, rate_per_s, ttft_limit_s, tpot_limit_s;
+    double shortest; /* lengths of a closed loop: uniform between this share and the whole */
     int held_back; /* from fits */
 } ServingRow;
 
@@ -86,5 +100,10 @@ Status serving_row_predict(const ServingRow *row, const Scenario *scenario, doub
 /* Predicts all rows of the part; progress as in ForecastOptions. */
 Status serving_validate(const ServingRows *rows, KernelPart part, const char *file,
                         KernelValidation *result, Error *error);
+
+/* Fits the constants of one engine to its rows that are not held back, by a pattern search; rows of
+ * loads near saturation (CASE_LARGEST, CASE_OPEN_LOOP) are left out. STATUS_INVALID when it has no
+ * row. */
+Status serving_fit(const ServingRows *rows, const char *engine, EngineFit *fit, Error *error);
 
 #endif

@@ -232,6 +232,24 @@ static const TokenCost *grid_cost(StageCost *cost, size_t point)
     return &cost->grid[point];
 }
 
+/* Launches as this engine makes them; the hardware's constants are those of kernels on their own.
+ * Zero stands in scenarios made by hand for an engine that says nothing. */
+static void scale_launches(const ServingSpec *serving, HardwareSpec *hardware)
+{
+    GpuSpec *gpu = &hardware->gpu;
+    const double launch = serving->kernel_launch > 0 ? serving->kernel_launch : 1;
+    const double start = serving->collective_start > 0 ? serving->collective_start : 1;
+    if (serving->captured_graphs)
+        hardware->node.eager_launch_s = 0;
+    gpu->gemm_bf16.launch_s *= launch;
+    gpu->gemm_fp8.launch_s *= launch;
+    gpu->elementwise_launch_s *= launch;
+    gpu->decode_launch_s *= launch;
+    hardware->node.all_reduce.base_s *= start;
+    hardware->node.all_reduce.per_rank_s *= start;
+    hardware->node.all_reduce.long_start_s *= start;
+}
+
 void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
 {
     const ServingSpec *serving = &scenario->serving;
@@ -243,8 +261,7 @@ void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
     key.tensor = serving->tensor;
     key.pipeline = serving->pipeline;
     key.expert = serving->expert;
-    if (serving->captured_graphs)
-        key.hardware.node.eager_launch_s = 0;
+    scale_launches(serving, &key.hardware);
     key.weight_precision = serving->weight_precision;
     key.kv_sharding = serving->kv_sharding;
     /* Bytes between members may differ for equal keys: the grid is then filled again, to the same
@@ -258,6 +275,7 @@ void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
     cost->layer_overhead_s = serving->layer_overhead_s;
     cost->step_overhead_s = serving->step_overhead_s;
     cost->sequence_overhead_s = serving->sequence_overhead_s;
+    cost->layer_host_s = serving->layer_host_s;
     cost->kernel_share = 1 + serving->kernel_overhead;
     cost->attention = serving->attention;
 }
@@ -307,6 +325,13 @@ double stage_cost_kv_bytes(const StageCost *cost, const PassLoad *load)
            cost->kv_element_bytes;
 }
 
+/* Where the host launches more slowly than the GPU works, the GPU waits: overhead. */
+static void wait_for_host(const StageCost *cost, ServeStageTime *layer)
+{
+    const double busy_s = layer->weights_s + layer->kv_s + layer->compute_s + layer->collective_s;
+    layer->overhead_s += fmax(0, cost->layer_host_s - busy_s - layer->overhead_s);
+}
+
 /* One layer without the send and without the step's overhead. */
 static ServeStageTime layer_time(StageCost *cost, const TokenCost *tokens, const PassLoad *load)
 {
@@ -337,6 +362,7 @@ static ServeStageTime layer_time(StageCost *cost, const TokenCost *tokens, const
     time.kv_s *= cost->kernel_share;
     time.compute_s *= cost->kernel_share;
     time.collective_s *= cost->kernel_share;
+    wait_for_host(cost, &time);
     return time;
 }
 

@@ -41,6 +41,7 @@ typedef struct StageCost {
     KvSharding kv_sharding;
     double kv_element_bytes;
     double layer_overhead_s, step_overhead_s, sequence_overhead_s;
+    double layer_host_s;
     double kernel_share; /* 1 + share of added time */
     AttentionKernel attention;
     unsigned char filled[TOKEN_GRID_POINTS];

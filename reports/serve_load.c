@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* ---- terminal ----------------------------------------------------------------------------------- */
+/* ---- terminal -----------------------------------------------------------------------------------
+ */
 
 static void line_of(FILE *out, const char *label, double value, const char *unit)
 {
@@ -37,7 +38,8 @@ static void print_verdict(FILE *out, const LoadForecast *forecast, const LoadOpt
     format_quantity(point->rate_per_s, "1/s", rate, sizeof rate);
     format_quantity(forecast->stable_maximum_per_s, "1/s", most, sizeof most);
     if (!point->stable)
-        ascii_linef(out, "unstable: %s arrive, at most %s can be served; the line grows without end",
+        ascii_linef(out,
+                    "unstable: %s arrive, at most %s can be served; the line grows without end",
                     rate, most);
     else
         ascii_linef(out, "%s arrive; the line stays short up to %s", rate, most);
@@ -69,8 +71,10 @@ static void print_memory(FILE *out, const ReplicaMemory *memory)
     format_quantity(memory->kv_bytes, "bytes", kv, sizeof kv);
     ascii_linef(out, "memory of a GPU: %s = weights %s + reserved %s + KV %s + rest", capacity,
                 weights, reserved, kv);
-    ascii_linef(out, "  KV: %.0f blocks of %.0f tokens (%.0f B a token on a GPU); at most %.0f "
-                "sequences", memory->blocks, memory->block_tokens, memory->kv_bytes_per_token_gpu,
+    ascii_linef(out,
+                "  KV: %.0f blocks of %.0f tokens (%.0f B a token on a GPU); at most %.0f "
+                "sequences",
+                memory->blocks, memory->block_tokens, memory->kv_bytes_per_token_gpu,
                 memory->sequences);
 }
 
@@ -95,19 +99,23 @@ void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast
     line_of(out, "cost per 1M input tokens", point->usd_per_1m_input, "USD");
     line_of(out, "cost per 1M output tokens", point->usd_per_1m_output, "USD");
     print_memory(out, &forecast->memory);
-    ascii_linef(out, "%.0f requests over %.0f s on %.0f replica%s, %.0f iterations; %.0f preempted, "
-                "%.0f too long, longest line %.0f", point->offered, point->seconds,
-                forecast->replicas, forecast->replicas == 1 ? "" : "s", point->iterations,
-                point->preempted, point->rejected, point->largest_line);
+    ascii_linef(out,
+                "%.0f requests over %.0f s on %.0f replica%s, %.0f iterations; %.0f preempted, "
+                "%.0f too long, longest line %.0f",
+                point->offered, point->seconds, forecast->replicas,
+                forecast->replicas == 1 ? "" : "s", point->iterations, point->preempted,
+                point->rejected, point->largest_line);
     if (options->trace != NULL && options->skip_bad)
         ascii_linef(out, "%llu bad rows of the trace passed over",
                     (unsigned long long)forecast->rows_skipped);
     if (scenario->uncertain_count > 0)
-        ascii_linef(out, "%zu uncertain inputs stand at their midpoints", scenario->uncertain_count);
+        ascii_linef(out, "%zu uncertain inputs stand at their midpoints",
+                    scenario->uncertain_count);
     terminal_provenance(out, provenance, style);
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------- */
+/* ---- JSON ---------------------------------------------------------------------------------------
+ */
 
 typedef struct PointField {
     const char *key;
@@ -145,7 +153,8 @@ static void put_point(JsonBuilder *builder, json_t *object, const LoadPoint *poi
 {
     for (size_t i = 0; i < sizeof POINT_FIELDS / sizeof *POINT_FIELDS; i++) {
         const char *const at = (const char *)point + POINT_FIELDS[i].offset;
-        json_put(builder, object, POINT_FIELDS[i].key, json_number(*(const double *)(const void *)at));
+        json_put(builder, object, POINT_FIELDS[i].key,
+                 json_number(*(const double *)(const void *)at));
     }
     for (size_t kind = 0; kind < LATENCY_KINDS; kind++)
         for (size_t i = 0; i < LATENCY_STATISTICS; i++) {

@@ -36,8 +36,8 @@ void terminal_serving_validation(FILE *out, const KernelValidation *result,
 {
     size_t worst[WORST_ROWS];
     const size_t count = kernel_validation_worst(result, worst, WORST_ROWS);
-    ascii_linef(out, "%zu published speeds of serving engines, %zu rows skipped",
-                result->row_count, result->skipped_count);
+    ascii_linef(out, "%zu published speeds of serving engines, %zu rows skipped", result->row_count,
+                result->skipped_count);
     ascii_linef(out, "  %-10s %6s %10s %10s", "worst", "error", "measured", "predicted");
     for (size_t i = 0; i < count; i++)
         print_row(out, &result->rows[worst[i]]);

@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Requests that are drawn for one load: with a tenth as warm-up the 99th percentile rests on 180. */
+/* Requests that are drawn for one load: with a tenth as warm-up the 99th percentile rests on 180.
+ */
 enum { DRAWN_REQUESTS = 20000 };
 
 static Status read_options(Session *session, LoadOptions *options, Error *error)
@@ -138,8 +139,8 @@ Status serve_under_load(Session *session)
     status = session_flush(session);
     if (status == STATUS_OK)
         status = write_files(session, scenario, forecast, &options, &provenance, json);
-    const int answered = options.find_rate ? forecast->found
-                                           : forecast->point.stable && forecast->point.holds;
+    const int answered =
+        options.find_rate ? forecast->found : forecast->point.stable && forecast->point.holds;
     if (status == STATUS_OK && !answered)
         status = STATUS_NO;
 cleanup:

@@ -59,9 +59,10 @@ static Status fit_engines(Session *session, const ServingRows *rows)
             char value[UNITS_TEXT_BYTES];
             units_format(ENGINE_PARAMETER[j].seconds ? DIMENSION_SECONDS : DIMENSION_FRACTION,
                          three_digits(fit.values[j]), value);
-            printf("%s: {value: %s, source: \"fitted to %zu pool rows of serving.csv: mean error of "
-                   "ln %.3f -> %.3f\"}\n",
-                   ENGINE_PARAMETER[j].key, value, fit.rows, fit.before, fit.after);
+            printf(
+                "%s: {value: %s, source: \"fitted to %zu pool rows of serving.csv: mean error of "
+                "ln %.3f -> %.3f\"}\n",
+                ENGINE_PARAMETER[j].key, value, fit.rows, fit.before, fit.after);
         }
     }
     return session_flush(session);
@@ -82,8 +83,8 @@ Status validate_serving(Session *session, const CsvTable *table)
         split = "fitted";
     Status status = kernel_part_named(split, &part, &error);
     if (status == STATUS_OK)
-        status = serving_rows_read(&session->paths, table, line->sets, line->set_count, &rows,
-                                   &error);
+        status =
+            serving_rows_read(&session->paths, table, line->sets, line->set_count, &rows, &error);
     if (status == STATUS_OK && line->fit_count > 0) {
         status = fit_engines(session, &rows);
         serving_rows_free(&rows);

@@ -100,8 +100,7 @@ Status serving_fit(const ServingRows *rows, const char *engine, EngineFit *fit, 
             better |= improve(rows, i, scratch, fit);
     }
     free(scratch);
-    return fit->rows > 0
-               ? STATUS_OK
-               : error_set(error, STATUS_INVALID, "the engine %.60s has no row to be fitted to",
-                           engine);
+    return fit->rows > 0 ? STATUS_OK
+                         : error_set(error, STATUS_INVALID,
+                                     "the engine %.60s has no row to be fitted to", engine);
 }

@@ -1,5 +1,5 @@
-#include "sim/planning/serving_rows.h"
 #include "sim/engine/random.h"
+#include "sim/planning/serving_rows.h"
 #include "sim/serving/serve_load.h"
 
 #include <math.h>
@@ -7,9 +7,9 @@
 #include <string.h>
 
 const char *const SERVING_METRIC_WORDS[SERVING_METRICS] = {
-    "batch latency",      "first token",   "token time", "token time / batch", "output rate",
-    "output rate / GPU",  "request rate",  "TTFT mean",  "TTFT p99",           "TPOT mean",
-    "TPOT p99",           "fits"};
+    "batch latency", "first token",       "token time",   "token time / batch",
+    "output rate",   "output rate / GPU", "request rate", "TTFT mean",
+    "TTFT p99",      "TPOT mean",         "TPOT p99",     "fits"};
 
 enum { CLOSED_LOOP_TURNS = 10, OPEN_LOOP_REQUESTS = 6000 };
 
@@ -101,10 +101,9 @@ static double load_metric(const ServingRow *row, const Scenario *scenario,
                           const LoadForecast *forecast)
 {
     const LoadPoint *point = &forecast->point;
-    const double requests =
-        row->what == CASE_SATURATED
-            ? forecast->stable_maximum_per_s
-            : row->what == CASE_LARGEST && !forecast->found ? 0 : point->rate_per_s;
+    const double requests = row->what == CASE_SATURATED ? forecast->stable_maximum_per_s
+                            : row->what == CASE_LARGEST && !forecast->found ? 0
+                                                                            : point->rate_per_s;
     const double rate = requests * row->replicas;
     const double values[SERVING_METRICS] = {
         [METRIC_OUTPUT_PER_S] = rate * scenario->serving.output_tokens,
@@ -151,15 +150,14 @@ Status serving_row_predict(const ServingRow *row, const Scenario *scenario, doub
     if (row->what == CASE_MEMORY) {
         ServeMemory memory;
         serve_memory(scenario, &memory);
-        const double needed = row->batch * (scenario->serving.prompt_tokens +
-                                            scenario->serving.output_tokens);
+        const double needed =
+            row->batch * (scenario->serving.prompt_tokens + scenario->serving.output_tokens);
         *predicted = memory.kv_capacity_tokens < needed ? 1 : 2;
         return STATUS_OK;
     }
     if (row->what == CASE_STATIC || row->what == CASE_CLOSED_LOOP) {
-        status = run_clients(scenario, row->batch,
-                             row->what == CASE_STATIC ? 1 : CLOSED_LOOP_TURNS, row->shortest, &clients,
-                             error);
+        status = run_clients(scenario, row->batch, row->what == CASE_STATIC ? 1 : CLOSED_LOOP_TURNS,
+                             row->shortest, &clients, error);
         if (status == STATUS_OK)
             *predicted = client_metric(row, scenario, &clients);
         return status;
@@ -198,9 +196,9 @@ Status serving_validate(const ServingRows *rows, KernelPart part, const char *fi
                            .predicted_s = predicted,
                            .held_back = row->held_back};
         /* An open loop of the table is the largest rate its limits allowed: at saturation. */
-        const char *const kind = row->what == CASE_OPEN_LOOP ? "latency at saturation"
-                                 : rate                      ? "throughput"
-                                 : token ? "time per token"
+        const char *const kind = row->what == CASE_OPEN_LOOP     ? "latency at saturation"
+                                 : rate                          ? "throughput"
+                                 : token                         ? "time per token"
                                  : row->metric == METRIC_BATCH_S ? "whole batch"
                                  : row->metric == METRIC_FITS    ? "memory"
                                                                  : "first token";

@@ -38,9 +38,10 @@ typedef enum Column {
 } Column;
 
 static const char *const COLUMN_NAMES[COLUMNS] = {
-    "id",           "source",        "model",  "hardware", "n_gpus", "parallelism",
-    "precision",    "input_tokens",  "output_tokens",      "batch_or_concurrency",
-    "scenario",     "metric",        "value",  "unit",     "notes",  "split"};
+    "id",          "source",    "model",        "hardware",      "n_gpus",
+    "parallelism", "precision", "input_tokens", "output_tokens", "batch_or_concurrency",
+    "scenario",    "metric",    "value",        "unit",          "notes",
+    "split"};
 
 /* What the words of a row ask for. */
 static const struct {
@@ -73,8 +74,8 @@ enum { CASE_COUNT = sizeof CASES / sizeof CASES[0] };
 static const struct {
     const char *unit;
     double si;
-} UNITS[] = {{"ms", 1e-3},     {"ms/token", 1e-3}, {"tok/s", 1}, {"tok/s/GPU", 1},
-             {"req/s", 1},     {"bool", 1},        {"s", 1}};
+} UNITS[] = {{"ms", 1e-3}, {"ms/token", 1e-3}, {"tok/s", 1}, {"tok/s/GPU", 1},
+             {"req/s", 1}, {"bool", 1},        {"s", 1}};
 enum { UNIT_COUNT = sizeof UNITS / sizeof UNITS[0] };
 
 typedef struct Reading {
@@ -114,7 +115,8 @@ static void skip(Reading *reading, size_t row, const char *reason)
     snprintf(skipped->reason, sizeof skipped->reason, "%.100s", reason);
 }
 
-/* The rule for a text in `column` of serving_names.csv; the table's row count when there is none. */
+/* The rule for a text in `column` of serving_names.csv; the table's row count when there is none.
+ */
 static size_t name_rule(const Reading *reading, const char *column, const char *text)
 {
     const CsvTable *names = &reading->rows->names;
@@ -189,9 +191,12 @@ static Lengths find_lengths(const Reading *reading, size_t row)
     for (size_t i = 0; i < mixes->row_count; i++)
         if (fnmatch(cell(mixes, i, "source"), text_of(reading, row, COLUMN_SOURCE), 0) == 0 &&
             fnmatch(cell(mixes, i, "model"), text_of(reading, row, COLUMN_MODEL), 0) == 0) {
-            lengths = (Lengths){number(mixes, i, "input_tokens"), number(mixes, i, "output_tokens"),
-                                number(mixes, i, "sigma"), number(mixes, i, "ttft_limit_s"),
-                                number(mixes, i, "tpot_limit_s"), number(mixes, i, "shortest"),
+            lengths = (Lengths){number(mixes, i, "input_tokens"),
+                                number(mixes, i, "output_tokens"),
+                                number(mixes, i, "sigma"),
+                                number(mixes, i, "ttft_limit_s"),
+                                number(mixes, i, "tpot_limit_s"),
+                                number(mixes, i, "shortest"),
                                 cell(mixes, i, "skip")};
             break;
         }
@@ -367,8 +372,8 @@ static const char *add_row(Reading *reading, size_t index, char *reason_text, si
     row.what = CASES[match].what;
     row.metric = CASES[match].wanted;
 
-    const char *hardware = name_of(reading, "hardware", text_of(reading, index, COLUMN_HARDWARE),
-                                   &reason);
+    const char *hardware =
+        name_of(reading, "hardware", text_of(reading, index, COLUMN_HARDWARE), &reason);
     if (hardware == NULL)
         return reason;
     const char *model = name_of(reading, "model", text_of(reading, index, COLUMN_MODEL), &reason);
@@ -454,8 +459,8 @@ static Status read_rules(const ConfigPaths *paths, const char *name, CsvTable *t
 Status serving_rows_read(const ConfigPaths *paths, const CsvTable *table, const char *const *sets,
                          size_t set_count, ServingRows *rows, Error *error)
 {
-    Reading reading = {.paths = paths, .table = table, .sets = sets, .set_count = set_count,
-                       .rows = rows};
+    Reading reading = {
+        .paths = paths, .table = table, .sets = sets, .set_count = set_count, .rows = rows};
     char reason_text[160];
     *rows = (ServingRows){0};
     for (size_t i = 0; i < COLUMNS; i++) {

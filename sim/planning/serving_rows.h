@@ -1,9 +1,9 @@
 /* Published measurements of serving: what each row is in this program's words, and what the engine
  * replica (sim/serving/replica.h) predicts for it.
  *
- * A table has the columns id, source, model, hardware, n_gpus, parallelism, precision, input_tokens,
- * output_tokens, batch_or_concurrency, scenario, metric, value, unit and notes, in any order, and
- * perhaps split. What the words in them stand for say two shipped tables:
+ * A table has the columns id, source, model, hardware, n_gpus, parallelism, precision,
+ * input_tokens, output_tokens, batch_or_concurrency, scenario, metric, value, unit and notes, in
+ * any order, and perhaps split. What the words in them stand for say two shipped tables:
  *   serving_names.csv  column, pattern -> a model, hardware, or engine (by source, or by notes, the
  *                      later line first); or the reason to skip
  *   serving_mixes.csv  source, model -> lengths and latency limits that a row leaves out
@@ -26,11 +26,11 @@ typedef enum ServingCase {
 } ServingCase;
 
 typedef enum ServingMetric {
-    METRIC_BATCH_S,      /* all answers of a batch */
-    METRIC_FIRST_S,      /* first tokens of a batch */
-    METRIC_TOKEN_S,      /* time per answer token */
-    METRIC_TOKEN_SHARE_S,/* the same over the batch */
-    METRIC_OUTPUT_PER_S, /* answer tokens per second, of all GPUs of the row */
+    METRIC_BATCH_S,       /* all answers of a batch */
+    METRIC_FIRST_S,       /* first tokens of a batch */
+    METRIC_TOKEN_S,       /* time per answer token */
+    METRIC_TOKEN_SHARE_S, /* the same over the batch */
+    METRIC_OUTPUT_PER_S,  /* answer tokens per second, of all GPUs of the row */
     METRIC_OUTPUT_PER_S_PER_GPU,
     METRIC_REQUESTS_PER_S,
     METRIC_TTFT_MEAN_S,
@@ -74,7 +74,7 @@ typedef struct ServingRow {
     double measured; /* seconds, or per second */
     double batch, replicas, gpus, rate_per_s, ttft_limit_s, tpot_limit_s;
     double shortest; /* lengths of a closed loop: uniform between this share and the whole */
-    int held_back; /* from fits */
+    int held_back;   /* from fits */
 } ServingRow;
 
 typedef struct ServingRows {

@@ -41,7 +41,8 @@ uint64_t lane_blocks_of(const LaneLimits *limits, double tokens)
     return (uint64_t)ceil(tokens / limits->block_tokens);
 }
 
-/* ---- decoding sequences: a heap by last step, a list by age ------------------------------------ */
+/* ---- decoding sequences: a heap by last step, a list by age ------------------------------------
+ */
 
 static void heap_put(Lane *lane, size_t place, uint32_t index)
 {
@@ -52,8 +53,7 @@ static void heap_put(Lane *lane, size_t place, uint32_t index)
 static int ends_before(const Lane *lane, uint32_t a, uint32_t b)
 {
     const LaneRequest *first = &lane->requests[a], *second = &lane->requests[b];
-    return first->last_step < second->last_step ||
-           (first->last_step == second->last_step && a < b);
+    return first->last_step < second->last_step || (first->last_step == second->last_step && a < b);
 }
 
 static void heap_up(Lane *lane, size_t place, uint32_t index)
@@ -150,7 +150,8 @@ static void leave(Lane *lane, uint32_t index)
     lane->unused[lane->unused_count++] = index;
 }
 
-/* ---- memory ------------------------------------------------------------------------------------ */
+/* ---- memory ------------------------------------------------------------------------------------
+ */
 
 /* Blocks that `repeats` further iterations open: a sequence with t tokens opens one when t is a
  * multiple of the block, and t grows by one an iteration. */
@@ -218,7 +219,8 @@ static Status throw_out_youngest(Lane *lane, WaitingLine *line, Error *error)
     return waiting_push_head(line, &asked, error);
 }
 
-/* ---- iterations -------------------------------------------------------------------------------- */
+/* ---- iterations --------------------------------------------------------------------------------
+ */
 
 static void admit(Lane *lane, WaitingLine *line)
 {

@@ -2,8 +2,8 @@
  * memory. A pipeline of P stages has P of them, each with its share of the blocks and sequences
  * (one scheduler a virtual engine, as in vLLM); without a pipeline there is one.
  *
- * A sequence is read (its prompt, in chunks), then decodes one token an iteration. `step` counts the
- * iterations that decode, so that a sequence knows its last one when it starts and nothing is
+ * A sequence is read (its prompt, in chunks), then decodes one token an iteration. `step` counts
+ * the iterations that decode, so that a sequence knows its last one when it starts and nothing is
  * touched sequence by sequence in between. Blocks are counted exactly: sequences are kept in a
  * histogram of (tokens - step) mod block, from which the blocks that the next k iterations open
  * follow.
@@ -51,7 +51,7 @@ typedef struct Lane {
     double kv_tokens; /* of decoding sequences */
     uint32_t residues[MAX_BLOCK_TOKENS];
     uint64_t preempted;
-    int decodes; /* whether the iteration under way decodes */
+    int decodes;   /* whether the iteration under way decodes */
     int unsettled; /* sequences were thrown out for it: the next one may take some back */
 } Lane;
 

@@ -13,9 +13,9 @@ enum { MOST_SEQUENCES = 1 << 20 };
 /* What a lane is doing. */
 typedef struct LaneClock {
     int running;
-    double at_s;       /* running: its end; else when it is free to start */
-    uint64_t repeats;  /* of the iterations under way */
-    PassLoad load;     /* of the first of them */
+    double at_s;      /* running: its end; else when it is free to start */
+    uint64_t repeats; /* of the iterations under way */
+    PassLoad load;    /* of the first of them */
     double started_s;
 } LaneClock;
 
@@ -67,8 +67,8 @@ static void set_limits(Replica *replica, const Scenario *scenario, const ServeMe
     limits->prompt_tokens = floor(serving->prefill_chunk_tokens);
     limits->blocks = (uint64_t)floor(memory->kv_capacity_tokens / serving->kv_block_tokens / lanes);
     /* A sequence holds one block at least. */
-    const double most = fmin(fmin(serving->max_batch, MOST_SEQUENCES) / lanes,
-                             (double)limits->blocks);
+    const double most =
+        fmin(fmin(serving->max_batch, MOST_SEQUENCES) / lanes, (double)limits->blocks);
     limits->sequences = (size_t)fmax(1, ceil(most));
 
     replica->memory = (ReplicaMemory){
@@ -76,8 +76,8 @@ static void set_limits(Replica *replica, const Scenario *scenario, const ServeMe
         .weights_bytes = memory->weights_bytes,
         .reserved_bytes = memory->reserved_bytes,
         .kv_bytes_per_token_gpu = memory->kv_bytes_per_token_gpu,
-        .kv_bytes = (double)limits->blocks * lanes * limits->block_tokens *
-                    memory->kv_bytes_per_token_gpu,
+        .kv_bytes =
+            (double)limits->blocks * lanes * limits->block_tokens * memory->kv_bytes_per_token_gpu,
         .blocks = (double)limits->blocks * lanes,
         .block_tokens = limits->block_tokens,
         .sequences = (double)limits->sequences * lanes,
@@ -115,9 +115,10 @@ Status replica_create(const Scenario *scenario, const LaneSink *sink, int step_b
     if (replica->lanes == NULL || replica->clocks == NULL)
         status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
     if (status == STATUS_OK && replica->limits.blocks < 1)
-        status = error_set(error, STATUS_NO, "KV memory holds no block of %u tokens for each of "
-                           "%zu pipeline stages", replica->limits.block_tokens,
-                           replica->lane_count);
+        status = error_set(error, STATUS_NO,
+                           "KV memory holds no block of %u tokens for each of "
+                           "%zu pipeline stages",
+                           replica->limits.block_tokens, replica->lane_count);
     for (size_t i = 0; i < replica->lane_count && status == STATUS_OK; i++)
         status = lane_init(&replica->lanes[i], &replica->limits, error);
     if (status != STATUS_OK) {
@@ -145,10 +146,11 @@ Status replica_offer(Replica *replica, const QueuedRequest *request, Error *erro
     const uint64_t blocks =
         lane_blocks_of(&replica->limits, (double)request->prompt + request->output);
     if (blocks > replica->limits.blocks)
-        return error_set(error, STATUS_NO,
-                         "a request of %u + %u tokens needs %llu blocks of %u, a scheduler has %llu",
-                         request->prompt, request->output, (unsigned long long)blocks,
-                         replica->limits.block_tokens, (unsigned long long)replica->limits.blocks);
+        return error_set(
+            error, STATUS_NO,
+            "a request of %u + %u tokens needs %llu blocks of %u, a scheduler has %llu",
+            request->prompt, request->output, (unsigned long long)blocks,
+            replica->limits.block_tokens, (unsigned long long)replica->limits.blocks);
     for (size_t i = 0; i < replica->lane_count; i++)
         if (!replica->clocks[i].running)
             replica->clocks[i].at_s = fmax(replica->clocks[i].at_s, request->arrival_s);
@@ -229,15 +231,15 @@ static void count(Replica *replica, const Lane *lane, const LaneClock *clock)
     const PassLoad *load = &clock->load;
     const double repeats = (double)clock->repeats;
     const double decoded = repeats * load->decode;
-    const double pairs = decoded * (load->context + (repeats - 1) / 2) +
-                         load->prefill * load->prefill_context;
+    const double pairs =
+        decoded * (load->context + (repeats - 1) / 2) + load->prefill * load->prefill_context;
 
     counters->iterations += repeats;
     counters->output_tokens += decoded;
     counters->input_tokens += load->prefill;
     counters->sequence_iterations += decoded;
-    counters->flops += (decoded + load->prefill) * replica->matmul_flops +
-                       pairs * replica->pair_flops;
+    counters->flops +=
+        (decoded + load->prefill) * replica->matmul_flops + pairs * replica->pair_flops;
     counters->block_seconds += (double)lane->blocks_used * (clock->at_s - clock->started_s);
 }
 

@@ -32,10 +32,10 @@ typedef struct ReplicaCounters {
     double input_tokens, output_tokens; /* processed; prompts read again count again */
     double preempted;
     double iterations;
-    double busy_s;      /* of the first stage */
-    double prefill_s;   /* part of it that prompts added to answers */
-    double flops;              /* of the model, as counted by models/architecture.h */
-    double block_seconds;      /* blocks in use, summed over time */
+    double busy_s;              /* of the first stage */
+    double prefill_s;           /* part of it that prompts added to answers */
+    double flops;               /* of the model, as counted by models/architecture.h */
+    double block_seconds;       /* blocks in use, summed over time */
     double sequence_iterations; /* decoding sequences, summed over iterations */
     double largest_line;
 } ReplicaCounters;

@@ -32,6 +32,7 @@ typedef struct LoadRun {
     Replica *saturated;
     uint64_t backlog_left;
     double first_s, first_finished, last_s, last_finished, begin_finished;
+    Status status; /* of the stream, with its error; bad rows that are passed over leave none */
     Error error;
 } LoadRun;
 
@@ -77,7 +78,8 @@ static QueuedRequest queued(const Arrival *arrival, double at_s, int counts)
                            .tag = counts != 0};
 }
 
-/* ---- the stable maximum: a line that is never empty --------------------------------------------- */
+/* ---- the stable maximum: a line that is never empty ---------------------------------------------
+ */
 
 static void offer_next(LoadRun *run, double now_s)
 {
@@ -85,13 +87,20 @@ static void offer_next(LoadRun *run, double now_s)
     Arrival arrival;
     while (run->backlog_left > 0) {
         run->backlog_left--;
-        if (arrivals_next(run->stream, &arrival, &more, &run->error) != STATUS_OK || !more) {
+        run->status = arrivals_next(run->stream, &arrival, &more, &run->error);
+        if (run->status != STATUS_OK || !more) {
             run->backlog_left = 0;
             return;
         }
         const QueuedRequest request = queued(&arrival, now_s, 0);
-        if (replica_offer(run->saturated, &request, &run->error) == STATUS_OK)
+        run->status = replica_offer(run->saturated, &request, &run->error);
+        if (run->status == STATUS_OK)
             return;
+        if (run->status != STATUS_NO) {
+            run->backlog_left = 0;
+            return;
+        }
+        run->status = STATUS_OK; /* too long for any replica: the next one */
     }
 }
 
@@ -111,8 +120,8 @@ static void on_saturated(void *context, const QueuedRequest *request, double now
     offer_next(run, now_s);
 }
 
-static Status open_stream(const LoadRun *run, double rate_per_s, double stretch, TraceReader **trace,
-                          ArrivalStream *stream, Error *error)
+static Status open_stream(const LoadRun *run, double rate_per_s, double stretch,
+                          TraceReader **trace, ArrivalStream *stream, Error *error)
 {
     const LoadOptions *options = run->options;
     *trace = NULL;
@@ -146,8 +155,7 @@ static Status find_stable_maximum(LoadRun *run, double *per_s, Error *error)
                               : serving->prompt_tokens + serving->output_tokens;
     const double in_flight =
         fmin(memory->sequences, memory->blocks * memory->block_tokens / length + 1);
-    const double backlog =
-        fmin(MOST_SATURATED, SATURATED_REQUESTS + SATURATED_TURNS * in_flight);
+    const double backlog = fmin(MOST_SATURATED, SATURATED_REQUESTS + SATURATED_TURNS * in_flight);
     if (run->options->trace == NULL)
         stream.left = (uint64_t)backlog;
     run->stream = &stream;
@@ -158,9 +166,9 @@ static Status find_stable_maximum(LoadRun *run, double *per_s, Error *error)
     for (double i = 0; i < fmin(2 * in_flight, backlog / 2); i++)
         offer_next(run, 0);
     status = replica_advance(run->saturated, HUGE_VAL, error);
-    if (status == STATUS_OK && run->error.status != STATUS_OK && run->error.status != STATUS_NO) {
+    if (status == STATUS_OK && run->status != STATUS_OK) {
         *error = run->error;
-        status = error->status;
+        status = run->status;
     }
     if (status == STATUS_OK && run->finished < 1)
         status = error_set(error, STATUS_NO, "no request of this mix fits in KV memory");
@@ -178,7 +186,8 @@ cleanup:
     return status;
 }
 
-/* ---- one load ----------------------------------------------------------------------------------- */
+/* ---- one load -----------------------------------------------------------------------------------
+ */
 
 typedef struct Snapshot {
     double at_s, finished, input_tokens, output_tokens;
@@ -212,9 +221,9 @@ static void fill_use(const LoadRun *run, LoadPoint *point)
     point->busy = busy_s / seconds;
     point->decoding = sequences / fmax(1, point->iterations);
     point->kv_occupancy = blocks / seconds / replica_memory(run->replicas[0])->blocks;
-    point->mfu = flops / (seconds * gpus *
-                          gpu_peak_flops_per_s(&run->scenario->hardware.gpu,
-                                               serving->weight_precision));
+    point->mfu =
+        flops / (seconds * gpus *
+                 gpu_peak_flops_per_s(&run->scenario->hardware.gpu, serving->weight_precision));
 
     const double usd_per_s = serve_usd_per_s(run->scenario) * (double)run->replica_count;
     const double prefill = busy_s > 0 ? prefill_s / busy_s : 0;
@@ -242,8 +251,7 @@ static void fill_point(const LoadRun *run, const Snapshot *from, const Snapshot 
             const SloLimit which = {(LatencyKind)kind, (LatencyStatistic)statistic, 0};
             point->latency_s[kind][statistic] = limit_value(run, &which);
         }
-    point->goodput_per_s =
-        run->counted > 0 ? point->requests_per_s * run->good / run->counted : 0;
+    point->goodput_per_s = run->counted > 0 ? point->requests_per_s * run->good / run->counted : 0;
     point->holds = point->stable;
     for (size_t i = 0; i < run->options->slo.count; i++)
         point->holds &=
@@ -255,7 +263,8 @@ static void fill_point(const LoadRun *run, const Snapshot *from, const Snapshot 
 static Status offer_all(LoadRun *run, ArrivalStream *stream, Snapshot *from, Snapshot *to,
                         LoadPoint *point, Error *error)
 {
-    const uint64_t warm_up = stream->trace != NULL ? 0 : (uint64_t)(warm_up_share * (double)stream->left);
+    const uint64_t warm_up =
+        stream->trace != NULL ? 0 : (uint64_t)(warm_up_share * (double)stream->left);
     Arrival arrival = {0};
     int more = 0;
     for (uint64_t i = 0;; i++) {
@@ -367,8 +376,8 @@ static Status find_rate(LoadRun *run, double recorded_per_s, LoadForecast *forec
         LoadPoint *point = &forecast->tried[forecast->tried_count++];
         status = report_progress(run->options, i, BISECTIONS, error);
         if (status == STATUS_OK)
-            status = simulate_point(run, rate, recorded_per_s / rate, maximum, forecast, point,
-                                    error);
+            status =
+                simulate_point(run, rate, recorded_per_s / rate, maximum, forecast, point, error);
         if (status != STATUS_OK)
             break;
         if (point->holds && (i == 0 || rate > low || !forecast->found)) {
@@ -407,8 +416,9 @@ Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecas
     run->overhead_s = scenario->serving.request_overhead_s;
     run->replica_count = (size_t)fmax(1, scenario->serving.replicas);
     if (run->replica_count > MAX_LOAD_REPLICAS) {
-        status = error_set(error, STATUS_INVALID, "serving.replicas is %zu: at most %d under a load",
-                           run->replica_count, (int)MAX_LOAD_REPLICAS);
+        status =
+            error_set(error, STATUS_INVALID, "serving.replicas is %zu: at most %d under a load",
+                      run->replica_count, (int)MAX_LOAD_REPLICAS);
         goto cleanup;
     }
     forecast->replicas = (double)run->replica_count;

@@ -33,10 +33,10 @@ typedef struct LoadPoint {
     double seconds;
     double requests_per_s, input_tokens_per_s, output_tokens_per_s; /* of finished requests */
     double latency_s[LATENCY_KINDS][LATENCY_STATISTICS];
-    double goodput_per_s;  /* finished requests that keep each limit of the SLO */
-    double kv_occupancy;   /* share of blocks in use, mean over time */
-    double decoding;       /* sequences of an iteration, mean */
-    double busy;           /* share of time that the first stage works */
+    double goodput_per_s; /* finished requests that keep each limit of the SLO */
+    double kv_occupancy;  /* share of blocks in use, mean over time */
+    double decoding;      /* sequences of an iteration, mean */
+    double busy;          /* share of time that the first stage works */
     double mfu;
     double preempted, iterations, largest_line;
     double usd_per_1m_input, usd_per_1m_output, usd_per_1k_tokens; /* split by time taken */
@@ -47,14 +47,14 @@ typedef struct LoadForecast {
     double replicas, usd_per_hour;
     double stable_maximum_per_s; /* requests finished when the line is never empty */
     uint64_t rows_skipped;
-    int found; /* find_rate: a rate above 0 holds the SLO */
+    int found;       /* find_rate: a rate above 0 holds the SLO */
     LoadPoint point; /* the load asked for, or the largest that holds */
     size_t tried_count;
     LoadPoint tried[MAX_LOAD_POINTS]; /* find_rate: in the order of trying */
-} LoadForecast; /* some 20 kB */
+} LoadForecast;                       /* some 20 kB */
 
-/* STATUS_NO when no sequence fits in memory; STATUS_INVALID for a trace with a bad row. A load above
- * the stable maximum is a result (stable = 0), not an error. */
+/* STATUS_NO when no sequence fits in memory; STATUS_INVALID for a trace with a bad row. A load
+ * above the stable maximum is a result (stable = 0), not an error. */
 Status serve_load(const Scenario *scenario, const LoadOptions *options, LoadForecast *forecast,
                   Error *error);
 

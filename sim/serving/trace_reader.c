@@ -144,8 +144,8 @@ Status trace_open(const char *path, int skip_bad, TraceReader **opened, Error *e
     reader->file = fopen(path, "r");
     Status status = STATUS_OK;
     if (reader->file == NULL)
-        status = error_set(error, STATUS_ENVIRONMENT, "cannot open %.200s: %s", path,
-                           strerror(errno));
+        status =
+            error_set(error, STATUS_ENVIRONMENT, "cannot open %.200s: %s", path, strerror(errno));
     if (status == STATUS_OK)
         status = read_line(reader, &more, &whole, error);
     if (status == STATUS_OK && !more)

@@ -62,8 +62,8 @@ static int run(const Scenario *scenario, const TraceRow *rows, size_t count, dou
     if (replica_create(scenario, &sink, step_by_step, &replica, &error) != STATUS_OK)
         return failed(name, &error);
     for (size_t i = 0; i < count; i++) {
-        const QueuedRequest request = {rows[i].at_s * stretch, -1, (uint32_t)rows[i].prompt,
-                                       (uint32_t)rows[i].output, 0, 0};
+        const QueuedRequest request = {rows[i].at_s * stretch,   -1, (uint32_t)rows[i].prompt,
+                                       (uint32_t)rows[i].output, 0,  0};
         if (replica_advance(replica, request.arrival_s, &error) != STATUS_OK ||
             replica_offer(replica, &request, &error) != STATUS_OK)
             return failed(name, &error);

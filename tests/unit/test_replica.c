@@ -20,7 +20,7 @@
 /* What a run leaves behind. */
 typedef struct Tally {
     size_t count;
-    double wait_sum, wait_square;      /* from arrival to first token, in batches of requests */
+    double wait_sum, wait_square; /* from arrival to first token, in batches of requests */
     double batch_sum;
     double batch_means, batch_squares; /* of batches of BATCH requests, for the standard error */
     size_t batches;
@@ -114,8 +114,8 @@ static void check_queue(DrawService draw, double mean, double square, double loa
     const double got = sums.batch_means / batches;
     const double variance = sums.batch_squares / batches - got * got;
     const double standard_error = sqrt(variance / (batches - 1));
-    print_message("  load %.2f: %.5f s in the line, expected %.5f, standard error %.5f\n", load, got,
-                  expected, standard_error);
+    print_message("  load %.2f: %.5f s in the line, expected %.5f, standard error %.5f\n", load,
+                  got, expected, standard_error);
     assert_true(standard_error < 0.05 * expected);
     assert_near(got, expected, 4 * standard_error);
     replica_destroy(replica);

@@ -15,9 +15,10 @@ const Verb VERBS[] = {
      OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_SIMULATE | OPTIONS_OUTPUT | OPTIONS_PRECISION, verb_train},
     {"serve", "SCENARIO", 1, 1, "simulate serving",
      "Simulates a serving cluster in steady state: decode and prefill through the pipeline, experts touched by the actual batch, "
-     "KV memory as the cap on sequences in flight. Prints throughput, latency and cost per token.",
+     "KV memory as the cap on sequences in flight. Prints throughput, latency and cost per token. With --load, --trace, --slo or --find: "
+     "requests arrive and wait, engines batch, preempt and answer them; what is uncertain stands at its midpoint.",
      "flopcast serve gpt4-serve-a100 --set serving.max_batch=1024",
-     OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_SIMULATE | OPTIONS_OUTPUT, verb_serve},
+     OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_SIMULATE | OPTIONS_OUTPUT | OPTIONS_LOAD, verb_serve},
     {"audit", "CLAIMS", 1, 1, "hold published claims against the simulation",
      "Simulates the scenarios that a claim file names and judges each claim: reproduced, explained, contradicted or "
      "untestable, with a reason computed from the numbers.",

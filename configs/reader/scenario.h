@@ -86,6 +86,15 @@ typedef enum FailureClock {
 } FailureClock;
 typedef enum CheckpointInterval { INTERVAL_FIXED, INTERVAL_OPTIMAL } CheckpointInterval;
 typedef enum KvSharding { KV_REPLICATED, KV_BY_BATCH } KvSharding;
+typedef enum BatchPolicy {
+    BATCH_DECODE_FIRST, /* every iteration serves all answers; prompts take what is left of it */
+    BATCH_PREFILL_FIRST /* answers wait while a prompt can be read */
+} BatchPolicy;
+typedef enum KvAdmission {
+    ADMIT_PROMPT, /* memory for the prompt is enough to start; answers may be thrown out later */
+    ADMIT_WHOLE   /* memory for the longest answer is set aside first */
+} KvAdmission;
+typedef enum ArrivalProcess { ARRIVALS_POISSON, ARRIVALS_GAMMA, ARRIVALS_EVEN } ArrivalProcess;
 typedef enum ScenarioKind { SCENARIO_TRAINING, SCENARIO_SERVING } ScenarioKind;
 
 /* An image encoder beside the decoder, whose output the decoder reads through cross-attention
@@ -600,6 +609,24 @@ typedef struct ServingSpec {
     double layer_overhead_s; /* launch cost of one layer in this engine */
     double step_overhead_s;  /* host cost of one iteration */
     double prefill_chunk_tokens;
+    /* Below: what a simulation under load asks for besides; zero is structural. */
+    char name[NAME_BYTES]; /* of the engine, when one is named (configs/calibration) */
+    BatchPolicy batching;
+    KvAdmission kv_admission;
+    double kv_block_tokens;
+    double iteration_tokens;    /* prompt and answer tokens of one iteration; 0: no such limit */
+    double sequence_overhead_s; /* host cost of one sequence in one iteration */
+    double request_overhead_s;  /* before the scheduler sees a request */
+    double kernel_overhead;     /* share of added time for what a kernel table does not see */
+    int captured_graphs;        /* collectives are launched with the rest */
+    double layer_host_s;        /* host time to launch a layer, which runs beside the GPU's */
+    double kernel_launch;       /* of single kernels' launch costs, what this engine leaves */
+    double collective_start;    /* of an all-reduce's fixed costs, likewise */
+    AttentionKernel attention;  /* of prompts */
+    double expert;              /* ways that share whole experts; 1: experts are cut */
+    ArrivalProcess arrivals;
+    double arrival_cv;    /* of the gaps between requests, arrivals: gamma */
+    double diurnal_swing; /* rate * (1 + swing * sin(2 pi t / day)) */
 } ServingSpec;
 
 /* One uncertain input: which field, and from what it is drawn. */

@@ -145,8 +145,9 @@ static void decode_root(Document *document, const Part *part, Node *root, const 
                        .uncertain = scenario,
                        .resolved = resolved,
                        .errors = document->errors,
-                       /* a stack is a part of `training:` that leaves the job open */
-                       .incomplete = part->schema == &TRAINING_SCHEMA || document->incomplete ||
+                       /* a stack or an engine is a part that leaves the job open */
+                       .incomplete = part->schema == &TRAINING_SCHEMA ||
+                                     part->schema == &SERVING_SCHEMA || document->incomplete ||
                                      document->errors->total > document->mark.total,
                        .part_only = !whole};
     decode_group(&decoder, part->schema, find_path(root, part->path), part->offset, part->path);

@@ -22,6 +22,7 @@ const Part PARTS[] = {
     {"rent", "hw", "prices.rent", &RENT_SCHEMA, offsetof(Scenario, prices.rent)},
     {"own", "hw", "prices.own", &OWN_SCHEMA, offsetof(Scenario, prices.own)},
     {"law", "calibration", "law", &LAW_SCHEMA, offsetof(Scenario, law)},
+    {"engine", "calibration", "serving", &SERVING_SCHEMA, offsetof(Scenario, serving)},
     {"scenario", "scenarios", "", &SCENARIO_SCHEMA, 0},
 };
 const size_t PART_COUNT = sizeof PARTS / sizeof PARTS[0];

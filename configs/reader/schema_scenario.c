@@ -22,6 +22,9 @@ static const char *const OWNER_WORDS[] = {"all", "one", NULL};
 static const char *const OUTERMOST_WORDS[] = {"pipeline", "data", NULL};
 static const char *const DISPATCH_WORDS[] = {"copies", "nodes", NULL};
 static const char *const ATTENTION_WORDS[] = {"unfused", "flash1", "flash2", "flash3", NULL};
+static const char *const BATCHING_WORDS[] = {"decode_first", "prefill_first", NULL};
+static const char *const ADMISSION_WORDS[] = {"prompt", "whole", NULL};
+static const char *const ARRIVAL_WORDS[] = {"poisson", "gamma", "even", NULL};
 static const char *const SHARDING_WORDS[] = {"replicated", "by_batch", NULL};
 
 #define MAX_WAYS           1024 /* pipeline stages that a memory plan holds: models/memory.h */
@@ -171,8 +174,40 @@ static const Field SERVING_FIELDS[] = {
                  "host cost of one iteration"),
     NUMBER_FIELD("prefill_chunk_tokens", ServingSpec, prefill_chunk_tokens, DIMENSION_TOKENS, 1,
                  1e8, NULL, FIELD_WHOLE, "prompt tokens of one iteration"),
+    TEXT_FIELD("name", ServingSpec, name, "custom", FIELD_LABEL, "of the engine, for reports"),
+    WORD_FIELD("batching", ServingSpec, batching, BATCHING_WORDS, "decode_first",
+               "under load: every iteration serves all answers first, or waiting prompts"),
+    WORD_FIELD("kv_admission", ServingSpec, kv_admission, ADMISSION_WORDS, "prompt",
+               "under load: a request starts when its prompt fits, or its longest answer as well"),
+    NUMBER_FIELD("kv_block", ServingSpec, kv_block_tokens, DIMENSION_TOKENS, 1, 1024, "16",
+                 FIELD_WHOLE, "tokens of one block of KV memory"),
+    NUMBER_FIELD("iteration_tokens", ServingSpec, iteration_tokens, DIMENSION_TOKENS, 0, 1e8, "0",
+                 FIELD_WHOLE, "prompt and answer tokens of one iteration; 0: as many as there are"),
+    NUMBER_FIELD("sequence_overhead", ServingSpec, sequence_overhead_s, DIMENSION_SECONDS, 0, 1,
+                 "0s", 0, "host cost of one sequence in one iteration"),
+    NUMBER_FIELD("request_overhead", ServingSpec, request_overhead_s, DIMENSION_SECONDS, 0, 100,
+                 "0s", 0, "before a request reaches the scheduler"),
+    NUMBER_FIELD("kernel_overhead", ServingSpec, kernel_overhead, DIMENSION_FRACTION, 0, 10, "0", 0,
+                 "share of added time for what a kernel table does not see"),
+    WORD_FIELD("captured_graphs", ServingSpec, captured_graphs, BOOL_WORDS, "false",
+               "collectives are launched with the kernels around them"),
+    NUMBER_FIELD("layer_host", ServingSpec, layer_host_s, DIMENSION_SECONDS, 0, 1, "0s", 0,
+                 "host time to launch one layer: a layer takes at least this long"),
+    NUMBER_FIELD("kernel_launch", ServingSpec, kernel_launch, DIMENSION_FRACTION, 0.01, 1, "100%", 0,
+                 "of single kernels' launch costs, what graphs and fusion leave"),
+    NUMBER_FIELD("collective_start", ServingSpec, collective_start, DIMENSION_FRACTION, 0.01, 1, "100%",
+                 0, "of an all-reduce's fixed costs, what the engine's own kernels leave"),
+    WORD_FIELD("attention", ServingSpec, attention, ATTENTION_WORDS, "flash2", "of prompts"),
+    WAYS("expert", ServingSpec, expert, MAX_WAYS,
+         "ways that share whole experts, among the tensor ways; 1: experts are cut"),
+    WORD_FIELD("arrivals", ServingSpec, arrivals, ARRIVAL_WORDS, "poisson",
+               "gaps between requests"),
+    NUMBER_FIELD("arrival_cv", ServingSpec, arrival_cv, DIMENSION_NUMBER, 0.01, 100, "1", 0,
+                 "arrivals: gamma: deviation over mean of the gaps"),
+    NUMBER_FIELD("diurnal_swing", ServingSpec, diurnal_swing, DIMENSION_FRACTION, 0, 0.999, "0", 0,
+                 "rate over a day: mean * (1 + swing * sin)"),
 };
-static const Schema SERVING_SCHEMA = {.name = "serving", GROUP_FIELDS(SERVING_FIELDS)};
+const Schema SERVING_SCHEMA = {.name = "serving", GROUP_FIELDS(SERVING_FIELDS)};
 
 /* Which sections a kind needs is checked in scenario_read.c. */
 static const Field SCENARIO_FIELDS[] = {
@@ -200,7 +235,7 @@ static const Field SCENARIO_FIELDS[] = {
                 "published laws of the loss: a name in configs/calibration or its keys"),
     LIST_FIELD("course", FIELD_LIST, Scenario, course, course_count, &COURSE_SCHEMA, FIELD_MAY_MISS,
                "phases of the run, each with what it does otherwise"),
-    GROUP_FIELD("serving", Scenario, serving, &SERVING_SCHEMA, NULL, FIELD_MAY_MISS,
+    GROUP_FIELD("serving", Scenario, serving, &SERVING_SCHEMA, "engine", FIELD_MAY_MISS,
                 "the serving cluster"),
 };
 const Schema SCENARIO_SCHEMA = {.name = "scenario", GROUP_FIELDS(SCENARIO_FIELDS)};

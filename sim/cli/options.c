@@ -37,6 +37,11 @@ const OptionSpec OPTION_SPECS[] = {
     {"fail-above", 0, OPTION_FRACTION, "ERROR", FIELD(fail_above), 0, NULL, OPTIONS_VALIDATE,
      "exit 1 when the median absolute error is larger (expert loads: the share of rows that disagree), e.g. 0.05"},
     {"plot", 0, OPTION_FLAG, NULL, FIELD(plot), 0, NULL, OPTIONS_VALIDATE, "with --out: predicted against measured as a figure"},
+    {"load", 0, OPTION_TEXT, "RATE", FIELD(load), 0, NULL, OPTIONS_LOAD, "requests per second that arrive: 25, 1.5k"},
+    {"trace", 0, OPTION_TEXT, "FILE", FIELD(trace), 0, NULL, OPTIONS_LOAD, "replay requests from a CSV file; with --load: at that mean rate"},
+    {"skip-bad", 0, OPTION_FLAG, NULL, FIELD(skip_bad), 0, NULL, OPTIONS_LOAD, "pass over bad rows of the trace and count them"},
+    {"slo", 0, OPTION_TEXT, "LIMITS", FIELD(slo), 0, NULL, OPTIONS_LOAD, "latencies to hold: ttft<2s,tpot.p90<33ms (p99 unless said)"},
+    {"find", 0, OPTION_CHOICE, "WHAT", FIELD(find), 0, "nothing rate", OPTIONS_LOAD, "rate: the largest load that holds --slo"},
     {"canonical", 0, OPTION_FLAG, NULL, FIELD(canonical), 0, NULL, OPTIONS_CANONICAL, "print the canonical form that the hash is taken of"},
     {"json", 0, OPTION_FLAG, NULL, FIELD(json), 0, NULL, OPTIONS_COMMON, "one JSON document on standard output, nothing else"},
     {"quiet", 'q', OPTION_FLAG, NULL, FIELD(quiet), 0, NULL, OPTIONS_COMMON, "no progress, no notes"},
@@ -237,7 +242,7 @@ static Status apply_option(const OptionSpec *spec, const char *value, CommandLin
         int choice = 0;
         status = parse_choice(spec, value, &choice, error);
         if (status == STATUS_OK)
-            *(SimulationDetail *)field = (SimulationDetail)choice;
+            memcpy(field, &choice, sizeof choice);
         break;
     }
     }

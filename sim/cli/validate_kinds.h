@@ -18,6 +18,7 @@ typedef struct ValidateKind {
 Status validate_steps(Session *session, const CsvTable *table);
 Status validate_gemm(Session *session, const CsvTable *table);
 Status validate_moe_layers(Session *session, const CsvTable *table);
+Status validate_serving(Session *session, const CsvTable *table);
 Status validate_collectives(Session *session, const CsvTable *table);
 Status validate_loads(Session *session, const CsvTable *table);
 Status validate_oracle(Session *session, const CsvTable *table);

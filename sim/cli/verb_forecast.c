@@ -1,4 +1,5 @@
 /* `train` and `serve`: read one scenario, simulate it, report it. */
+#include "sim/cli/serve_under_load.h"
 #include "sim/cli/verbs.h"
 
 #include "models/plan_check.h"
@@ -193,5 +194,8 @@ Status verb_train(Session *session)
 
 Status verb_serve(Session *session)
 {
+    const CommandLine *line = &session->line;
+    if (line->load != NULL || line->trace != NULL || line->slo != NULL || line->find)
+        return serve_under_load(session);
     return forecast(session, SCENARIO_SERVING);
 }

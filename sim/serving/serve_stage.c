@@ -66,15 +66,36 @@ static double grouped_seconds(const StageCostKey *key, double rows, size_t touch
                                     k);
 }
 
+/* Ranks among which whole experts are shared. */
+static double expert_ways(const StageCostKey *key)
+{
+    return fmin(fmax(1, key->expert), key->model.experts);
+}
+
+/* Rows of one rank, over the mean: each of `ways` ranks has a binomial share of tokens * k rows,
+ * and a layer waits for the fullest one. Its expected load is that of the largest of `ways`
+ * normals, estimated by the quantile (ways - 0.375) / (ways + 0.25) (Blom 1958). */
+static double fullest_rank(double rows, double ways)
+{
+    if (ways <= 1 || rows <= 0)
+        return 1;
+    const double mean = rows / ways;
+    const double deviation = sqrt(mean * (1 - 1 / ways));
+    const double rank = gsl_cdf_ugaussian_Pinv((ways - 0.375) / (ways + 0.25));
+    return fmin(ways, 1 + rank * deviation / mean);
+}
+
 /* Between two whole numbers of experts the time is in proportion. */
 static void add_grouped_gemm(const StageCostKey *key, double tokens, double n, double k,
                              TokenCost *cost)
 {
     const ModelSpec *model = &key->model;
     const Precision precision = product_precision(key);
-    const double rows = tokens * fmin(model->experts_per_token, model->experts);
-    const double most = fmin(model->experts, MAX_EXPERT_ROWS);
-    const double touched = fmin(most, fmax(1, model_experts_touched(model, tokens)));
+    const double all_rows = tokens * fmin(model->experts_per_token, model->experts);
+    const double ways = expert_ways(key);
+    const double rows = all_rows / ways * fullest_rank(all_rows, ways);
+    const double most = fmin(ceil(model->experts / ways), MAX_EXPERT_ROWS);
+    const double touched = fmin(most, fmax(1, model_experts_touched(model, tokens) / ways));
     const double below = floor(touched);
     const double share = touched - below;
     double seconds = grouped_seconds(key, rows, (size_t)below, n, k);
@@ -138,6 +159,9 @@ static TokenCost cost_of_tokens(const StageCostKey *key, double tokens)
     const double qkv_width = (heads + 2 * kv_heads) * model->head_dim;
     const double ff_width = ceil(model->d_ff / key->tensor);
     const double up_width = (model->gated_mlp ? 2 : 1) * ff_width;
+    /* An expert on one rank: whole, or its share of the tensor ways that are left. */
+    const double expert_width =
+        ceil(model_expert_width(model) / fmax(1, key->tensor / expert_ways(key)));
     TokenCost cost = {0};
 
     if (tokens <= 0)
@@ -147,8 +171,8 @@ static TokenCost cost_of_tokens(const StageCostKey *key, double tokens)
     add_gemm(key, tokens, d, heads * model->head_dim, &cost);
     if (model->experts > 1) {
         add_gemm(key, tokens, model->experts, d, &cost);
-        add_grouped_gemm(key, tokens, up_width, d, &cost);
-        add_grouped_gemm(key, tokens, d, ff_width, &cost);
+        add_grouped_gemm(key, tokens, (model->gated_mlp ? 2 : 1) * expert_width, d, &cost);
+        add_grouped_gemm(key, tokens, d, expert_width, &cost);
     }
     const double dense = model->experts > 1 ? model->shared_experts : 1 + model->shared_experts;
     if (dense > 0) {
@@ -208,6 +232,24 @@ static const TokenCost *grid_cost(StageCost *cost, size_t point)
     return &cost->grid[point];
 }
 
+/* Launches as this engine makes them; the hardware's constants are those of kernels on their own.
+ * Zero stands in scenarios made by hand for an engine that says nothing. */
+static void scale_launches(const ServingSpec *serving, HardwareSpec *hardware)
+{
+    GpuSpec *gpu = &hardware->gpu;
+    const double launch = serving->kernel_launch > 0 ? serving->kernel_launch : 1;
+    const double start = serving->collective_start > 0 ? serving->collective_start : 1;
+    if (serving->captured_graphs)
+        hardware->node.eager_launch_s = 0;
+    gpu->gemm_bf16.launch_s *= launch;
+    gpu->gemm_fp8.launch_s *= launch;
+    gpu->elementwise_launch_s *= launch;
+    gpu->decode_launch_s *= launch;
+    hardware->node.all_reduce.base_s *= start;
+    hardware->node.all_reduce.per_rank_s *= start;
+    hardware->node.all_reduce.long_start_s *= start;
+}
+
 void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
 {
     const ServingSpec *serving = &scenario->serving;
@@ -218,6 +260,8 @@ void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
     key.hardware = scenario->hardware;
     key.tensor = serving->tensor;
     key.pipeline = serving->pipeline;
+    key.expert = serving->expert;
+    scale_launches(serving, &key.hardware);
     key.weight_precision = serving->weight_precision;
     key.kv_sharding = serving->kv_sharding;
     /* Bytes between members may differ for equal keys: the grid is then filled again, to the same
@@ -230,6 +274,10 @@ void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
     cost->kv_element_bytes = precision_bytes(serving->kv_precision);
     cost->layer_overhead_s = serving->layer_overhead_s;
     cost->step_overhead_s = serving->step_overhead_s;
+    cost->sequence_overhead_s = serving->sequence_overhead_s;
+    cost->layer_host_s = serving->layer_host_s;
+    cost->kernel_share = 1 + serving->kernel_overhead;
+    cost->attention = serving->attention;
 }
 
 TokenCost stage_cost_tokens(StageCost *cost, double tokens)
@@ -277,6 +325,13 @@ double stage_cost_kv_bytes(const StageCost *cost, const PassLoad *load)
            cost->kv_element_bytes;
 }
 
+/* Where the host launches more slowly than the GPU works, the GPU waits: overhead. */
+static void wait_for_host(const StageCost *cost, ServeStageTime *layer)
+{
+    const double busy_s = layer->weights_s + layer->kv_s + layer->compute_s + layer->collective_s;
+    layer->overhead_s += fmax(0, cost->layer_host_s - busy_s - layer->overhead_s);
+}
+
 /* One layer without the send and without the step's overhead. */
 static ServeStageTime layer_time(StageCost *cost, const TokenCost *tokens, const PassLoad *load)
 {
@@ -300,9 +355,14 @@ static ServeStageTime layer_time(StageCost *cost, const TokenCost *tokens, const
         const double length = fmax(1, 2 * load->prefill_context);
         time.compute_s +=
             load->prefill / length *
-            gpu_attention_forward_seconds(gpu, ATTENTION_FLASH2, 1, length,
+            gpu_attention_forward_seconds(gpu, cost->attention, 1, length,
                                           ceil(model->heads / cost->key.tensor), model->head_dim);
     }
+    time.weights_s *= cost->kernel_share;
+    time.kv_s *= cost->kernel_share;
+    time.compute_s *= cost->kernel_share;
+    time.collective_s *= cost->kernel_share;
+    wait_for_host(cost, &time);
     return time;
 }
 
@@ -321,7 +381,8 @@ ServeStageTime stage_cost_time(StageCost *cost, double layers, const PassLoad *l
     time.kv_s *= layers;
     time.compute_s *= layers;
     time.collective_s = layers * time.collective_s + tokens.send_s;
-    time.overhead_s = layers * time.overhead_s + cost->step_overhead_s;
+    time.overhead_s =
+        layers * time.overhead_s + cost->step_overhead_s + load->decode * cost->sequence_overhead_s;
     stage_sum(&time);
     return time;
 }
@@ -339,7 +400,8 @@ void stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassL
         /* Only decoding sequences are sampled; a pass of prompts alone ends one of them. */
         const double end =
             last ? stage_cost_tokens(cost, fmax(1, load->decode)).head_s : tokens.send_s;
-        total_s[stage] = layout->layers[stage] * layer.total_s + end + cost->step_overhead_s;
+        total_s[stage] = layout->layers[stage] * layer.total_s + cost->kernel_share * end +
+                         cost->step_overhead_s + load->decode * cost->sequence_overhead_s;
         if (total_s[stage] > total_s[*slowest])
             *slowest = stage;
     }

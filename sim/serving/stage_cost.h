@@ -31,6 +31,7 @@ typedef struct StageCostKey {
     ModelSpec model;
     HardwareSpec hardware;
     double tensor, pipeline;
+    double expert; /* ways that share whole experts; at most 1: experts are cut by tensor */
     Precision weight_precision;
     KvSharding kv_sharding;
 } StageCostKey;
@@ -39,7 +40,10 @@ typedef struct StageCost {
     StageCostKey key;
     KvSharding kv_sharding;
     double kv_element_bytes;
-    double layer_overhead_s, step_overhead_s;
+    double layer_overhead_s, step_overhead_s, sequence_overhead_s;
+    double layer_host_s;
+    double kernel_share; /* 1 + share of added time */
+    AttentionKernel attention;
     unsigned char filled[TOKEN_GRID_POINTS];
     TokenCost grid[TOKEN_GRID_POINTS];
 } StageCost;

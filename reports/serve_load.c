@@ -1,0 +1,204 @@
+#include "reports/serve_load.h"
+
+#include "reports/ascii.h"
+#include "reports/json_build.h"
+#include "reports/terminal_parts.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+/* ---- terminal -----------------------------------------------------------------------------------
+ */
+
+static void line_of(FILE *out, const char *label, double value, const char *unit)
+{
+    char text[64];
+    format_quantity(value, unit, text, sizeof text);
+    ascii_linef(out, "  %-26s %s", label, text);
+}
+
+static void print_latencies(FILE *out, const LoadPoint *point)
+{
+    static const char *const LABELS[LATENCY_KINDS] = {"time to first token", "time per token",
+                                                      "whole request"};
+    ascii_linef(out, "  %-20s %10s %10s %10s %10s %10s", "", "p50", "p90", "p95", "p99", "mean");
+    for (size_t kind = 0; kind < LATENCY_KINDS; kind++) {
+        char text[LATENCY_STATISTICS][64];
+        for (size_t i = 0; i < LATENCY_STATISTICS; i++)
+            format_quantity(point->latency_s[kind][i], "s", text[i], sizeof text[i]);
+        ascii_linef(out, "  %-20s %10s %10s %10s %10s %10s", LABELS[kind], text[0], text[1],
+                    text[2], text[3], text[4]);
+    }
+}
+
+static void print_verdict(FILE *out, const LoadForecast *forecast, const LoadOptions *options)
+{
+    const LoadPoint *point = &forecast->point;
+    char rate[64], most[64];
+    format_quantity(point->rate_per_s, "1/s", rate, sizeof rate);
+    format_quantity(forecast->stable_maximum_per_s, "1/s", most, sizeof most);
+    if (!point->stable)
+        ascii_linef(out,
+                    "unstable: %s arrive, at most %s can be served; the line grows without end",
+                    rate, most);
+    else
+        ascii_linef(out, "%s arrive; the line stays short up to %s", rate, most);
+    if (options->find_rate && forecast->found)
+        ascii_linef(out, "largest load that holds the objective: %s (%zu loads tried)", rate,
+                    forecast->tried_count);
+    else if (options->find_rate)
+        ascii_linef(out, "no load holds the objective: at %s it is already missed", rate);
+    else if (options->slo.count > 0)
+        ascii_linef(out, "the objective is %s", point->holds ? "held" : "missed");
+    for (size_t i = 0; i < options->slo.count; i++) {
+        const SloLimit *limit = &options->slo.limits[i];
+        char wanted[64], got[64];
+        const double value = point->latency_s[limit->kind][limit->statistic];
+        format_quantity(limit->limit_s, "s", wanted, sizeof wanted);
+        format_quantity(value, "s", got, sizeof got);
+        ascii_linef(out, "  %s %s %s, wanted below %s: %s", LATENCY_WORDS[limit->kind],
+                    STATISTIC_WORDS[limit->statistic], got, wanted,
+                    value < limit->limit_s ? "held" : "missed");
+    }
+}
+
+static void print_memory(FILE *out, const ReplicaMemory *memory)
+{
+    char capacity[64], weights[64], reserved[64], kv[64];
+    format_quantity(memory->capacity_bytes, "bytes", capacity, sizeof capacity);
+    format_quantity(memory->weights_bytes, "bytes", weights, sizeof weights);
+    format_quantity(memory->reserved_bytes, "bytes", reserved, sizeof reserved);
+    format_quantity(memory->kv_bytes, "bytes", kv, sizeof kv);
+    ascii_linef(out, "memory of a GPU: %s = weights %s + reserved %s + KV %s + rest", capacity,
+                weights, reserved, kv);
+    ascii_linef(out,
+                "  KV: %.0f blocks of %.0f tokens (%.0f B a token on a GPU); at most %.0f "
+                "sequences",
+                memory->blocks, memory->block_tokens, memory->kv_bytes_per_token_gpu,
+                memory->sequences);
+}
+
+void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast *forecast,
+                         const LoadOptions *options, const Provenance *provenance,
+                         TerminalStyle style)
+{
+    const LoadPoint *point = &forecast->point;
+    ascii_linef(out, "%s", scenario->title);
+    print_verdict(out, forecast, options);
+    print_latencies(out, point);
+    line_of(out, "requests", point->requests_per_s, "1/s");
+    line_of(out, "input", point->input_tokens_per_s, "tokens/s");
+    line_of(out, "output", point->output_tokens_per_s, "tokens/s");
+    if (options->slo.count > 0)
+        line_of(out, "goodput", point->goodput_per_s, "1/s");
+    ascii_linef(out, "  %-26s %.1f%% (first stage busy %.1f%%)", "FLOP/s used (MFU)",
+                100 * point->mfu, 100 * point->busy);
+    ascii_linef(out, "  %-26s %.1f%%, %.1f sequences decode at a time", "KV memory in use",
+                100 * point->kv_occupancy, point->decoding);
+    line_of(out, "cost per 1k tokens", point->usd_per_1k_tokens, "USD");
+    line_of(out, "cost per 1M input tokens", point->usd_per_1m_input, "USD");
+    line_of(out, "cost per 1M output tokens", point->usd_per_1m_output, "USD");
+    print_memory(out, &forecast->memory);
+    ascii_linef(out,
+                "%.0f requests over %.0f s on %.0f replica%s, %.0f iterations; %.0f preempted, "
+                "%.0f too long, longest line %.0f",
+                point->offered, point->seconds, forecast->replicas,
+                forecast->replicas == 1 ? "" : "s", point->iterations, point->preempted,
+                point->rejected, point->largest_line);
+    if (options->trace != NULL && options->skip_bad)
+        ascii_linef(out, "%llu bad rows of the trace passed over",
+                    (unsigned long long)forecast->rows_skipped);
+    if (scenario->uncertain_count > 0)
+        ascii_linef(out, "%zu uncertain inputs stand at their midpoints",
+                    scenario->uncertain_count);
+    terminal_provenance(out, provenance, style);
+}
+
+/* ---- JSON ---------------------------------------------------------------------------------------
+ */
+
+typedef struct PointField {
+    const char *key;
+    size_t offset;
+} PointField;
+
+#define POINT(KEY, MEMBER)                                                                         \
+    {                                                                                              \
+        KEY, offsetof(LoadPoint, MEMBER)                                                           \
+    }
+
+static const PointField POINT_FIELDS[] = {
+    POINT("load.rate_per_s", rate_per_s),
+    POINT("load.goodput_per_s", goodput_per_s),
+    POINT("load.offered", offered),
+    POINT("load.finished", finished),
+    POINT("load.rejected", rejected),
+    POINT("load.preempted", preempted),
+    POINT("load.seconds", seconds),
+    POINT("load.iterations", iterations),
+    POINT("load.largest_line", largest_line),
+    POINT("load.busy", busy),
+    POINT("throughput.requests_per_s", requests_per_s),
+    POINT("throughput.input_tokens_per_s", input_tokens_per_s),
+    POINT("throughput.output_tokens_per_s", output_tokens_per_s),
+    POINT("utilisation.mfu", mfu),
+    POINT("kv.occupancy", kv_occupancy),
+    POINT("batch.decoding", decoding),
+    POINT("cost.usd_per_1k_tokens", usd_per_1k_tokens),
+    POINT("cost.usd_per_1m_input", usd_per_1m_input),
+    POINT("cost.usd_per_1m_output", usd_per_1m_output),
+};
+
+static void put_point(JsonBuilder *builder, json_t *object, const LoadPoint *point)
+{
+    for (size_t i = 0; i < sizeof POINT_FIELDS / sizeof *POINT_FIELDS; i++) {
+        const char *const at = (const char *)point + POINT_FIELDS[i].offset;
+        json_put(builder, object, POINT_FIELDS[i].key,
+                 json_number(*(const double *)(const void *)at));
+    }
+    for (size_t kind = 0; kind < LATENCY_KINDS; kind++)
+        for (size_t i = 0; i < LATENCY_STATISTICS; i++) {
+            char key[64];
+            snprintf(key, sizeof key, "latency.%s_s.%s", LATENCY_WORDS[kind], STATISTIC_WORDS[i]);
+            json_put(builder, object, key, json_number(point->latency_s[kind][i]));
+        }
+    json_put(builder, object, "load.stable", json_truth(point->stable));
+    json_put(builder, object, "load.holds", json_truth(point->holds));
+}
+
+char *json_serve_load(const Scenario *scenario, const LoadForecast *forecast,
+                      const LoadOptions *options, const Provenance *provenance, Error *error)
+{
+    JsonBuilder builder;
+    const ReplicaMemory *memory = &forecast->memory;
+    json_start(&builder, provenance);
+    if (builder.failed)
+        return json_finish(&builder, error);
+    json_t *root = builder.root;
+    json_put(&builder, root, "title", json_text(scenario->title));
+    json_put(&builder, root, "feasible", json_truth(1));
+    json_put(&builder, root, "reason", json_text(""));
+    put_point(&builder, root, &forecast->point);
+    json_put(&builder, root, "load.stable_maximum_per_s",
+             json_number(forecast->stable_maximum_per_s));
+    json_put(&builder, root, "load.rows_skipped", json_count(forecast->rows_skipped));
+    if (options->find_rate)
+        json_put(&builder, root, "load.found", json_truth(forecast->found));
+    json_put(&builder, root, "cost.usd_per_hour", json_number(forecast->usd_per_hour));
+    json_put(&builder, root, "kv.bytes_per_token_gpu", json_number(memory->kv_bytes_per_token_gpu));
+    json_put(&builder, root, "kv.blocks", json_number(memory->blocks));
+    json_put(&builder, root, "kv.block_tokens", json_number(memory->block_tokens));
+    json_put(&builder, root, "kv.max_sequences", json_number(memory->sequences));
+    json_put(&builder, root, "memory.capacity_bytes", json_number(memory->capacity_bytes));
+    json_put(&builder, root, "memory.weights_bytes", json_number(memory->weights_bytes));
+    json_put(&builder, root, "memory.reserved_bytes", json_number(memory->reserved_bytes));
+    json_put(&builder, root, "memory.kv_bytes", json_number(memory->kv_bytes));
+    json_t *tried = json_array();
+    for (size_t i = 0; i < forecast->tried_count; i++) {
+        json_t *object = json_object();
+        put_point(&builder, object, &forecast->tried[i]);
+        json_append(&builder, tried, object);
+    }
+    json_put(&builder, root, "tried", tried);
+    return json_finish(&builder, error);
+}

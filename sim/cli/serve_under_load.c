@@ -1,0 +1,151 @@
+#include "sim/cli/serve_under_load.h"
+
+#include "configs/reader/units.h"
+#include "models/plan_check.h"
+#include "reports/files.h"
+#include "reports/serve_load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Requests that are drawn for one load: with a tenth as warm-up the 99th percentile rests on 180.
+ */
+enum { DRAWN_REQUESTS = 20000 };
+
+static Status read_options(Session *session, LoadOptions *options, Error *error)
+{
+    const CommandLine *line = &session->line;
+    const ForecastOptions forecast = session_forecast_options(session);
+    *options = (LoadOptions){.trace = line->trace,
+                             .skip_bad = line->skip_bad,
+                             .find_rate = line->find == FIND_RATE,
+                             .requests = DRAWN_REQUESTS,
+                             .seed = forecast.seed,
+                             .progress = forecast.progress,
+                             .progress_context = forecast.progress_context};
+    if (line->load != NULL && line->find)
+        return error_set(error, STATUS_USAGE, "--load and --find rate exclude each other");
+    if (line->find == FIND_RATE && line->slo == NULL) {
+        error_set(error, STATUS_USAGE, "--find rate needs --slo");
+        error_hint(error, "for example --slo 'ttft<2s,tpot<33ms'");
+        return STATUS_USAGE;
+    }
+    if (line->skip_bad && line->trace == NULL)
+        return error_set(error, STATUS_USAGE, "--skip-bad needs --trace");
+    if (line->load != NULL &&
+        !units_parse(DIMENSION_COUNT, NULL, line->load, &options->rate_per_s, error)) {
+        error->status = STATUS_USAGE;
+        error_hint(error, "requests per second, for example 25 or 1.5k");
+        return STATUS_USAGE;
+    }
+    if (line->load != NULL && !(options->rate_per_s > 0 && options->rate_per_s <= 1e9)) {
+        error_set(error, STATUS_USAGE, "--load: '%.40s' is no rate", line->load);
+        error_hint(error, "requests per second, above 0, at most 1e9");
+        return STATUS_USAGE;
+    }
+    return line->slo != NULL ? slo_parse(line->slo, &options->slo, error) : STATUS_OK;
+}
+
+static Status read_serving(Session *session, Scenario *scenario, Provenance *provenance)
+{
+    const CommandLine *line = &session->line;
+    ErrorList *errors = calloc(1, sizeof *errors);
+    Error error;
+    if (errors == NULL) {
+        error_set(&error, STATUS_ENVIRONMENT, "out of memory");
+        return session_fail(session, &error);
+    }
+    Status status = scenario_read(&session->paths, line->operands[0], line->sets, line->set_count,
+                                  scenario, NULL, provenance->sha256, errors);
+    if (status != STATUS_OK) {
+        status = session_fail_list(session, status, errors);
+    } else if (scenario->kind != SCENARIO_SERVING) {
+        error_set(&error, STATUS_INVALID, "'%s' is a training scenario", line->operands[0]);
+        error_hint(&error, "use 'flopcast train %s'", line->operands[0]);
+        status = session_fail(session, &error);
+    } else if (plan_check(scenario, &error) != STATUS_OK) {
+        snprintf(error.file, sizeof error.file, "%s", line->operands[0]);
+        status = session_fail(session, &error);
+    }
+    free(errors);
+    return status;
+}
+
+static Status write_files(const Session *session, const Scenario *scenario,
+                          const LoadForecast *forecast, const LoadOptions *options,
+                          const Provenance *provenance, const char *json)
+{
+    char base[NAME_BYTES], path[ERROR_PATH_BYTES];
+    TextFile file;
+    Error error;
+    const TerminalStyle plain = {0};
+    session_base_name(session->line.operands[0], base, sizeof base);
+    const char *directory = session_output_directory(session, base, path, sizeof path);
+    if (directory == NULL)
+        return STATUS_OK;
+    Status status = files_make_directory(directory, &error);
+    if (status == STATUS_OK)
+        status = files_write_text(directory, "serve.json", json, &error);
+    if (status == STATUS_OK)
+        status = files_begin(&file, &error);
+    if (status == STATUS_OK) {
+        terminal_serve_load(file.out, scenario, forecast, options, provenance, plain);
+        status = files_finish(&file, directory, "report.txt", &error);
+    }
+    if (status != STATUS_OK)
+        return session_fail(session, &error);
+    session_note(session, "report.txt and serve.json in %s/", directory);
+    return STATUS_OK;
+}
+
+Status serve_under_load(Session *session)
+{
+    Error error = {0};
+    LoadOptions options;
+    Scenario *scenario = calloc(1, sizeof *scenario);
+    LoadForecast *forecast = calloc(1, sizeof *forecast);
+    Provenance provenance = {.verb = session->line.verb->name,
+                             .scenario = session->line.operands[0],
+                             .seed = session->line.seed,
+                             .reps = 1,
+                             .set_count = session->line.set_count,
+                             .sets = session->line.sets};
+    char *json = NULL;
+    Status status = scenario == NULL || forecast == NULL
+                        ? error_set(&error, STATUS_ENVIRONMENT, "out of memory")
+                        : read_options(session, &options, &error);
+    if (status != STATUS_OK) {
+        status = session_fail(session, &error);
+        goto cleanup;
+    }
+    status = read_serving(session, scenario, &provenance);
+    if (status != STATUS_OK)
+        goto cleanup;
+    status = serve_load(scenario, &options, forecast, &error);
+    session_progress_clear(session);
+    if (status == STATUS_OK) {
+        json = json_serve_load(scenario, forecast, &options, &provenance, &error);
+        status = json != NULL ? STATUS_OK : STATUS_ENVIRONMENT;
+    }
+    if (status != STATUS_OK) {
+        status = session_fail(session, &error);
+        goto cleanup;
+    }
+    if (session->line.json)
+        fputs(json, stdout);
+    else
+        terminal_serve_load(stdout, scenario, forecast, &options, &provenance, session->style);
+    status = session_flush(session);
+    if (status == STATUS_OK)
+        status = write_files(session, scenario, forecast, &options, &provenance, json);
+    const int answered =
+        options.find_rate ? forecast->found : forecast->point.stable && forecast->point.holds;
+    if (status == STATUS_OK && !answered)
+        status = STATUS_NO;
+cleanup:
+    free(json);
+    free(forecast);
+    free(scenario);
+    return status;
+}

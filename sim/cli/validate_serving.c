@@ -1,0 +1,99 @@
+/* `validate` on a table of serving measurements. */
+#include "configs/reader/units.h"
+#include "reports/serving_validation.h"
+#include "sim/cli/validate_kernels.h"
+#include "sim/cli/validate_kinds.h"
+#include "sim/planning/serving_rows.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static Status report(Session *session, const CsvTable *table, const KernelValidation *result)
+{
+    const CommandLine *line = &session->line;
+    Error error = {0};
+    Provenance provenance = {.verb = line->verb->name,
+                             .scenario = line->operands[0],
+                             .seed = line->seed,
+                             .reps = 1,
+                             .set_count = line->set_count,
+                             .sets = line->sets};
+    memcpy(provenance.sha256, table->sha256, sizeof provenance.sha256);
+    char *json = json_serving_validation(result, &provenance, &error);
+    if (json == NULL)
+        return session_fail(session, &error);
+    if (line->json)
+        fputs(json, stdout);
+    else
+        terminal_serving_validation(stdout, result, &provenance, session->style);
+    free(json);
+    Status status = session_flush(session);
+    if (status == STATUS_OK && line->fail_above >= 0 &&
+        result->summary.median_abs > line->fail_above)
+        status = STATUS_NO;
+    return status;
+}
+
+static double three_digits(double value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.3g", value);
+    return strtod(text, NULL);
+}
+
+/* Prints the fitted lines of an engine's file. */
+static Status fit_engines(Session *session, const ServingRows *rows)
+{
+    const CommandLine *line = &session->line;
+    Error error = {0};
+    for (size_t i = 0; i < line->fit_count; i++) {
+        EngineFit fit;
+        const char *name = line->fits[i];
+        if (strncmp(name, "engine-", strlen("engine-")) == 0)
+            name += strlen("engine-");
+        if (serving_fit(rows, name, &fit, &error) != STATUS_OK)
+            return session_fail(session, &error);
+        printf("# engine-%s.yaml: %zu rows\n", fit.engine, fit.rows);
+        for (size_t j = 0; j < ENGINE_PARAMETERS; j++) {
+            char value[UNITS_TEXT_BYTES];
+            units_format(ENGINE_PARAMETER[j].seconds ? DIMENSION_SECONDS : DIMENSION_FRACTION,
+                         three_digits(fit.values[j]), value);
+            printf(
+                "%s: {value: %s, source: \"fitted to %zu pool rows of serving.csv: mean error of "
+                "ln %.3f -> %.3f\"}\n",
+                ENGINE_PARAMETER[j].key, value, fit.rows, fit.before, fit.after);
+        }
+    }
+    return session_flush(session);
+}
+
+Status validate_serving(Session *session, const CsvTable *table)
+{
+    const CommandLine *line = &session->line;
+    Error error = {0};
+    ServingRows rows = {0};
+    KernelValidation result = {0};
+    const char *split = line->split;
+    KernelPart part;
+    /* The words of a column `split` are known as well. */
+    if (split != NULL && strcmp(split, "validation") == 0)
+        split = "held-back";
+    else if (split != NULL && strcmp(split, "pool") == 0)
+        split = "fitted";
+    Status status = kernel_part_named(split, &part, &error);
+    if (status == STATUS_OK)
+        status =
+            serving_rows_read(&session->paths, table, line->sets, line->set_count, &rows, &error);
+    if (status == STATUS_OK && line->fit_count > 0) {
+        status = fit_engines(session, &rows);
+        serving_rows_free(&rows);
+        return status;
+    }
+    if (status == STATUS_OK)
+        status = serving_validate(&rows, part, table->file, &result, &error);
+    status = status == STATUS_OK ? report(session, table, &result) : session_fail(session, &error);
+    kernel_validation_free(&result);
+    serving_rows_free(&rows);
+    return status;
+}

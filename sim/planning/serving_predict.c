@@ -1,0 +1,216 @@
+#include "sim/engine/random.h"
+#include "sim/planning/serving_rows.h"
+#include "sim/serving/serve_load.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const SERVING_METRIC_WORDS[SERVING_METRICS] = {
+    "batch latency", "first token",       "token time",   "token time / batch",
+    "output rate",   "output rate / GPU", "request rate", "TTFT mean",
+    "TTFT p99",      "TPOT mean",         "TPOT p99",     "fits"};
+
+enum { CLOSED_LOOP_TURNS = 10, OPEN_LOOP_REQUESTS = 6000 };
+
+/* Sums over finished requests; a closed loop asks again from inside. */
+typedef struct Clients {
+    Replica *replica;
+    double to_ask;
+    double prompt, output, shortest;
+    RandomStream lengths;
+    double finished, first_sum_s, tpot_sum_s, last_s;
+    Error error;
+} Clients;
+
+static uint32_t draw(Clients *clients, double longest)
+{
+    if (clients->shortest >= 1)
+        return (uint32_t)longest;
+    const double share =
+        clients->shortest + (1 - clients->shortest) * random_uniform(&clients->lengths);
+    return (uint32_t)fmax(1, round(share * longest));
+}
+
+static Status ask(Clients *clients, double now_s)
+{
+    const uint32_t prompt = draw(clients, clients->prompt);
+    const QueuedRequest request = {now_s, -1, prompt, draw(clients, clients->output), 0, 0};
+    clients->to_ask--;
+    return replica_offer(clients->replica, &request, &clients->error);
+}
+
+static void on_answer(void *context, const QueuedRequest *request, double now_s)
+{
+    Clients *clients = context;
+    clients->finished++;
+    clients->first_sum_s += request->first_s - request->arrival_s;
+    if (request->output > 1)
+        clients->tpot_sum_s += (now_s - request->first_s) / (request->output - 1.0);
+    clients->last_s = fmax(clients->last_s, now_s);
+    if (clients->to_ask > 0)
+        ask(clients, now_s);
+}
+
+/* `at_once` clients, `turns` requests of each. */
+static Status run_clients(const Scenario *scenario, double at_once, double turns, double shortest,
+                          Clients *clients, Error *error)
+{
+    const LaneSink sink = {.finished = on_answer, .context = clients};
+    memset(clients, 0, sizeof *clients);
+    clients->to_ask = at_once * turns;
+    clients->prompt = scenario->serving.prompt_tokens;
+    clients->output = scenario->serving.output_tokens;
+    clients->shortest = shortest;
+    clients->lengths = random_stream(1, "lengths of clients", 0);
+    Status status = replica_create(scenario, &sink, 0, &clients->replica, error);
+    for (double i = 0; i < at_once && status == STATUS_OK; i++) {
+        status = ask(clients, 0);
+        if (status != STATUS_OK)
+            *error = clients->error;
+    }
+    if (status == STATUS_OK)
+        status = replica_advance(clients->replica, HUGE_VAL, error);
+    replica_destroy(clients->replica);
+    return status;
+}
+
+static double client_metric(const ServingRow *row, const Scenario *scenario, const Clients *clients)
+{
+    const ServingSpec *serving = &scenario->serving;
+    const double overhead_s = serving->request_overhead_s;
+    const double batch_s = clients->last_s + overhead_s;
+    const double rate = clients->finished / batch_s * row->replicas;
+    const double first_s = clients->first_sum_s / clients->finished + overhead_s;
+    const double token_s = clients->tpot_sum_s / clients->finished;
+    const double values[SERVING_METRICS] = {
+        [METRIC_BATCH_S] = batch_s,
+        [METRIC_FIRST_S] = first_s,
+        [METRIC_TOKEN_S] = token_s,
+        [METRIC_TOKEN_SHARE_S] = token_s / row->batch,
+        [METRIC_OUTPUT_PER_S] = rate * serving->output_tokens,
+        [METRIC_OUTPUT_PER_S_PER_GPU] = rate * serving->output_tokens / row->gpus,
+        [METRIC_REQUESTS_PER_S] = rate,
+        [METRIC_TTFT_MEAN_S] = first_s,
+        [METRIC_TPOT_MEAN_S] = token_s,
+    };
+    return values[row->metric];
+}
+
+static double load_metric(const ServingRow *row, const Scenario *scenario,
+                          const LoadForecast *forecast)
+{
+    const LoadPoint *point = &forecast->point;
+    const double requests = row->what == CASE_SATURATED ? forecast->stable_maximum_per_s
+                            : row->what == CASE_LARGEST && !forecast->found ? 0
+                                                                            : point->rate_per_s;
+    const double rate = requests * row->replicas;
+    const double values[SERVING_METRICS] = {
+        [METRIC_OUTPUT_PER_S] = rate * scenario->serving.output_tokens,
+        [METRIC_OUTPUT_PER_S_PER_GPU] = rate * scenario->serving.output_tokens / row->gpus,
+        [METRIC_REQUESTS_PER_S] = rate,
+        [METRIC_TTFT_MEAN_S] = point->latency_s[LATENCY_TTFT][LATENCY_MEAN],
+        [METRIC_TTFT_P99_S] = point->latency_s[LATENCY_TTFT][LATENCY_P99],
+        [METRIC_TPOT_MEAN_S] = point->latency_s[LATENCY_TPOT][LATENCY_MEAN],
+        [METRIC_TPOT_P99_S] = point->latency_s[LATENCY_TPOT][LATENCY_P99],
+    };
+    return values[row->metric];
+}
+
+static Status predict_load(const ServingRow *row, const Scenario *scenario, double *predicted,
+                           Error *error)
+{
+    LoadForecast *forecast = calloc(1, sizeof *forecast);
+    LoadOptions options = {.requests = OPEN_LOOP_REQUESTS, .seed = 1};
+    if (forecast == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    options.find_rate = row->what == CASE_LARGEST;
+    options.rate_per_s = row->rate_per_s / row->replicas;
+    if (row->ttft_limit_s > 0)
+        options.slo.limits[options.slo.count++] =
+            (SloLimit){LATENCY_TTFT, LATENCY_P99, row->ttft_limit_s};
+    if (row->tpot_limit_s > 0)
+        options.slo.limits[options.slo.count++] =
+            (SloLimit){LATENCY_TPOT, LATENCY_P99, row->tpot_limit_s};
+    if (row->what == CASE_SATURATED)
+        options.requests = 0; /* the stable maximum alone */
+    const Status status = serve_load(scenario, &options, forecast, error);
+    if (status == STATUS_OK)
+        *predicted = load_metric(row, scenario, forecast);
+    free(forecast);
+    return status;
+}
+
+Status serving_row_predict(const ServingRow *row, const Scenario *scenario, double *predicted,
+                           Error *error)
+{
+    Clients clients;
+    Status status = STATUS_OK;
+    *predicted = 0;
+    if (row->what == CASE_MEMORY) {
+        ServeMemory memory;
+        serve_memory(scenario, &memory);
+        const double needed =
+            row->batch * (scenario->serving.prompt_tokens + scenario->serving.output_tokens);
+        *predicted = memory.kv_capacity_tokens < needed ? 1 : 2;
+        return STATUS_OK;
+    }
+    if (row->what == CASE_STATIC || row->what == CASE_CLOSED_LOOP) {
+        status = run_clients(scenario, row->batch, row->what == CASE_STATIC ? 1 : CLOSED_LOOP_TURNS,
+                             row->shortest, &clients, error);
+        if (status == STATUS_OK)
+            *predicted = client_metric(row, scenario, &clients);
+        return status;
+    }
+    return predict_load(row, scenario, predicted, error);
+}
+
+Status serving_validate(const ServingRows *rows, KernelPart part, const char *file,
+                        KernelValidation *result, Error *error)
+{
+    static const char *const GROUPS[] = {"kind", "metric", "engine", "GPU", "model", NULL};
+    Status status = kernel_validation_start(result, "serving", GROUPS,
+                                            rows->count + rows->skipped_count, error);
+    for (size_t i = 0; i < rows->count && status == STATUS_OK; i++) {
+        const ServingRow *row = &rows->rows[i];
+        double predicted = 0;
+        if (!kernel_part_has(part, row->held_back))
+            continue;
+        status = serving_row_predict(row, row->scenario, &predicted, error);
+        if (status == STATUS_NO || (status == STATUS_OK && !(predicted > 0))) {
+            kernel_validation_skip(result, row->line, row->id, "%.100s",
+                                   status == STATUS_NO ? error->message
+                                                       : "no rate holds the latency limits");
+            status = STATUS_OK;
+            continue;
+        }
+        if (status != STATUS_OK)
+            break;
+        const int rate = row->metric == METRIC_OUTPUT_PER_S ||
+                         row->metric == METRIC_OUTPUT_PER_S_PER_GPU ||
+                         row->metric == METRIC_REQUESTS_PER_S;
+        const int token = row->metric == METRIC_TOKEN_S || row->metric == METRIC_TOKEN_SHARE_S ||
+                          row->metric == METRIC_TPOT_MEAN_S || row->metric == METRIC_TPOT_P99_S;
+        KernelRow added = {.line = row->line,
+                           .measured_s = row->measured,
+                           .predicted_s = predicted,
+                           .held_back = row->held_back};
+        /* An open loop of the table is the largest rate its limits allowed: at saturation. */
+        const char *const kind = row->what == CASE_OPEN_LOOP     ? "latency at saturation"
+                                 : rate                          ? "throughput"
+                                 : token                         ? "time per token"
+                                 : row->metric == METRIC_BATCH_S ? "whole batch"
+                                 : row->metric == METRIC_FITS    ? "memory"
+                                                                 : "first token";
+        const char *const labels[] = {kind, SERVING_METRIC_WORDS[row->metric], row->engine,
+                                      row->gpu, row->model};
+        memcpy(added.id, row->label, sizeof added.id);
+        for (size_t j = 0; j < sizeof labels / sizeof *labels; j++)
+            strncpy(added.group[j], labels[j], KERNEL_LABEL_BYTES - 1);
+        kernel_validation_add(result, &added);
+    }
+    for (size_t i = 0; i < rows->skipped_count && status == STATUS_OK; i++)
+        kernel_validation_skip(result, rows->skipped[i].line, rows->skipped[i].id, "%s",
+                               rows->skipped[i].reason);
+    return status == STATUS_OK ? kernel_validation_summarise(result, file, error) : status;
+}

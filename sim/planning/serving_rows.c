@@ -1,0 +1,504 @@
+#include "sim/planning/serving_rows.h"
+
+#include "configs/reader/sample.h"
+#include "models/architecture.h"
+#include "models/plan_check.h"
+
+#include <ctype.h>
+#include <fnmatch.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Bounds of what a table may say. */
+#define MOST_TOKENS 1e7
+#define MOST_BATCH  1e6
+#define MOST_GPUS   1e5
+
+typedef enum Column {
+    COLUMN_ID,
+    COLUMN_SOURCE,
+    COLUMN_MODEL,
+    COLUMN_HARDWARE,
+    COLUMN_GPUS,
+    COLUMN_PARALLELISM,
+    COLUMN_PRECISION,
+    COLUMN_INPUT,
+    COLUMN_OUTPUT,
+    COLUMN_BATCH,
+    COLUMN_SCENARIO,
+    COLUMN_METRIC,
+    COLUMN_VALUE,
+    COLUMN_UNIT,
+    COLUMN_NOTES,
+    NEEDED_COLUMNS,
+    COLUMN_SPLIT = NEEDED_COLUMNS,
+    COLUMNS
+} Column;
+
+static const char *const COLUMN_NAMES[COLUMNS] = {
+    "id",          "source",    "model",        "hardware",      "n_gpus",
+    "parallelism", "precision", "input_tokens", "output_tokens", "batch_or_concurrency",
+    "scenario",    "metric",    "value",        "unit",          "notes",
+    "split"};
+
+/* What the words of a row ask for. */
+static const struct {
+    const char *scenario, *metric; /* patterns */
+    ServingCase what;
+    ServingMetric wanted;
+} CASES[] = {
+    {"static-batch e2e", "request_batch_latency", CASE_STATIC, METRIC_BATCH_S},
+    {"static-batch e2e", "oom", CASE_MEMORY, METRIC_FITS},
+    {"offline static-batch", "output_tokens_per_s_per_gpu", CASE_STATIC,
+     METRIC_OUTPUT_PER_S_PER_GPU},
+    {"offline static-batch", "output_tokens_per_s", CASE_STATIC, METRIC_OUTPUT_PER_S},
+    {"prefill-only", "first_token_latency", CASE_STATIC, METRIC_FIRST_S},
+    {"prefill-only", "prompt_time", CASE_STATIC, METRIC_FIRST_S},
+    {"decode-only", "token_time", CASE_STATIC, METRIC_TOKEN_S},
+    {"decode-dominated static", "ms_per_token_over_batch", CASE_STATIC, METRIC_TOKEN_SHARE_S},
+    {"offline in-flight batching", "output_tokens_per_s_total", CASE_SATURATED,
+     METRIC_OUTPUT_PER_S},
+    {"offline", "tokens_per_s_total", CASE_SATURATED, METRIC_OUTPUT_PER_S},
+    {"server", "tokens_per_s_total", CASE_LARGEST, METRIC_OUTPUT_PER_S},
+    {"server", "ttft_mean", CASE_OPEN_LOOP, METRIC_TTFT_MEAN_S},
+    {"server", "ttft_p99", CASE_OPEN_LOOP, METRIC_TTFT_P99_S},
+    {"server", "tpot_mean", CASE_OPEN_LOOP, METRIC_TPOT_MEAN_S},
+    {"server", "tpot_p99", CASE_OPEN_LOOP, METRIC_TPOT_P99_S},
+    {"server max rate", "requests_per_s", CASE_SATURATED, METRIC_REQUESTS_PER_S},
+    {"server closed-loop", "tpot", CASE_CLOSED_LOOP, METRIC_TPOT_MEAN_S},
+};
+enum { CASE_COUNT = sizeof CASES / sizeof CASES[0] };
+
+static const struct {
+    const char *unit;
+    double si;
+} UNITS[] = {{"ms", 1e-3}, {"ms/token", 1e-3}, {"tok/s", 1}, {"tok/s/GPU", 1},
+             {"req/s", 1}, {"bool", 1},        {"s", 1}};
+enum { UNIT_COUNT = sizeof UNITS / sizeof UNITS[0] };
+
+typedef struct Reading {
+    const ConfigPaths *paths;
+    const CsvTable *table;
+    const char *const *sets;
+    size_t set_count;
+    int columns[COLUMNS];
+    ServingRows *rows;
+} Reading;
+
+static const char *text_of(const Reading *reading, size_t row, Column column)
+{
+    return reading->columns[column] >= 0
+               ? reading->table->rows[row].cells[reading->columns[column]].text
+               : "";
+}
+
+static const char *cell(const CsvTable *table, size_t row, const char *column)
+{
+    const int index = csv_column(table, column);
+    return index >= 0 ? table->rows[row].cells[index].text : "";
+}
+
+/* An empty cell counts as 0. */
+static double number(const CsvTable *table, size_t row, const char *column)
+{
+    double value;
+    return csv_number(cell(table, row, column), &value) ? value : 0;
+}
+
+static void skip(Reading *reading, size_t row, const char *reason)
+{
+    SkippedRow *skipped = &reading->rows->skipped[reading->rows->skipped_count++];
+    skipped->line = reading->table->rows[row].line;
+    skipped->id = text_of(reading, row, COLUMN_ID);
+    snprintf(skipped->reason, sizeof skipped->reason, "%.100s", reason);
+}
+
+/* The rule for a text in `column` of serving_names.csv; the table's row count when there is none.
+ */
+static size_t name_rule(const Reading *reading, const char *column, const char *text)
+{
+    const CsvTable *names = &reading->rows->names;
+    for (size_t i = 0; i < names->row_count; i++)
+        if (strcmp(cell(names, i, "column"), column) == 0 &&
+            fnmatch(cell(names, i, "pattern"), text, 0) == 0)
+            return i;
+    return names->row_count;
+}
+
+/* The name for a text, or NULL with the reason. */
+static const char *name_of(const Reading *reading, const char *column, const char *text,
+                           const char **reason)
+{
+    const CsvTable *names = &reading->rows->names;
+    const size_t rule = name_rule(reading, column, text);
+    *reason = "serving_names.csv has no name for it";
+    if (rule == names->row_count)
+        return NULL;
+    *reason = cell(names, rule, "skip");
+    return cell(names, rule, "name")[0] != '\0' ? cell(names, rule, "name") : NULL;
+}
+
+/* The number that follows `mark` in a text; 0: none. */
+static double number_after(const char *text, const char *mark)
+{
+    const char *at = strstr(text, mark);
+    return at != NULL ? strtod(at + strlen(mark), NULL) : 0;
+}
+
+typedef struct Shape {
+    double tensor, pipeline, expert, replicas;
+} Shape;
+
+/* Ways that a row leaves out: the fewest tensor ways, up to a node, with which weights leave two
+ * fifths of a GPU to keys and values. */
+static double tensor_that_fits(const ModelSpec *model, const HardwareSpec *hardware,
+                               double weight_bytes, double gpus)
+{
+    const double share = 0.6;
+    const double bytes = model_parameters(model).total * weight_bytes;
+    double ways = 1;
+    while (ways < hardware->node.gpus && 2 * ways <= gpus &&
+           bytes / ways > share * hardware->gpu.memory_bytes)
+        ways *= 2;
+    return ways;
+}
+
+/* "tp8 pp3", "tp4 moe_ep4", "4 replicas of tp2"; words that say nothing leave tensor at 0. */
+static Shape parse_shape(const char *text)
+{
+    Shape shape = {0, 1, 1, 0};
+    const char *tp = strstr(text, "tp");
+    if (tp != NULL && isdigit((unsigned char)tp[2]))
+        shape.tensor = strtod(tp + 2, NULL);
+    if (strstr(text, "pp") != NULL)
+        shape.pipeline = fmax(1, number_after(text, "pp"));
+    if (strstr(text, "moe_ep") != NULL)
+        shape.expert = fmax(1, number_after(text, "moe_ep"));
+    return shape;
+}
+
+typedef struct Lengths {
+    double prompt, output, sigma, ttft_limit_s, tpot_limit_s, shortest;
+    const char *skip;
+} Lengths;
+
+static Lengths find_lengths(const Reading *reading, size_t row)
+{
+    const CsvTable *mixes = &reading->rows->mixes;
+    Lengths lengths = {0};
+    for (size_t i = 0; i < mixes->row_count; i++)
+        if (fnmatch(cell(mixes, i, "source"), text_of(reading, row, COLUMN_SOURCE), 0) == 0 &&
+            fnmatch(cell(mixes, i, "model"), text_of(reading, row, COLUMN_MODEL), 0) == 0) {
+            lengths = (Lengths){number(mixes, i, "input_tokens"),
+                                number(mixes, i, "output_tokens"),
+                                number(mixes, i, "sigma"),
+                                number(mixes, i, "ttft_limit_s"),
+                                number(mixes, i, "tpot_limit_s"),
+                                number(mixes, i, "shortest"),
+                                cell(mixes, i, "skip")};
+            break;
+        }
+    double value;
+    if (csv_number(text_of(reading, row, COLUMN_INPUT), &value) && value > 0)
+        lengths.prompt = value;
+    if (csv_number(text_of(reading, row, COLUMN_OUTPUT), &value) && value > 0)
+        lengths.output = value;
+    return lengths;
+}
+
+/* The engine of a row, by its notes before its source; NULL: none is known. */
+static const char *find_engine(const Reading *reading, size_t row, const char **kv,
+                               const char **reason)
+{
+    const CsvTable *names = &reading->rows->names;
+    size_t rule = name_rule(reading, "notes", text_of(reading, row, COLUMN_NOTES));
+    if (rule == names->row_count)
+        rule = name_rule(reading, "source", text_of(reading, row, COLUMN_SOURCE));
+    *reason = "no engine is known for this source";
+    if (rule == names->row_count)
+        return NULL;
+    if (cell(names, rule, "skip")[0] != '\0')
+        *reason = cell(names, rule, "skip");
+    *kv = cell(names, rule, "kv");
+    return cell(names, rule, "name")[0] != '\0' ? cell(names, rule, "name") : NULL;
+}
+
+/* Stored precision in this program's words: 8-bit integers take the bytes of fp8. */
+static const char *precision_word(const char *text)
+{
+    return strncmp(text, "fp8", 3) == 0 || strncmp(text, "int8", 4) == 0 ? "fp8" : "bf16";
+}
+
+static Status read_scenario(const Reading *reading, const char *text, Scenario *scenario,
+                            char *reason, size_t reason_bytes)
+{
+    ErrorList *errors = calloc(1, sizeof *errors);
+    Scenario *read = calloc(1, sizeof *read);
+    Status status = STATUS_ENVIRONMENT;
+    if (errors != NULL && read != NULL) {
+        status = scenario_read_text(reading->paths, "measured row", text, strlen(text),
+                                    reading->sets, reading->set_count, read, NULL, NULL, errors);
+        if (status == STATUS_OK)
+            scenario_midpoint(read, scenario);
+        else
+            snprintf(reason, reason_bytes, "%.140s", errors->errors[0].message);
+    }
+    free(read);
+    free(errors);
+    return status;
+}
+
+/* The scenario of a row as text. */
+static void write_scenario(const ServingRow *row, const char *model, const char *hardware,
+                           const char *engine, const char *weights, const char *kv,
+                           const Shape *shape, const Lengths *lengths, char *text, size_t bytes)
+{
+    const double longest = lengths->prompt + lengths->output;
+    const double room = lengths->sigma > 0 ? 8 : 1;
+    char limits[128] = "";
+    if (row->what == CASE_STATIC)
+        snprintf(limits, sizeof limits,
+                 "  max_batch: %.0f\n  iteration_tokens: 0\n  prefill_chunk_tokens: 100M\n",
+                 row->batch);
+    else if (row->batch > 0 && row->what != CASE_CLOSED_LOOP)
+        snprintf(limits, sizeof limits, "  max_batch: %.0f\n", row->batch);
+    snprintf(text, bytes,
+             "schema: 1\ntitle: measured row\nkind: serving\nmodel: %s\n"
+             "hardware: {base: %s, gpus: %.0f}\n"
+             "serving:\n  base: %s\n  tensor: %.0f\n  pipeline: %.0f\n  expert: %.0f\n"
+             "  context_limit: %.0f\n  prompt_tokens: %.0f\n  output_tokens: %.0f\n"
+             "  length_sigma: %g\n  utilisation: 50%%\n  weight_precision: %s\n"
+             "  kv_precision: %s\n%s"
+             "prices: {gpu_hour: $0/h, energy: $0/kWh, pue: 1, co2: 0kg/kWh}\n",
+             model, hardware, shape->tensor * shape->pipeline, engine, shape->tensor,
+             shape->pipeline, shape->expert, room * longest, lengths->prompt, lengths->output,
+             lengths->sigma, weights, kv, limits);
+}
+
+static Status part_of(const Reading *reading, const char *kind, const char *name, Scenario *part)
+{
+    ErrorList *errors = calloc(1, sizeof *errors);
+    Scenario *read = calloc(1, sizeof *read);
+    Status status = STATUS_ENVIRONMENT;
+    if (errors != NULL && read != NULL) {
+        status = part_read(reading->paths, kind, name, NULL, 0, read, NULL, NULL, errors);
+        if (status == STATUS_OK)
+            scenario_midpoint(read, part);
+    }
+    free(read);
+    free(errors);
+    return status;
+}
+
+static void push(ServingRows *rows, const ServingRow *row)
+{
+    if (rows->count < rows->capacity)
+        rows->rows[rows->count++] = *row;
+}
+
+/* Fills shape, batch, rate and lengths from the cells; NULL, or why the row cannot be told. */
+static const char *read_quantities(Reading *reading, size_t index, ServingRow *row, Shape *shape,
+                                   Lengths *lengths)
+{
+    const char *batch = text_of(reading, index, COLUMN_BATCH);
+    const char *unit = text_of(reading, index, COLUMN_UNIT);
+    double value = 0;
+    size_t match = 0;
+    if (!csv_number(text_of(reading, index, COLUMN_VALUE), &value) || !(value > 0) || value > 1e15)
+        return "the value is no number above 0";
+    while (match < UNIT_COUNT && strcmp(UNITS[match].unit, unit) != 0)
+        match++;
+    if (match == UNIT_COUNT)
+        return "the unit is none of those known";
+    row->measured = value * UNITS[match].si;
+    if (!csv_number(text_of(reading, index, COLUMN_GPUS), &row->gpus) || !(row->gpus >= 1) ||
+        row->gpus > MOST_GPUS)
+        return "n_gpus is no number of GPUs";
+
+    *lengths = find_lengths(reading, index);
+    if (row->what == CASE_STATIC && row->metric == METRIC_FIRST_S)
+        lengths->output = 1;
+    if (lengths->skip != NULL && lengths->skip[0] != '\0')
+        return lengths->skip;
+    if (!(lengths->prompt >= 1 && lengths->output >= 1))
+        return "the row gives no prompt or answer length";
+    if (lengths->prompt > MOST_TOKENS || lengths->output > MOST_TOKENS)
+        return "lengths beyond any model";
+    row->batch = floor(strtod(batch, NULL));
+    const char *server = strstr(batch, "offline, ");
+    if (server != NULL && (row->what == CASE_LARGEST || row->what == CASE_OPEN_LOOP))
+        row->batch = floor(strtod(server + strlen("offline, "), NULL));
+    if (!(row->batch >= 0 && row->batch <= MOST_BATCH))
+        return "the batch is out of range";
+    if (row->batch < 1 &&
+        (row->what == CASE_STATIC || row->what == CASE_CLOSED_LOOP || row->what == CASE_MEMORY))
+        return "the row gives no batch";
+    if (row->what == CASE_LARGEST && !(lengths->ttft_limit_s > 0))
+        return "the row gives no latency limit";
+    row->ttft_limit_s = lengths->ttft_limit_s;
+    row->tpot_limit_s = lengths->tpot_limit_s;
+    row->shortest = lengths->shortest > 0 ? lengths->shortest : 1;
+    *shape = parse_shape(text_of(reading, index, COLUMN_PARALLELISM));
+    if (row->what == CASE_OPEN_LOOP) {
+        row->rate_per_s =
+            number_after(text_of(reading, index, COLUMN_NOTES), "at ") / lengths->output;
+        if (!(row->rate_per_s > 0))
+            return "the row gives no rate";
+    }
+    return NULL;
+}
+
+/* NULL, or why the row is skipped; *error is for what stops the reading. */
+static const char *add_row(Reading *reading, size_t index, char *reason_text, size_t reason_bytes,
+                           Status *status, Error *error)
+{
+    ServingRow row = {.line = reading->table->rows[index].line,
+                      .id = text_of(reading, index, COLUMN_ID)};
+    const char *reason = NULL, *kv = "";
+    size_t match = 0;
+    Shape shape;
+    Lengths lengths;
+    char text[2048];
+    if (reading->table->rows[index].problem[0] != '\0')
+        return reading->table->rows[index].problem;
+    while (match < CASE_COUNT &&
+           (strcmp(CASES[match].scenario, text_of(reading, index, COLUMN_SCENARIO)) != 0 ||
+            strcmp(CASES[match].metric, text_of(reading, index, COLUMN_METRIC)) != 0))
+        match++;
+    if (match == CASE_COUNT)
+        return "not a speed that one engine replica has";
+    row.what = CASES[match].what;
+    row.metric = CASES[match].wanted;
+
+    const char *hardware =
+        name_of(reading, "hardware", text_of(reading, index, COLUMN_HARDWARE), &reason);
+    if (hardware == NULL)
+        return reason;
+    const char *model = name_of(reading, "model", text_of(reading, index, COLUMN_MODEL), &reason);
+    if (model == NULL)
+        return reason;
+    const size_t layout =
+        name_rule(reading, "parallelism", text_of(reading, index, COLUMN_PARALLELISM));
+    if (layout < reading->rows->names.row_count)
+        return cell(&reading->rows->names, layout, "skip");
+    const char *engine = find_engine(reading, index, &kv, &reason);
+    if (engine == NULL)
+        return reason;
+    reason = read_quantities(reading, index, &row, &shape, &lengths);
+    if (reason != NULL)
+        return reason;
+
+    Scenario *scenario = calloc(1, sizeof *scenario);
+    Scenario *part = calloc(1, sizeof *part);
+    const char *weights = precision_word(text_of(reading, index, COLUMN_PRECISION));
+    const char *kv_word = strcmp(kv, "same") == 0 ? weights : "bf16";
+    if (scenario == NULL || part == NULL)
+        *status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    if (*status == STATUS_OK && shape.tensor == 0) {
+        *status = part_of(reading, "models", model, part);
+        const ModelSpec spec = part->model;
+        if (*status == STATUS_OK)
+            *status = part_of(reading, "hw", hardware, part);
+        if (*status == STATUS_OK)
+            shape.tensor = tensor_that_fits(&spec, &part->hardware,
+                                            strcmp(weights, "fp8") == 0 ? 1 : 2, row.gpus);
+        else
+            error_set(error, *status, "serving_names.csv names '%s' or '%s', which cannot be read",
+                      model, hardware);
+    }
+    free(part);
+    if (*status != STATUS_OK) {
+        free(scenario);
+        return NULL;
+    }
+    row.replicas = fmax(1, floor(row.gpus / (shape.tensor * shape.pipeline)));
+    if (row.what == CASE_STATIC)
+        row.replicas = 1;
+    write_scenario(&row, model, hardware, engine, weights, kv_word, &shape, &lengths, text,
+                   sizeof text);
+    if (read_scenario(reading, text, scenario, reason_text, reason_bytes) != STATUS_OK) {
+        free(scenario);
+        return reason_text;
+    }
+    Error checked = {0};
+    if (plan_check(scenario, &checked) != STATUS_OK) {
+        snprintf(reason_text, reason_bytes, "%.140s", checked.message);
+        free(scenario);
+        return reason_text;
+    }
+    reading->rows->scenarios[reading->rows->scenario_count++] = scenario;
+    row.scenario = scenario;
+    snprintf(row.label, sizeof row.label, "%.80s", row.id);
+    snprintf(row.engine, sizeof row.engine, "%.60s", engine + strlen("engine-"));
+    snprintf(row.gpu, sizeof row.gpu, "%s", hardware);
+    snprintf(row.model, sizeof row.model, "%s", model);
+    const char *split = text_of(reading, index, COLUMN_SPLIT);
+    row.held_back = split[0] != '\0' ? strcmp(split, "validation") == 0 : kernel_held_back(row.id);
+    push(reading->rows, &row);
+
+    /* A second number in the notes. */
+    const double ttft_ms = number_after(text_of(reading, index, COLUMN_NOTES), "TTFT ");
+    if (row.what == CASE_CLOSED_LOOP && ttft_ms > 0) {
+        row.metric = METRIC_TTFT_MEAN_S;
+        row.measured = ttft_ms / 1e3;
+        snprintf(row.label, sizeof row.label, "%.80s-ttft", row.id);
+        push(reading->rows, &row);
+    }
+    return NULL;
+}
+
+static Status read_rules(const ConfigPaths *paths, const char *name, CsvTable *table, Error *error)
+{
+    char path[ERROR_PATH_BYTES + 64];
+    snprintf(path, sizeof path, "%s/measurements/%s.csv", paths->root, name);
+    return csv_read(path, table, error);
+}
+
+Status serving_rows_read(const ConfigPaths *paths, const CsvTable *table, const char *const *sets,
+                         size_t set_count, ServingRows *rows, Error *error)
+{
+    Reading reading = {
+        .paths = paths, .table = table, .sets = sets, .set_count = set_count, .rows = rows};
+    char reason_text[160];
+    *rows = (ServingRows){0};
+    for (size_t i = 0; i < COLUMNS; i++) {
+        reading.columns[i] = csv_column(table, COLUMN_NAMES[i]);
+        if (reading.columns[i] < 0 && i < NEEDED_COLUMNS) {
+            error_set(error, STATUS_INVALID, "no column '%s'", COLUMN_NAMES[i]);
+            snprintf(error->file, sizeof error->file, "%s", table->file);
+            error->line = 1;
+            return STATUS_INVALID;
+        }
+    }
+    Status status = read_rules(paths, "serving_names", &rows->names, error);
+    if (status == STATUS_OK)
+        status = read_rules(paths, "serving_mixes", &rows->mixes, error);
+    if (status != STATUS_OK)
+        return status;
+    rows->capacity = 2 * table->row_count;
+    rows->rows = calloc(rows->capacity + 1, sizeof *rows->rows);
+    rows->skipped = calloc(table->row_count + 1, sizeof *rows->skipped);
+    rows->scenarios = calloc(table->row_count + 1, sizeof *rows->scenarios);
+    if (rows->rows == NULL || rows->skipped == NULL || rows->scenarios == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    for (size_t i = 0; i < table->row_count && status == STATUS_OK; i++) {
+        const char *reason = add_row(&reading, i, reason_text, sizeof reason_text, &status, error);
+        if (reason != NULL)
+            skip(&reading, i, reason);
+    }
+    return status;
+}
+
+void serving_rows_free(ServingRows *rows)
+{
+    for (size_t i = 0; i < rows->scenario_count; i++)
+        free(rows->scenarios[i]);
+    free(rows->scenarios);
+    free(rows->rows);
+    free(rows->skipped);
+    csv_free(&rows->names);
+    csv_free(&rows->mixes);
+    *rows = (ServingRows){0};
+}

@@ -1,0 +1,116 @@
+#include "sim/serving/arrivals.h"
+
+#include <math.h>
+#include <string.h>
+
+static const double day_s = 86400;
+
+ArrivalStream arrivals_drawn(const Scenario *scenario, double rate_per_s, uint64_t count,
+                             unsigned long long seed)
+{
+    const ServingSpec *serving = &scenario->serving;
+    ArrivalStream stream;
+
+    memset(&stream, 0, sizeof stream);
+    stream.process = serving->arrivals;
+    stream.cv = serving->arrival_cv;
+    stream.rate_per_s = rate_per_s;
+    stream.swing = serving->diurnal_swing;
+    stream.mean_prompt = serving->prompt_tokens;
+    stream.mean_output = serving->output_tokens;
+    stream.sigma = serving->length_sigma;
+    stream.context_limit = serving->context_limit;
+    stream.gaps = random_stream(seed, "arrivals", 0);
+    stream.lengths = random_stream(seed, "request lengths", 0);
+    stream.left = count;
+    return stream;
+}
+
+ArrivalStream arrivals_replayed(TraceReader *trace, double stretch)
+{
+    ArrivalStream stream;
+    memset(&stream, 0, sizeof stream);
+    stream.trace = trace;
+    stream.stretch = stretch;
+    return stream;
+}
+
+/* Gamma of shape a and mean a: Marsaglia & Tsang 2000; below 1 by a power of a uniform. */
+static double draw_gamma(RandomStream *stream, double shape)
+{
+    const double a = shape < 1 ? shape + 1 : shape;
+    const double d = a - 1.0 / 3, c = 1 / sqrt(9 * d);
+    const double boost = shape < 1 ? pow(random_uniform_open(stream), 1 / shape) : 1;
+    for (;;) {
+        const double x = random_normal(stream);
+        const double v = (1 + c * x) * (1 + c * x) * (1 + c * x);
+        const double u = random_uniform_open(stream);
+        if (v > 0 && log(u) < 0.5 * x * x + d * (1 - v + log(v)))
+            return boost * d * v;
+    }
+}
+
+/* A gap with mean 1. */
+static double draw_gap(ArrivalStream *stream)
+{
+    if (stream->process == ARRIVALS_POISSON)
+        return random_exponential(&stream->gaps);
+    if (stream->process == ARRIVALS_EVEN)
+        return 1;
+    const double shape = 1 / (stream->cv * stream->cv);
+    return draw_gamma(&stream->gaps, shape) / shape;
+}
+
+/* The time at which the rate has delivered `units`: rate * (t - swing * day / 2 pi * (cos(2 pi t /
+ * day) - 1)) = units, by Newton with bisection as its net (the left side grows everywhere). */
+static double time_of(const ArrivalStream *stream, double units)
+{
+    const double plain = units / stream->rate_per_s;
+    if (stream->swing <= 0)
+        return plain;
+    const double w = 2 * M_PI / day_s;
+    double low = stream->now_s, high = fmax(low, plain) + day_s;
+    double t = fmin(high, fmax(low, plain));
+    for (int i = 0; i < 100 && high - low > 1e-9 * (1 + high); i++) {
+        const double reached = stream->rate_per_s * (t - stream->swing / w * (cos(w * t) - 1));
+        if (reached < units)
+            low = t;
+        else
+            high = t;
+        const double slope = stream->rate_per_s * (1 + stream->swing * sin(w * t));
+        const double next = t - (reached - units) / slope;
+        t = next > low && next < high ? next : (low + high) / 2;
+    }
+    return t;
+}
+
+/* Lognormal with the given mean: exp(mu + sigma z), mu = ln(mean) - sigma^2 / 2. */
+static double draw_length(ArrivalStream *stream, double mean)
+{
+    const double z = random_normal(&stream->lengths);
+    const double drawn = mean * exp(stream->sigma * z - stream->sigma * stream->sigma / 2);
+    return fmax(1, round(stream->sigma > 0 ? drawn : mean));
+}
+
+Status arrivals_next(ArrivalStream *stream, Arrival *arrival, int *more, Error *error)
+{
+    if (stream->trace != NULL) {
+        const Status status = trace_next(stream->trace, arrival, more, error);
+        if (*more)
+            arrival->at_s *= stream->stretch;
+        return status;
+    }
+    *more = stream->left > 0;
+    if (!*more)
+        return STATUS_OK;
+    stream->left--;
+    stream->units += draw_gap(stream);
+    stream->now_s = time_of(stream, stream->units);
+    arrival->at_s = stream->now_s;
+    /* A sequence ends at the context limit: a long answer is cut, then a long prompt. */
+    const double prompt = draw_length(stream, stream->mean_prompt);
+    const double output = draw_length(stream, stream->mean_output);
+    arrival->prompt = fmin(prompt, stream->context_limit - 1);
+    arrival->output = fmin(output, stream->context_limit - arrival->prompt);
+    return STATUS_OK;
+}

@@ -1,0 +1,133 @@
+#include "sim/serving/iteration_time.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { FIRST_NODE = 16, NODES_PER_OCTAVE = 8 };
+
+/* Node i of the grid: 0, 16, 18, ... 32, 36, ... */
+static double node_context(size_t node)
+{
+    if (node == 0)
+        return 0;
+    const size_t past = node - 1;
+    return ldexp(FIRST_NODE, (int)(past / NODES_PER_OCTAVE)) *
+           (1 + (double)(past % NODES_PER_OCTAVE) / NODES_PER_OCTAVE);
+}
+
+/* The interval that holds `context`, by its lower node. */
+static size_t interval_of(double context)
+{
+    if (context < FIRST_NODE)
+        return 0;
+    int exponent;
+    const double mantissa = frexp(context / FIRST_NODE, &exponent); /* 0.5 <= mantissa < 1 */
+    return 1 + (size_t)(exponent - 1) * NODES_PER_OCTAVE +
+           (size_t)((2 * mantissa - 1) * NODES_PER_OCTAVE);
+}
+
+void iteration_time_init(IterationTime *time, StageCost *cost, const StageLayout *layout)
+{
+    time->cost = cost;
+    time->layout = layout;
+    time->decode = -1;
+    time->interval = SIZE_MAX;
+}
+
+static void fill(IterationTime *time, const PassLoad *load, double context, IterationNode *node)
+{
+    PassLoad at = *load;
+    size_t slowest;
+    at.context = context;
+    stage_cost_pipeline(time->cost, time->layout, &at, node->stage_s, &slowest);
+    node->context = context;
+    node->total_s = 0;
+    for (size_t i = 0; i < time->layout->stages; i++)
+        node->total_s += node->stage_s[i];
+}
+
+static void copy(const IterationTime *time, const IterationNode *from, IterationNode *to)
+{
+    to->context = from->context;
+    to->total_s = from->total_s;
+    memcpy(to->stage_s, from->stage_s, time->layout->stages * sizeof from->stage_s[0]);
+}
+
+/* Nodes around the context of decoding alone, kept from the last time where they are the same. */
+static void seek(IterationTime *time, const PassLoad *load)
+{
+    const size_t interval = interval_of(load->context);
+    if (load->decode == time->decode && interval == time->interval)
+        return;
+    if (load->decode == time->decode && interval == time->interval + 1)
+        copy(time, &time->high, &time->low);
+    else
+        fill(time, load, node_context(interval), &time->low);
+    fill(time, load, node_context(interval + 1), &time->high);
+    time->decode = load->decode;
+    time->interval = interval;
+}
+
+void iteration_stages(IterationTime *time, const PassLoad *load, double *stage_s)
+{
+    size_t slowest;
+    if (load->decode <= 0) {
+        stage_cost_pipeline(time->cost, time->layout, load, stage_s, &slowest);
+        return;
+    }
+    if (load->prefill > 0) {
+        const size_t interval = interval_of(load->context);
+        fill(time, load, node_context(interval), &time->low);
+        fill(time, load, node_context(interval + 1), &time->high);
+        time->interval = SIZE_MAX;
+    } else {
+        seek(time, load);
+    }
+    const IterationNode *a = &time->low, *b = &time->high;
+    const double t = (load->context - a->context) / (b->context - a->context);
+    for (size_t i = 0; i < time->layout->stages; i++)
+        stage_s[i] = a->stage_s[i] + t * (b->stage_s[i] - a->stage_s[i]);
+}
+
+/* k iterations of which the first takes `first_s` and each other `slope_s` more. */
+static double sum_s(double first_s, double slope_s, double k)
+{
+    return k * first_s + slope_s * k * (k - 1) / 2;
+}
+
+/* The fewest iterations, at most `most`, that take at least limit_s. */
+static uint64_t until(double first_s, double slope_s, double limit_s, uint64_t most)
+{
+    /* slope/2 k^2 + (first - slope/2) k = limit, in the form that does not cancel. */
+    const double b = first_s - slope_s / 2;
+    const double root = sqrt(b * b + 2 * slope_s * limit_s);
+    double k = fmin((double)most, fmax(1, ceil(2 * limit_s / (b + root))));
+    while (k > 1 && sum_s(first_s, slope_s, k - 1) >= limit_s)
+        k--;
+    while (k < (double)most && sum_s(first_s, slope_s, k) < limit_s)
+        k++;
+    return (uint64_t)k;
+}
+
+double iteration_run(IterationTime *time, const PassLoad *load, uint64_t repeats, double limit_s,
+                     uint64_t *done)
+{
+    PassLoad at = *load;
+    double seconds = 0;
+    *done = 0;
+    while (*done < repeats && (seconds < limit_s || *done == 0)) {
+        seek(time, &at);
+        const IterationNode *a = &time->low, *b = &time->high;
+        const double slope_s = (b->total_s - a->total_s) / (b->context - a->context);
+        const double first_s = a->total_s + (at.context - a->context) * slope_s;
+        /* Iterations whose context is still within this interval. */
+        const uint64_t inside = (uint64_t)fmax(1, ceil(b->context - at.context));
+        uint64_t most = repeats - *done < inside ? repeats - *done : inside;
+        if (seconds + sum_s(first_s, slope_s, (double)most) >= limit_s)
+            most = until(first_s, slope_s, limit_s - seconds, most);
+        seconds += sum_s(first_s, slope_s, (double)most);
+        *done += most;
+        at.context += (double)most;
+    }
+    return seconds;
+}

@@ -1,0 +1,368 @@
+#include "sim/serving/lane.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uint32_t NO_REQUEST = UINT32_MAX;
+
+Status lane_init(Lane *lane, const LaneLimits *limits, Error *error)
+{
+    memset(lane, 0, sizeof *lane);
+    lane->limits = *limits;
+    lane->oldest = lane->newest = NO_REQUEST;
+    const size_t count = limits->sequences;
+    lane->requests = calloc(count, sizeof *lane->requests);
+    lane->unused = calloc(count, sizeof *lane->unused);
+    lane->heap = calloc(count, sizeof *lane->heap);
+    lane->reading = calloc(count, sizeof *lane->reading);
+    if (!lane->requests || !lane->unused || !lane->heap || !lane->reading) {
+        lane_free(lane);
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu sequences", count);
+    }
+    for (size_t i = 0; i < count; i++)
+        lane->unused[i] = (uint32_t)(count - 1 - i);
+    lane->unused_count = count;
+    return STATUS_OK;
+}
+
+void lane_free(Lane *lane)
+{
+    free(lane->requests);
+    free(lane->unused);
+    free(lane->heap);
+    free(lane->reading);
+    lane->requests = NULL;
+    lane->unused = lane->heap = lane->reading = NULL;
+}
+
+uint64_t lane_blocks_of(const LaneLimits *limits, double tokens)
+{
+    return (uint64_t)ceil(tokens / limits->block_tokens);
+}
+
+/* ---- decoding sequences: a heap by last step, a list by age ------------------------------------
+ */
+
+static void heap_put(Lane *lane, size_t place, uint32_t index)
+{
+    lane->heap[place] = index;
+    lane->requests[index].place = (uint32_t)place;
+}
+
+static int ends_before(const Lane *lane, uint32_t a, uint32_t b)
+{
+    const LaneRequest *first = &lane->requests[a], *second = &lane->requests[b];
+    return first->last_step < second->last_step || (first->last_step == second->last_step && a < b);
+}
+
+static void heap_up(Lane *lane, size_t place, uint32_t index)
+{
+    while (place > 0 && ends_before(lane, index, lane->heap[(place - 1) / 2])) {
+        heap_put(lane, place, lane->heap[(place - 1) / 2]);
+        place = (place - 1) / 2;
+    }
+    heap_put(lane, place, index);
+}
+
+static void heap_down(Lane *lane, size_t place, uint32_t index)
+{
+    for (;;) {
+        size_t child = 2 * place + 1;
+        if (child >= lane->decoding)
+            break;
+        if (child + 1 < lane->decoding &&
+            ends_before(lane, lane->heap[child + 1], lane->heap[child]))
+            child++;
+        if (!ends_before(lane, lane->heap[child], index))
+            break;
+        heap_put(lane, place, lane->heap[child]);
+        place = child;
+    }
+    heap_put(lane, place, index);
+}
+
+static void heap_remove(Lane *lane, uint32_t index)
+{
+    const size_t place = lane->requests[index].place;
+    const uint32_t last = lane->heap[--lane->decoding];
+    if (last == index)
+        return;
+    heap_up(lane, place, last);
+    heap_down(lane, lane->requests[last].place, last);
+}
+
+static uint32_t residue(const Lane *lane, const LaneRequest *request)
+{
+    const uint32_t block = lane->limits.block_tokens;
+    return (uint32_t)((request->to_read % block + block - request->join_step % block) % block);
+}
+
+/* KV tokens of a decoding sequence. */
+static uint64_t tokens_held(const Lane *lane, const LaneRequest *request)
+{
+    return request->to_read + (lane->step - request->join_step);
+}
+
+static uint64_t blocks_held(const Lane *lane, const LaneRequest *request, uint64_t tokens)
+{
+    if (lane->limits.admission == ADMIT_WHOLE)
+        return request->held_blocks;
+    const uint64_t block = lane->limits.block_tokens;
+    return (tokens + block - 1) / block;
+}
+
+static void join(Lane *lane, uint32_t index)
+{
+    LaneRequest *request = &lane->requests[index];
+    request->join_step = lane->step;
+    request->last_step = lane->step + request->asked.output - request->asked.given;
+    lane->decoding++;
+    heap_up(lane, lane->decoding - 1, index);
+    request->older = lane->newest;
+    request->newer = NO_REQUEST;
+    if (lane->newest != NO_REQUEST)
+        lane->requests[lane->newest].newer = index;
+    else
+        lane->oldest = index;
+    lane->newest = index;
+    lane->kv_tokens += request->to_read;
+    lane->residues[residue(lane, request)]++;
+}
+
+/* Takes a sequence out of the decoding ones and its blocks back. */
+static void leave(Lane *lane, uint32_t index)
+{
+    LaneRequest *request = &lane->requests[index];
+    const uint64_t tokens = tokens_held(lane, request);
+    heap_remove(lane, index);
+    if (request->older != NO_REQUEST)
+        lane->requests[request->older].newer = request->newer;
+    else
+        lane->oldest = request->newer;
+    if (request->newer != NO_REQUEST)
+        lane->requests[request->newer].older = request->older;
+    else
+        lane->newest = request->older;
+    lane->kv_tokens -= (double)tokens;
+    lane->blocks_used -= blocks_held(lane, request, tokens);
+    lane->residues[residue(lane, request)]--;
+    lane->unused[lane->unused_count++] = index;
+}
+
+/* ---- memory ------------------------------------------------------------------------------------
+ */
+
+/* Blocks that `repeats` further iterations open: a sequence with t tokens opens one when t is a
+ * multiple of the block, and t grows by one an iteration. */
+static uint64_t blocks_opened(const Lane *lane, uint64_t repeats)
+{
+    if (lane->limits.admission == ADMIT_WHOLE)
+        return 0;
+    const uint64_t block = lane->limits.block_tokens;
+    uint64_t opened = repeats / block * lane->decoding;
+    for (uint64_t i = 0; i < repeats % block; i++)
+        opened += lane->residues[(block - (lane->step + i) % block) % block];
+    return opened;
+}
+
+static uint64_t blocks_free(const Lane *lane)
+{
+    return lane->limits.blocks - lane->blocks_used;
+}
+
+/* Blocks that a request must be given to start: its prompt and the next token, or all of it. */
+static uint64_t blocks_to_start(const Lane *lane, const QueuedRequest *asked)
+{
+    const double tokens = lane->limits.admission == ADMIT_WHOLE
+                              ? (double)asked->prompt + asked->output
+                              : (double)asked->prompt + asked->given + 1;
+    return lane_blocks_of(&lane->limits, tokens);
+}
+
+static int head_fits(const Lane *lane, const WaitingLine *line)
+{
+    const QueuedRequest *head = waiting_first(line);
+    return head != NULL && lane->unused_count > 0 &&
+           blocks_to_start(lane, head) <= blocks_free(lane);
+}
+
+int lane_has_work(const Lane *lane, const WaitingLine *line)
+{
+    return lane->decoding > 0 || lane->reading_count > 0 || head_fits(lane, line);
+}
+
+static uint32_t reader(const Lane *lane, size_t i)
+{
+    const size_t at = lane->reading_first + i;
+    return lane->reading[at < lane->limits.sequences ? at : at - lane->limits.sequences];
+}
+
+/* The youngest goes back to the head of the line; what it had must be read again. */
+static Status throw_out_youngest(Lane *lane, WaitingLine *line, Error *error)
+{
+    QueuedRequest asked;
+    if (lane->reading_count > 0) {
+        const uint32_t index = reader(lane, lane->reading_count - 1);
+        asked = lane->requests[index].asked;
+        lane->blocks_used -= lane->requests[index].held_blocks;
+        lane->reading_count--;
+        lane->unused[lane->unused_count++] = index;
+    } else {
+        const uint32_t index = lane->newest;
+        const LaneRequest *request = &lane->requests[index];
+        asked = request->asked;
+        asked.given += (uint32_t)(lane->step - request->join_step);
+        leave(lane, index);
+    }
+    lane->preempted++;
+    return waiting_push_head(line, &asked, error);
+}
+
+/* ---- iterations --------------------------------------------------------------------------------
+ */
+
+static void admit(Lane *lane, WaitingLine *line)
+{
+    const QueuedRequest *head = waiting_first(line);
+    const uint32_t index = lane->unused[--lane->unused_count];
+    LaneRequest *request = &lane->requests[index];
+    size_t at = lane->reading_first + lane->reading_count++;
+    if (at >= lane->limits.sequences)
+        at -= lane->limits.sequences;
+    lane->reading[at] = index;
+    request->asked = *head;
+    request->to_read = head->prompt + head->given;
+    request->read = request->chunk = 0;
+    request->held_blocks = (uint32_t)blocks_to_start(lane, head);
+    lane->blocks_used += request->held_blocks;
+    waiting_pop(line);
+}
+
+/* Gives `left` tokens to readers in the order of their coming, and takes new ones in. */
+static void plan_reading(Lane *lane, WaitingLine *line, double left, int take, PassLoad *load)
+{
+    double pairs = 0;
+    lane->chunks = 0;
+    while (left >= 1) {
+        if (lane->chunks == lane->reading_count) {
+            if (!take || !head_fits(lane, line))
+                break;
+            admit(lane, line);
+        }
+        LaneRequest *request = &lane->requests[reader(lane, lane->chunks++)];
+        const double chunk = fmin(left, request->to_read - request->read);
+        request->chunk = (uint32_t)chunk;
+        left -= request->chunk;
+        load->prefill += request->chunk;
+        /* A token attends to all before it: read + (chunk + 1) / 2 in the mean. */
+        pairs += request->chunk * (request->read + (request->chunk + 1) / 2.0);
+    }
+    load->prefill_context = load->prefill > 0 ? pairs / load->prefill : 0;
+}
+
+Status lane_plan(Lane *lane, WaitingLine *line, PassLoad *load, Error *error)
+{
+    const LaneLimits *limits = &lane->limits;
+    const int prompts_first = limits->batching == BATCH_PREFILL_FIRST &&
+                              (lane->reading_count > 0 || head_fits(lane, line));
+    const uint64_t preempted = lane->preempted;
+
+    memset(load, 0, sizeof *load);
+    lane->chunks = 0;
+    lane->decodes = lane->decoding > 0 && !prompts_first;
+    while (lane->decodes && blocks_opened(lane, 1) > blocks_free(lane)) {
+        const Status status = throw_out_youngest(lane, line, error);
+        if (status != STATUS_OK)
+            return status;
+        lane->decodes = lane->decoding > 0;
+    }
+    if (lane->decodes) {
+        load->decode = (double)lane->decoding;
+        load->context = lane->kv_tokens / load->decode + 1;
+        /* The next tokens' blocks come before those of newcomers. */
+        lane->blocks_used += blocks_opened(lane, 1);
+    }
+    double left = limits->prompt_tokens;
+    if (limits->iteration_tokens > 0)
+        left = fmin(left, limits->iteration_tokens - load->decode);
+    lane->unsettled = lane->preempted != preempted;
+    plan_reading(lane, line, left, !lane->unsettled, load);
+    return STATUS_OK;
+}
+
+uint64_t lane_repeats(const Lane *lane)
+{
+    if (!lane->decodes || lane->unsettled || lane->reading_count > 0)
+        return 1;
+    const uint64_t ends_in = lane->requests[lane->heap[0]].last_step - lane->step;
+    /* The blocks of the first iteration are taken already. */
+    const uint64_t room = blocks_free(lane) + blocks_opened(lane, 1);
+    if (blocks_opened(lane, ends_in) <= room)
+        return ends_in;
+    uint64_t fits = 1, fails = ends_in;
+    while (fails - fits > 1) {
+        const uint64_t middle = fits + (fails - fits) / 2;
+        if (blocks_opened(lane, middle) <= room)
+            fits = middle;
+        else
+            fails = middle;
+    }
+    return fits;
+}
+
+static void give_first_token(Lane *lane, uint32_t index, double now_s, const LaneSink *sink)
+{
+    LaneRequest *request = &lane->requests[index];
+    request->asked.given++;
+    if (request->asked.first_s < 0) {
+        request->asked.first_s = now_s;
+        if (sink->first_token != NULL)
+            sink->first_token(sink->context, &request->asked, now_s);
+    }
+    if (lane->limits.admission == ADMIT_PROMPT) {
+        /* The block of the next token is opened when its turn comes. */
+        const uint64_t needed = blocks_held(lane, request, request->to_read);
+        lane->blocks_used -= request->held_blocks - needed;
+    }
+    if (request->asked.given < request->asked.output) {
+        join(lane, index);
+        return;
+    }
+    const QueuedRequest done = request->asked;
+    lane->blocks_used -= lane->limits.admission == ADMIT_WHOLE
+                             ? request->held_blocks
+                             : blocks_held(lane, request, request->to_read);
+    lane->unused[lane->unused_count++] = index;
+    sink->finished(sink->context, &done, now_s);
+}
+
+void lane_finish(Lane *lane, uint64_t repeats, double now_s, const LaneSink *sink)
+{
+    if (lane->decodes) {
+        const uint64_t first = blocks_opened(lane, 1);
+        lane->blocks_used += blocks_opened(lane, repeats) - first;
+        lane->kv_tokens += (double)repeats * (double)lane->decoding;
+        lane->step += repeats;
+        while (lane->decoding > 0 && lane->requests[lane->heap[0]].last_step == lane->step) {
+            const uint32_t index = lane->heap[0];
+            QueuedRequest done = lane->requests[index].asked;
+            done.given = done.output;
+            leave(lane, index);
+            sink->finished(sink->context, &done, now_s);
+        }
+    }
+    for (; lane->chunks > 0; lane->chunks--) {
+        const uint32_t index = reader(lane, 0);
+        LaneRequest *request = &lane->requests[index];
+        request->read += request->chunk;
+        request->chunk = 0;
+        if (request->read < request->to_read)
+            break; /* the last one served, in part */
+        lane->reading_first = (lane->reading_first + 1) % lane->limits.sequences;
+        lane->reading_count--;
+        give_first_token(lane, index, now_s, sink);
+    }
+    lane->chunks = 0;
+    lane->decodes = 0;
+}

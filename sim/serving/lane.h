@@ -1,0 +1,86 @@
+/* The scheduler of one batch that circulates through a replica: continuous batching over paged KV
+ * memory. A pipeline of P stages has P of them, each with its share of the blocks and sequences
+ * (one scheduler a virtual engine, as in vLLM); without a pipeline there is one.
+ *
+ * A sequence is read (its prompt, in chunks), then decodes one token an iteration. `step` counts
+ * the iterations that decode, so that a sequence knows its last one when it starts and nothing is
+ * touched sequence by sequence in between. Blocks are counted exactly: sequences are kept in a
+ * histogram of (tokens - step) mod block, from which the blocks that the next k iterations open
+ * follow.
+ */
+#ifndef SIM_SERVING_LANE_H
+#define SIM_SERVING_LANE_H
+
+#include "configs/reader/scenario.h"
+#include "sim/serving/stage_cost.h"
+#include "sim/serving/waiting_line.h"
+
+enum { MAX_BLOCK_TOKENS = 1024 };
+
+typedef struct LaneRequest {
+    QueuedRequest asked;
+    uint32_t to_read, read, chunk; /* tokens of the prompt, and of an answer lost with its memory */
+    uint32_t held_blocks;          /* admission: whole; else those of the prompt */
+    uint64_t join_step, last_step; /* of decoding */
+    uint32_t place;                /* in the heap */
+    uint32_t older, newer;         /* decoding, by age; NO_REQUEST: none */
+} LaneRequest;
+
+typedef struct LaneLimits {
+    BatchPolicy batching;
+    KvAdmission admission;
+    uint32_t block_tokens;
+    double iteration_tokens, prompt_tokens; /* of one iteration */
+    size_t sequences;
+    uint64_t blocks;
+} LaneLimits;
+
+typedef struct Lane {
+    LaneLimits limits;
+    LaneRequest *requests; /* limits.sequences */
+    uint32_t *unused;
+    size_t unused_count;
+    uint32_t *heap; /* decoding, by last step */
+    size_t decoding;
+    uint32_t *reading; /* a ring of limits.sequences, by age */
+    size_t reading_first, reading_count;
+    size_t chunks; /* readers that the iteration under way serves, from the first */
+    uint32_t oldest, newest;
+    uint64_t step;
+    uint64_t blocks_used;
+    double kv_tokens; /* of decoding sequences */
+    uint32_t residues[MAX_BLOCK_TOKENS];
+    uint64_t preempted;
+    int decodes;   /* whether the iteration under way decodes */
+    int unsettled; /* sequences were thrown out for it: the next one may take some back */
+} Lane;
+
+/* What one iteration gave. */
+typedef void (*LaneFinished)(void *context, const QueuedRequest *request, double now_s);
+typedef struct LaneSink {
+    LaneFinished first_token; /* may be NULL */
+    LaneFinished finished;
+    void *context;
+} LaneSink;
+
+Status lane_init(Lane *lane, const LaneLimits *limits, Error *error);
+void lane_free(Lane *lane);
+
+/* Blocks that a whole request needs; one with more than limits.blocks can never run. */
+uint64_t lane_blocks_of(const LaneLimits *limits, double tokens);
+
+/* Whether there is anything to do: running, or the head of the line fits. */
+int lane_has_work(const Lane *lane, const WaitingLine *line);
+
+/* Chooses the next iteration: takes requests from the line, throws the youngest out when memory for
+ * the next tokens is short. `load` counts what runs. Nothing to run leaves it zero. */
+Status lane_plan(Lane *lane, WaitingLine *line, PassLoad *load, Error *error);
+
+/* How many iterations like the planned one may follow each other before a sequence ends or blocks
+ * run out: at least 1; 1 when prompts are read. */
+uint64_t lane_repeats(const Lane *lane);
+
+/* Ends `repeats` iterations at now_s. */
+void lane_finish(Lane *lane, uint64_t repeats, double now_s, const LaneSink *sink);
+
+#endif

@@ -1,0 +1,301 @@
+#include "sim/serving/replica.h"
+
+#include "models/architecture.h"
+#include "sim/serving/iteration_time.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_SEQUENCES = 1 << 20 };
+
+/* What a lane is doing. */
+typedef struct LaneClock {
+    int running;
+    double at_s;      /* running: its end; else when it is free to start */
+    uint64_t repeats; /* of the iterations under way */
+    PassLoad load;    /* of the first of them */
+    double started_s;
+} LaneClock;
+
+struct Replica {
+    StageCost cost;
+    StageLayout layout;
+    IterationTime time;
+    ReplicaMemory memory;
+    LaneLimits limits;
+    LaneSink sink;
+    WaitingLine line;
+    size_t lane_count;
+    Lane *lanes;
+    LaneClock *clocks;
+    double stage_free_s[MAX_STAGES];
+    double stage_s[MAX_STAGES];
+    double now_s;
+    double matmul_flops, pair_flops; /* of a token, and of a pair of tokens that attend */
+    int step_by_step;
+    ReplicaCounters counters;
+};
+
+static Status check(const Scenario *scenario, const ServeMemory *memory, Error *error)
+{
+    const ServingSpec *serving = &scenario->serving;
+    if (!(serving->tensor >= 1 && serving->pipeline >= 1 && serving->pipeline <= MAX_STAGES &&
+          serving->pipeline <= scenario->model.layers && serving->max_batch >= 1 &&
+          serving->kv_block_tokens >= 1 && serving->kv_block_tokens <= MAX_BLOCK_TOKENS &&
+          serving->prefill_chunk_tokens >= 1))
+        return error_set(error, STATUS_INVALID,
+                         "serving: tensor, pipeline (at most the layers), max_batch, kv_block (at "
+                         "most %d) and prefill_chunk_tokens must be at least 1",
+                         (int)MAX_BLOCK_TOKENS);
+    if (!memory->fits)
+        return error_set(error, STATUS_NO, "%s", memory->reason);
+    return STATUS_OK;
+}
+
+static void set_limits(Replica *replica, const Scenario *scenario, const ServeMemory *memory)
+{
+    const ServingSpec *serving = &scenario->serving;
+    const double lanes = (double)replica->lane_count;
+    LaneLimits *limits = &replica->limits;
+
+    limits->batching = serving->batching;
+    limits->admission = serving->kv_admission;
+    limits->block_tokens = (uint32_t)serving->kv_block_tokens;
+    limits->iteration_tokens = serving->iteration_tokens;
+    limits->prompt_tokens = floor(serving->prefill_chunk_tokens);
+    limits->blocks = (uint64_t)floor(memory->kv_capacity_tokens / serving->kv_block_tokens / lanes);
+    /* A sequence holds one block at least. */
+    const double most =
+        fmin(fmin(serving->max_batch, MOST_SEQUENCES) / lanes, (double)limits->blocks);
+    limits->sequences = (size_t)fmax(1, ceil(most));
+
+    replica->memory = (ReplicaMemory){
+        .capacity_bytes = memory->capacity_bytes,
+        .weights_bytes = memory->weights_bytes,
+        .reserved_bytes = memory->reserved_bytes,
+        .kv_bytes_per_token_gpu = memory->kv_bytes_per_token_gpu,
+        .kv_bytes =
+            (double)limits->blocks * lanes * limits->block_tokens * memory->kv_bytes_per_token_gpu,
+        .blocks = (double)limits->blocks * lanes,
+        .block_tokens = limits->block_tokens,
+        .sequences = (double)limits->sequences * lanes,
+    };
+}
+
+Status replica_create(const Scenario *scenario, const LaneSink *sink, int step_by_step,
+                      Replica **created, Error *error)
+{
+    const double probe_context = 1024;
+    ServeMemory memory;
+    *created = NULL;
+    serve_memory(scenario, &memory);
+    Status status = check(scenario, &memory, error);
+    if (status != STATUS_OK)
+        return status;
+    Replica *replica = calloc(1, sizeof *replica);
+    if (replica == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
+
+    stage_layout(&scenario->model, (size_t)scenario->serving.pipeline, &replica->layout);
+    stage_cost_prepare(&replica->cost, scenario);
+    iteration_time_init(&replica->time, &replica->cost, &replica->layout);
+    replica->sink = *sink;
+    replica->step_by_step = step_by_step;
+    replica->line.most = MAX_WAITING;
+    replica->lane_count = replica->layout.stages;
+    set_limits(replica, scenario, &memory);
+    const ModelFlops flops = model_flops_per_token(&scenario->model, probe_context);
+    replica->matmul_flops = flops.matmul;
+    replica->pair_flops = flops.attention_full / probe_context;
+
+    replica->lanes = calloc(replica->lane_count, sizeof *replica->lanes);
+    replica->clocks = calloc(replica->lane_count, sizeof *replica->clocks);
+    if (replica->lanes == NULL || replica->clocks == NULL)
+        status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    if (status == STATUS_OK && replica->limits.blocks < 1)
+        status = error_set(error, STATUS_NO,
+                           "KV memory holds no block of %u tokens for each of "
+                           "%zu pipeline stages",
+                           replica->limits.block_tokens, replica->lane_count);
+    for (size_t i = 0; i < replica->lane_count && status == STATUS_OK; i++)
+        status = lane_init(&replica->lanes[i], &replica->limits, error);
+    if (status != STATUS_OK) {
+        replica_destroy(replica);
+        return status;
+    }
+    *created = replica;
+    return STATUS_OK;
+}
+
+void replica_destroy(Replica *replica)
+{
+    if (replica == NULL)
+        return;
+    for (size_t i = 0; replica->lanes != NULL && i < replica->lane_count; i++)
+        lane_free(&replica->lanes[i]);
+    waiting_free(&replica->line);
+    free(replica->lanes);
+    free(replica->clocks);
+    free(replica);
+}
+
+Status replica_offer(Replica *replica, const QueuedRequest *request, Error *error)
+{
+    const uint64_t blocks =
+        lane_blocks_of(&replica->limits, (double)request->prompt + request->output);
+    if (blocks > replica->limits.blocks)
+        return error_set(
+            error, STATUS_NO,
+            "a request of %u + %u tokens needs %llu blocks of %u, a scheduler has %llu",
+            request->prompt, request->output, (unsigned long long)blocks,
+            replica->limits.block_tokens, (unsigned long long)replica->limits.blocks);
+    for (size_t i = 0; i < replica->lane_count; i++)
+        if (!replica->clocks[i].running)
+            replica->clocks[i].at_s = fmax(replica->clocks[i].at_s, request->arrival_s);
+    const Status status = waiting_push(&replica->line, request, error);
+    replica->counters.largest_line =
+        fmax(replica->counters.largest_line, (double)replica->line.count);
+    return status;
+}
+
+/* The lane with the next event and its time; lane_count when there is none. */
+static size_t next_lane(const Replica *replica, double *at_s)
+{
+    size_t best = replica->lane_count;
+    *at_s = HUGE_VAL;
+    for (size_t i = 0; i < replica->lane_count; i++) {
+        const LaneClock *clock = &replica->clocks[i];
+        double at = clock->at_s;
+        if (!clock->running) {
+            if (!lane_has_work(&replica->lanes[i], &replica->line))
+                continue;
+            at = fmax(at, replica->stage_free_s[0]);
+        }
+        /* At the same time ends go before starts. */
+        if (at < *at_s || (at == *at_s && clock->running && !replica->clocks[best].running)) {
+            *at_s = at;
+            best = i;
+        }
+    }
+    return best;
+}
+
+/* Sends one iteration through the stages. */
+static double pass_stages(Replica *replica, const PassLoad *load, double start_s)
+{
+    double at_s = start_s;
+    iteration_stages(&replica->time, load, replica->stage_s);
+    for (size_t i = 0; i < replica->layout.stages; i++) {
+        at_s = fmax(at_s, replica->stage_free_s[i]) + replica->stage_s[i];
+        replica->stage_free_s[i] = at_s;
+    }
+    const double first_s = replica->stage_s[0];
+    replica->counters.busy_s += first_s;
+    if (load->prefill > 0) {
+        PassLoad answers = *load;
+        answers.prefill = 0;
+        if (load->decode > 0)
+            iteration_stages(&replica->time, &answers, replica->stage_s);
+        replica->counters.prefill_s += load->decode > 0 ? first_s - replica->stage_s[0] : first_s;
+    }
+    return at_s;
+}
+
+static Status start(Replica *replica, size_t index, double start_s, double until_s, Error *error)
+{
+    Lane *lane = &replica->lanes[index];
+    LaneClock *clock = &replica->clocks[index];
+    const Status status = lane_plan(lane, &replica->line, &clock->load, error);
+    if (status != STATUS_OK)
+        return status;
+    const uint64_t repeats = replica->step_by_step ? 1 : lane_repeats(lane);
+    clock->running = 1;
+    clock->started_s = start_s;
+    clock->repeats = 1;
+    if (replica->lane_count == 1 && repeats > 1) {
+        clock->at_s = start_s + iteration_run(&replica->time, &clock->load, repeats,
+                                              until_s - start_s, &clock->repeats);
+        replica->stage_free_s[0] = clock->at_s;
+        replica->counters.busy_s += clock->at_s - start_s;
+    } else {
+        clock->at_s = pass_stages(replica, &clock->load, start_s);
+    }
+    return STATUS_OK;
+}
+
+static void count(Replica *replica, const Lane *lane, const LaneClock *clock)
+{
+    ReplicaCounters *counters = &replica->counters;
+    const PassLoad *load = &clock->load;
+    const double repeats = (double)clock->repeats;
+    const double decoded = repeats * load->decode;
+    const double pairs =
+        decoded * (load->context + (repeats - 1) / 2) + load->prefill * load->prefill_context;
+
+    counters->iterations += repeats;
+    counters->output_tokens += decoded;
+    counters->input_tokens += load->prefill;
+    counters->sequence_iterations += decoded;
+    counters->flops +=
+        (decoded + load->prefill) * replica->matmul_flops + pairs * replica->pair_flops;
+    counters->block_seconds += (double)lane->blocks_used * (clock->at_s - clock->started_s);
+}
+
+static void finish(Replica *replica, size_t index)
+{
+    Lane *lane = &replica->lanes[index];
+    LaneClock *clock = &replica->clocks[index];
+    const size_t readers = lane->reading_count;
+    clock->running = 0;
+    replica->now_s = clock->at_s;
+    count(replica, lane, clock);
+    lane_finish(lane, clock->repeats, clock->at_s, &replica->sink);
+    replica->counters.output_tokens += (double)(readers - lane->reading_count);
+}
+
+Status replica_advance(Replica *replica, double until_s, Error *error)
+{
+    for (;;) {
+        double at_s;
+        const size_t index = next_lane(replica, &at_s);
+        if (index == replica->lane_count)
+            return STATUS_OK;
+        if (replica->clocks[index].running) {
+            if (at_s > until_s)
+                return STATUS_OK;
+            finish(replica, index);
+            continue;
+        }
+        if (at_s >= until_s)
+            return STATUS_OK;
+        const Status status = start(replica, index, at_s, until_s, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+}
+
+double replica_now(const Replica *replica)
+{
+    return replica->now_s;
+}
+
+size_t replica_waiting(const Replica *replica)
+{
+    return replica->line.count;
+}
+
+const ReplicaMemory *replica_memory(const Replica *replica)
+{
+    return &replica->memory;
+}
+
+ReplicaCounters replica_counters(const Replica *replica)
+{
+    ReplicaCounters counters = replica->counters;
+    counters.preempted = 0;
+    for (size_t i = 0; i < replica->lane_count; i++)
+        counters.preempted += (double)replica->lanes[i].preempted;
+    return counters;
+}

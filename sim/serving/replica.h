@@ -1,0 +1,61 @@
+/* One engine replica: schedulers, stages and a line of waiting requests, event by event.
+ *
+ * Events are the starts and ends of iterations. An iteration passes the stages of the pipeline one
+ * behind the other; a stage serves one iteration at a time. Between two changes of the batch a
+ * replica without a pipeline runs its iterations in closed form (iteration_time.h), so that cost
+ * grows with requests and not with tokens. After replica_create nothing is allocated but for a
+ * longer line.
+ *
+ * The caller moves time: advance to a request's arrival, offer it, advance to the next.
+ */
+#ifndef SIM_SERVING_REPLICA_H
+#define SIM_SERVING_REPLICA_H
+
+#include "configs/reader/error.h"
+#include "configs/reader/scenario.h"
+#include "sim/serving/lane.h"
+#include "sim/serving/steady_state.h"
+
+enum { MAX_WAITING = 1 << 20 };
+
+typedef struct Replica Replica;
+
+/* Memory of one GPU of the most loaded stage, term by term, and the blocks it leaves. */
+typedef struct ReplicaMemory {
+    double capacity_bytes, weights_bytes, reserved_bytes, kv_bytes;
+    double kv_bytes_per_token_gpu;
+    double blocks, block_tokens; /* whole replica */
+    double sequences;            /* admission limit */
+} ReplicaMemory;
+
+typedef struct ReplicaCounters {
+    double input_tokens, output_tokens; /* processed; prompts read again count again */
+    double preempted;
+    double iterations;
+    double busy_s;              /* of the first stage */
+    double prefill_s;           /* part of it that prompts added to answers */
+    double flops;               /* of the model, as counted by models/architecture.h */
+    double block_seconds;       /* blocks in use, summed over time */
+    double sequence_iterations; /* decoding sequences, summed over iterations */
+    double largest_line;
+} ReplicaCounters;
+
+/* STATUS_NO with the reason when not one sequence fits in memory. `step_by_step`: no closed forms
+ * (for tests; the same times). */
+Status replica_create(const Scenario *scenario, const LaneSink *sink, int step_by_step,
+                      Replica **replica, Error *error);
+void replica_destroy(Replica *replica);
+
+/* A request arrives at `request->arrival_s`, not before the time that was advanced to. STATUS_NO
+ * when it can never fit, or when more than MAX_WAITING wait: the replica is then past its load. */
+Status replica_offer(Replica *replica, const QueuedRequest *request, Error *error);
+
+/* Ends what ends until then and starts what starts before then. HUGE_VAL: until nothing is left. */
+Status replica_advance(Replica *replica, double until_s, Error *error);
+
+double replica_now(const Replica *replica); /* end of the last iteration that was run */
+size_t replica_waiting(const Replica *replica);
+const ReplicaMemory *replica_memory(const Replica *replica);
+ReplicaCounters replica_counters(const Replica *replica);
+
+#endif

@@ -1,0 +1,457 @@
+#include "sim/serving/serve_load.h"
+
+#include "configs/reader/sample.h"
+#include "hw/gemm.h"
+#include "sim/serving/arrivals.h"
+#include "sim/serving/latency_histogram.h"
+#include "sim/serving/serve_outcome.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A line so long that its requests wait for hours is past any load; a trace is then given up. */
+enum { SATURATED_REQUESTS = 2000, SATURATED_TURNS = 4, MOST_SATURATED = 200000 };
+enum { BISECTIONS = 14 };
+static const double warm_up_share = 0.1;
+static const double lowest_share = 0.01; /* of the stable maximum: where the search begins */
+static const double highest_share = 0.995;
+
+/* Everything that one simulated load needs; allocated once for all of them. */
+typedef struct LoadRun {
+    const Scenario *scenario;
+    const LoadOptions *options;
+    double overhead_s;
+    size_t replica_count;
+    Replica *replicas[MAX_LOAD_REPLICAS];
+    LatencyHistogram latency[LATENCY_KINDS];
+    double finished, input_tokens, output_tokens; /* all */
+    double counted, good;                         /* of requests behind the warm-up */
+    /* saturation only */
+    ArrivalStream *stream;
+    Replica *saturated;
+    uint64_t backlog_left;
+    double first_s, first_finished, last_s, last_finished, begin_finished;
+    Status status; /* of the stream, with its error; bad rows that are passed over leave none */
+    Error error;
+} LoadRun;
+
+static double limit_value(const LoadRun *run, const SloLimit *limit)
+{
+    static const double QUANTILES[LATENCY_STATISTICS] = {0.5, 0.9, 0.95, 0.99, 0};
+    const LatencyHistogram *histogram = &run->latency[limit->kind];
+    return limit->statistic == LATENCY_MEAN
+               ? histogram_mean(histogram)
+               : histogram_quantile(histogram, QUANTILES[limit->statistic]);
+}
+
+static void on_finished(void *context, const QueuedRequest *request, double now_s)
+{
+    LoadRun *run = context;
+    const double decoded = request->output - 1.0;
+    const double values[LATENCY_KINDS] = {
+        [LATENCY_TTFT] = request->first_s - request->arrival_s + run->overhead_s,
+        [LATENCY_TPOT] = decoded > 0 ? (now_s - request->first_s) / decoded : 0,
+        [LATENCY_E2E] = now_s - request->arrival_s + run->overhead_s,
+    };
+    run->finished++;
+    run->input_tokens += request->prompt;
+    run->output_tokens += request->output;
+    if (!request->tag)
+        return;
+    int good = 1;
+    for (size_t kind = 0; kind < LATENCY_KINDS; kind++)
+        if (kind != LATENCY_TPOT || decoded > 0) /* one token has no time between tokens */
+            histogram_add(&run->latency[kind], values[kind]);
+    for (size_t i = 0; i < run->options->slo.count; i++)
+        good &= values[run->options->slo.limits[i].kind] < run->options->slo.limits[i].limit_s;
+    run->counted++;
+    run->good += good;
+}
+
+static QueuedRequest queued(const Arrival *arrival, double at_s, int counts)
+{
+    return (QueuedRequest){.arrival_s = at_s,
+                           .first_s = -1,
+                           .prompt = (uint32_t)arrival->prompt,
+                           .output = (uint32_t)arrival->output,
+                           .tag = counts != 0};
+}
+
+/* ---- the stable maximum: a line that is never empty ---------------------------------------------
+ */
+
+static void offer_next(LoadRun *run, double now_s)
+{
+    int more = 0;
+    Arrival arrival;
+    while (run->backlog_left > 0) {
+        run->backlog_left--;
+        run->status = arrivals_next(run->stream, &arrival, &more, &run->error);
+        if (run->status != STATUS_OK || !more) {
+            run->backlog_left = 0;
+            return;
+        }
+        const QueuedRequest request = queued(&arrival, now_s, 0);
+        run->status = replica_offer(run->saturated, &request, &run->error);
+        if (run->status == STATUS_OK)
+            return;
+        if (run->status != STATUS_NO) {
+            run->backlog_left = 0;
+            return;
+        }
+        run->status = STATUS_OK; /* too long for any replica: the next one */
+    }
+}
+
+static void on_saturated(void *context, const QueuedRequest *request, double now_s)
+{
+    LoadRun *run = context;
+    (void)request;
+    run->finished++;
+    if (run->finished <= run->begin_finished) {
+        run->first_s = now_s;
+        run->first_finished = run->finished;
+    }
+    if (run->backlog_left > 0) {
+        run->last_s = now_s;
+        run->last_finished = run->finished;
+    }
+    offer_next(run, now_s);
+}
+
+static Status open_stream(const LoadRun *run, double rate_per_s, double stretch,
+                          TraceReader **trace, ArrivalStream *stream, Error *error)
+{
+    const LoadOptions *options = run->options;
+    *trace = NULL;
+    if (options->trace == NULL) {
+        *stream = arrivals_drawn(run->scenario, rate_per_s, options->requests, options->seed);
+        return STATUS_OK;
+    }
+    const Status status = trace_open(options->trace, options->skip_bad, trace, error);
+    if (status == STATUS_OK)
+        *stream = arrivals_replayed(*trace, stretch);
+    return status;
+}
+
+static Status find_stable_maximum(LoadRun *run, double *per_s, Error *error)
+{
+    const LaneSink sink = {.finished = on_saturated, .context = run};
+    TraceReader *trace = NULL;
+    ArrivalStream stream;
+    *per_s = 0;
+    Status status = replica_create(run->scenario, &sink, 0, &run->saturated, error);
+    if (status == STATUS_OK)
+        status = open_stream(run, 1, 1, &trace, &stream, error);
+    if (status != STATUS_OK)
+        goto cleanup;
+
+    /* In flight at most: by the admission limit, and by memory at the mean length. */
+    const ReplicaMemory *memory = replica_memory(run->saturated);
+    const ServingSpec *serving = &run->scenario->serving;
+    const double length = run->options->trace != NULL
+                              ? memory->block_tokens
+                              : serving->prompt_tokens + serving->output_tokens;
+    const double in_flight =
+        fmin(memory->sequences, memory->blocks * memory->block_tokens / length + 1);
+    const double backlog = fmin(MOST_SATURATED, SATURATED_REQUESTS + SATURATED_TURNS * in_flight);
+    if (run->options->trace == NULL)
+        stream.left = (uint64_t)backlog;
+    run->stream = &stream;
+    run->backlog_left = (uint64_t)backlog;
+    run->begin_finished = fmin(in_flight, backlog / 4);
+    run->finished = run->last_finished = run->first_finished = 0;
+    run->first_s = run->last_s = 0;
+    for (double i = 0; i < fmin(2 * in_flight, backlog / 2); i++)
+        offer_next(run, 0);
+    status = replica_advance(run->saturated, HUGE_VAL, error);
+    if (status == STATUS_OK && run->status != STATUS_OK) {
+        *error = run->error;
+        status = run->status;
+    }
+    if (status == STATUS_OK && run->finished < 1)
+        status = error_set(error, STATUS_NO, "no request of this mix fits in KV memory");
+    if (status != STATUS_OK)
+        goto cleanup;
+    /* A trace too short to fill the replica twice: over its whole run. */
+    *per_s = run->last_finished > run->first_finished && run->last_s > run->first_s
+                 ? (run->last_finished - run->first_finished) / (run->last_s - run->first_s)
+                 : run->finished / replica_now(run->saturated);
+    *per_s *= (double)run->replica_count;
+cleanup:
+    trace_close(trace);
+    replica_destroy(run->saturated);
+    run->saturated = NULL;
+    return status;
+}
+
+/* ---- one load -----------------------------------------------------------------------------------
+ */
+
+typedef struct Snapshot {
+    double at_s, finished, input_tokens, output_tokens;
+} Snapshot;
+
+static Snapshot snapshot(const LoadRun *run, double at_s)
+{
+    return (Snapshot){at_s, run->finished, run->input_tokens, run->output_tokens};
+}
+
+static void fill_use(const LoadRun *run, LoadPoint *point)
+{
+    const ServingSpec *serving = &run->scenario->serving;
+    const double gpus = serving->tensor * serving->pipeline;
+    double seconds = 0, blocks = 0, flops = 0, busy_s = 0, prefill_s = 0, sequences = 0;
+
+    for (size_t i = 0; i < run->replica_count; i++) {
+        const ReplicaCounters counters = replica_counters(run->replicas[i]);
+        seconds += replica_now(run->replicas[i]);
+        blocks += counters.block_seconds;
+        flops += counters.flops;
+        busy_s += counters.busy_s;
+        prefill_s += counters.prefill_s;
+        sequences += counters.sequence_iterations;
+        point->iterations += counters.iterations;
+        point->preempted += counters.preempted;
+        point->largest_line = fmax(point->largest_line, counters.largest_line);
+    }
+    if (!(seconds > 0))
+        return;
+    point->busy = busy_s / seconds;
+    point->decoding = sequences / fmax(1, point->iterations);
+    point->kv_occupancy = blocks / seconds / replica_memory(run->replicas[0])->blocks;
+    point->mfu =
+        flops / (seconds * gpus *
+                 gpu_peak_flops_per_s(&run->scenario->hardware.gpu, serving->weight_precision));
+
+    const double usd_per_s = serve_usd_per_s(run->scenario) * (double)run->replica_count;
+    const double prefill = busy_s > 0 ? prefill_s / busy_s : 0;
+    const double input = point->input_tokens_per_s, output = point->output_tokens_per_s;
+    if (input > 0 && output > 0) {
+        point->usd_per_1m_input = 1e6 * usd_per_s * prefill / input;
+        point->usd_per_1m_output = 1e6 * usd_per_s * (1 - prefill) / output;
+        point->usd_per_1k_tokens = 1e3 * usd_per_s / (input + output);
+    }
+}
+
+static void fill_point(const LoadRun *run, const Snapshot *from, const Snapshot *to,
+                       LoadPoint *point)
+{
+    const double seconds = to->at_s - from->at_s;
+    point->finished = run->finished;
+    point->seconds = to->at_s;
+    if (seconds > 0) {
+        point->requests_per_s = (to->finished - from->finished) / seconds;
+        point->input_tokens_per_s = (to->input_tokens - from->input_tokens) / seconds;
+        point->output_tokens_per_s = (to->output_tokens - from->output_tokens) / seconds;
+    }
+    for (size_t kind = 0; kind < LATENCY_KINDS; kind++)
+        for (size_t statistic = 0; statistic < LATENCY_STATISTICS; statistic++) {
+            const SloLimit which = {(LatencyKind)kind, (LatencyStatistic)statistic, 0};
+            point->latency_s[kind][statistic] = limit_value(run, &which);
+        }
+    point->goodput_per_s = run->counted > 0 ? point->requests_per_s * run->good / run->counted : 0;
+    point->holds = point->stable;
+    for (size_t i = 0; i < run->options->slo.count; i++)
+        point->holds &=
+            limit_value(run, &run->options->slo.limits[i]) < run->options->slo.limits[i].limit_s;
+    fill_use(run, point);
+}
+
+/* Offers one request after the other to the replicas in turn. */
+static Status offer_all(LoadRun *run, ArrivalStream *stream, Snapshot *from, Snapshot *to,
+                        LoadPoint *point, Error *error)
+{
+    const uint64_t warm_up =
+        stream->trace != NULL ? 0 : (uint64_t)(warm_up_share * (double)stream->left);
+    Arrival arrival = {0};
+    int more = 0;
+    for (uint64_t i = 0;; i++) {
+        Status status = arrivals_next(stream, &arrival, &more, error);
+        if (status != STATUS_OK || !more)
+            return status;
+        Replica *replica = run->replicas[i % run->replica_count];
+        const QueuedRequest request =
+            queued(&arrival, arrival.at_s + run->overhead_s, i >= warm_up);
+        status = replica_advance(replica, request.arrival_s, error);
+        if (status != STATUS_OK)
+            return status;
+        if (i == warm_up)
+            *from = snapshot(run, request.arrival_s);
+        *to = snapshot(run, request.arrival_s);
+        point->offered++;
+        if (replica_waiting(replica) >= MAX_WAITING) {
+            point->stable = 0;
+            return STATUS_OK;
+        }
+        if (replica_offer(replica, &request, error) != STATUS_OK) {
+            if (error->status != STATUS_NO)
+                return error->status;
+            point->rejected++;
+        }
+    }
+}
+
+static void close_replicas(LoadRun *run)
+{
+    for (size_t i = 0; i < run->replica_count; i++) {
+        replica_destroy(run->replicas[i]);
+        run->replicas[i] = NULL;
+    }
+}
+
+static Status simulate_point(LoadRun *run, double rate_per_s, double stretch, double maximum_per_s,
+                             LoadForecast *forecast, LoadPoint *point, Error *error)
+{
+    const LaneSink sink = {.finished = on_finished, .context = run};
+    TraceReader *trace = NULL;
+    ArrivalStream stream;
+    Snapshot from = {0}, to = {0};
+    Status status = STATUS_OK;
+
+    memset(point, 0, sizeof *point);
+    memset(run->latency, 0, sizeof run->latency);
+    run->finished = run->input_tokens = run->output_tokens = run->counted = run->good = 0;
+    point->rate_per_s = rate_per_s;
+    point->stable = rate_per_s < maximum_per_s;
+    for (size_t i = 0; i < run->replica_count && status == STATUS_OK; i++)
+        status = replica_create(run->scenario, &sink, 0, &run->replicas[i], error);
+    if (status == STATUS_OK)
+        status = open_stream(run, rate_per_s, stretch, &trace, &stream, error);
+    if (status == STATUS_OK)
+        status = offer_all(run, &stream, &from, &to, point, error);
+    for (size_t i = 0; i < run->replica_count && status == STATUS_OK; i++)
+        status = replica_advance(run->replicas[i], HUGE_VAL, error);
+    if (status == STATUS_OK) {
+        fill_point(run, &from, &to, point);
+        if (trace != NULL)
+            forecast->rows_skipped = trace_rows_skipped(trace);
+    }
+    trace_close(trace);
+    close_replicas(run);
+    return status;
+}
+
+/* Mean rate of a trace as recorded; one reading. */
+static Status trace_rate(const LoadOptions *options, double *per_s, Error *error)
+{
+    TraceReader *trace = NULL;
+    TraceRow row = {0};
+    double rows = 0, last_s = 0;
+    int more = 1;
+    Status status = trace_open(options->trace, options->skip_bad, &trace, error);
+    while (status == STATUS_OK && more) {
+        status = trace_next(trace, &row, &more, error);
+        if (status == STATUS_OK && more) {
+            rows++;
+            last_s = row.at_s;
+        }
+    }
+    trace_close(trace);
+    if (status == STATUS_OK && !(rows >= 2 && last_s > 0))
+        return error_set(error, STATUS_INVALID,
+                         "%.200s holds %.0f requests over %g s: no rate can be told",
+                         options->trace, rows, last_s);
+    *per_s = (rows - 1) / last_s;
+    return status;
+}
+
+static Status report_progress(const LoadOptions *options, size_t done, size_t total, Error *error)
+{
+    if (options->progress != NULL && options->progress(options->progress_context, done, total))
+        return error_set(error, STATUS_INTERRUPTED, "interrupted after %zu of %zu loads", done,
+                         total);
+    return STATUS_OK;
+}
+
+/* Bisection on the logarithm of the rate; the same requests at every rate. */
+static Status find_rate(LoadRun *run, double recorded_per_s, LoadForecast *forecast, Error *error)
+{
+    const double maximum = forecast->stable_maximum_per_s;
+    double low = lowest_share * maximum, high = highest_share * maximum;
+    Status status = STATUS_OK;
+    for (size_t i = 0; i < BISECTIONS && status == STATUS_OK; i++) {
+        const double rate = i == 0 ? low : i == 1 ? high : sqrt(low * high);
+        LoadPoint *point = &forecast->tried[forecast->tried_count++];
+        status = report_progress(run->options, i, BISECTIONS, error);
+        if (status == STATUS_OK)
+            status =
+                simulate_point(run, rate, recorded_per_s / rate, maximum, forecast, point, error);
+        if (status != STATUS_OK)
+            break;
+        if (point->holds && (i == 0 || rate > low || !forecast->found)) {
+            forecast->found = 1;
+            forecast->point = *point;
+            low = rate;
+        } else {
+            high = rate;
+        }
+        if (i == 0 && !point->holds) {
+            forecast->point = *point;
+            break;
+        }
+        if (i == 1 && point->holds)
+            break;
+    }
+    return status;
+}
+
+Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecast *forecast,
+                  Error *error)
+{
+    Scenario *scenario = malloc(sizeof *scenario);
+    LoadRun *run = calloc(1, sizeof *run);
+    double recorded_per_s = 1;
+    Status status = STATUS_OK;
+
+    memset(forecast, 0, sizeof *forecast);
+    if (scenario == NULL || run == NULL) {
+        status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
+        goto cleanup;
+    }
+    scenario_midpoint(given, scenario);
+    run->scenario = scenario;
+    run->options = options;
+    run->overhead_s = scenario->serving.request_overhead_s;
+    run->replica_count = (size_t)fmax(1, scenario->serving.replicas);
+    if (run->replica_count > MAX_LOAD_REPLICAS) {
+        status =
+            error_set(error, STATUS_INVALID, "serving.replicas is %zu: at most %d under a load",
+                      run->replica_count, (int)MAX_LOAD_REPLICAS);
+        goto cleanup;
+    }
+    forecast->replicas = (double)run->replica_count;
+    forecast->usd_per_hour = 3600 * forecast->replicas * serve_usd_per_s(scenario);
+
+    Replica *probe = NULL;
+    const LaneSink sink = {.finished = on_finished, .context = run};
+    status = replica_create(scenario, &sink, 0, &probe, error);
+    if (status != STATUS_OK)
+        goto cleanup;
+    forecast->memory = *replica_memory(probe);
+    replica_destroy(probe);
+
+    if (options->trace != NULL)
+        status = trace_rate(options, &recorded_per_s, error);
+    if (status == STATUS_OK)
+        status = find_stable_maximum(run, &forecast->stable_maximum_per_s, error);
+    if (status != STATUS_OK)
+        goto cleanup;
+    if (options->find_rate) {
+        status = find_rate(run, recorded_per_s, forecast, error);
+        goto cleanup;
+    }
+    if (options->trace == NULL && options->requests == 0)
+        goto cleanup; /* the stable maximum alone was asked for */
+    const double unasked = options->trace != NULL
+                               ? recorded_per_s
+                               : scenario->serving.utilisation * forecast->stable_maximum_per_s;
+    const double rate = options->rate_per_s > 0 ? options->rate_per_s : unasked;
+    status = simulate_point(run, rate, recorded_per_s / rate, forecast->stable_maximum_per_s,
+                            forecast, &forecast->point, error);
+cleanup:
+    free(run);
+    free(scenario);
+    return status;
+}

@@ -1,0 +1,61 @@
+/* Serving under a load: requests arrive, wait, are read and answered by `replicas` engine replicas
+ * that take turns. Ranges of the scenario stand at their midpoints. */
+#ifndef SIM_SERVING_SERVE_LOAD_H
+#define SIM_SERVING_SERVE_LOAD_H
+
+#include "sim/serving/replica.h"
+#include "sim/serving/slo.h"
+
+enum { MAX_LOAD_POINTS = 48, MAX_LOAD_REPLICAS = 1024 };
+
+typedef struct LoadOptions {
+    double rate_per_s; /* of all replicas; 0: as the trace has it, or the sold share of the stable
+                          maximum (serving.utilisation) */
+    const char *trace; /* CSV file; NULL: drawn from the scenario's mix */
+    int skip_bad;
+    int find_rate; /* the largest rate that holds the SLO */
+    Slo slo;
+    uint64_t requests; /* drawn ones; 0: only the stable maximum is wanted */
+    unsigned long long seed;
+    /* called with points done; may be NULL; non-zero interrupts */
+    int (*progress)(void *context, size_t done, size_t total);
+    void *progress_context;
+} LoadOptions;
+
+/* One load, simulated. Latencies are those of requests that arrived after a warm-up of a tenth of
+ * the drawn ones; of a trace all count. Rates are counted between that moment and the last
+ * arrival. */
+typedef struct LoadPoint {
+    double rate_per_s; /* offered */
+    int stable;        /* below the stable maximum, and the line did not overflow */
+    int holds;         /* stable, and every limit of the SLO is kept */
+    double offered, finished, rejected; /* rejected: longer than KV memory */
+    double seconds;
+    double requests_per_s, input_tokens_per_s, output_tokens_per_s; /* of finished requests */
+    double latency_s[LATENCY_KINDS][LATENCY_STATISTICS];
+    double goodput_per_s; /* finished requests that keep each limit of the SLO */
+    double kv_occupancy;  /* share of blocks in use, mean over time */
+    double decoding;      /* sequences of an iteration, mean */
+    double busy;          /* share of time that the first stage works */
+    double mfu;
+    double preempted, iterations, largest_line;
+    double usd_per_1m_input, usd_per_1m_output, usd_per_1k_tokens; /* split by time taken */
+} LoadPoint;
+
+typedef struct LoadForecast {
+    ReplicaMemory memory; /* of one replica */
+    double replicas, usd_per_hour;
+    double stable_maximum_per_s; /* requests finished when the line is never empty */
+    uint64_t rows_skipped;
+    int found;       /* find_rate: a rate above 0 holds the SLO */
+    LoadPoint point; /* the load asked for, or the largest that holds */
+    size_t tried_count;
+    LoadPoint tried[MAX_LOAD_POINTS]; /* find_rate: in the order of trying */
+} LoadForecast;                       /* some 20 kB */
+
+/* STATUS_NO when no sequence fits in memory; STATUS_INVALID for a trace with a bad row. A load
+ * above the stable maximum is a result (stable = 0), not an error. */
+Status serve_load(const Scenario *scenario, const LoadOptions *options, LoadForecast *forecast,
+                  Error *error);
+
+#endif

@@ -1,0 +1,33 @@
+/* Requests that no scheduler has taken yet: first come, first served, except that a request thrown
+ * out of memory goes back to the head. A ring that grows by doubling up to a bound. */
+#ifndef SIM_SERVING_WAITING_LINE_H
+#define SIM_SERVING_WAITING_LINE_H
+
+#include "configs/reader/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct QueuedRequest {
+    double arrival_s;
+    double first_s; /* its first token; negative: none yet */
+    uint32_t prompt, output;
+    uint32_t given; /* answer tokens that it has had */
+    uint32_t tag;   /* of the caller */
+} QueuedRequest;
+
+typedef struct WaitingLine {
+    QueuedRequest *ring;
+    size_t room, count, head; /* room: a power of two, or 0 */
+    size_t most;              /* count beyond which nothing is taken */
+} WaitingLine;
+
+/* STATUS_NO when `most` wait already. */
+Status waiting_push(WaitingLine *line, const QueuedRequest *request, Error *error);
+Status waiting_push_head(WaitingLine *line, const QueuedRequest *request, Error *error);
+
+const QueuedRequest *waiting_first(const WaitingLine *line); /* NULL: nobody waits */
+void waiting_pop(WaitingLine *line);
+void waiting_free(WaitingLine *line);
+
+#endif

@@ -1,0 +1,81 @@
+#!/bin/sh
+# flopcast serve under a load: --load, --trace, --slo, --find; validate on serving measurements.
+. tests/cli/lib.sh
+
+cat >"$work/small.yaml" <<'YAML'
+schema: 1
+title: "Llama 2 70B on 8 H100"
+kind: serving
+model: llama2-70b
+hardware: {base: h100-ndr, gpus: 8}
+serving:
+  base: engine-vllm-2025
+  tensor: 8
+  context_limit: 32768
+  prompt_tokens: 1155
+  output_tokens: 211
+  length_sigma: 0.8
+  utilisation: 50%
+prices: {gpu_hour: $2/h, energy: $0.08/kWh, pue: 1.1, co2: 0.373kg/kWh}
+YAML
+
+run 0 serve "$work/small.yaml" --load 4 --json
+json '.load.stable and .load.rate_per_s == 4 and .load.stable_maximum_per_s > 4'
+json '.latency.ttft_s.p50 > 0 and .latency.ttft_s.p50 <= .latency.ttft_s.p99 and .latency.tpot_s.p99 > 0'
+json '(.throughput.requests_per_s / 4 - 1 | fabs) < 0.05'
+json '.cost.usd_per_1m_output > 0 and .cost.usd_per_1m_input > 0 and .kv.occupancy > 0 and .utilisation.mfu > 0'
+json '.memory.weights_bytes + .memory.reserved_bytes + .memory.kv_bytes <= .memory.capacity_bytes'
+cp "$work/out" "$work/first"
+run 0 serve "$work/small.yaml" --load 4 --json --jobs 1
+cmp -s "$work/out" "$work/first" || fail "the result depends on the number of threads"
+
+# Past the stable maximum: an answer, and soon.
+run 1 serve "$work/small.yaml" --load 10k --json
+json '(.load.stable | not) and .load.stable_maximum_per_s < 10000'
+run 1 serve "$work/small.yaml" --load 10k; stdout_has "unstable"; stdout_has "can be served"
+[ "$(awk 'length > 80' "$work/out" | wc -l)" -eq 0 ] || fail "the screen is wider than 80 columns"
+
+run 0 serve "$work/small.yaml" --slo 'ttft<2s,tpot<40ms' --find rate --json
+json '.load.found and .load.holds and .latency.ttft_s.p99 < 2 and .latency.tpot_s.p99 < 0.04'
+json '.load.rate_per_s < .load.stable_maximum_per_s and (.tried | length) > 3'
+run 1 serve "$work/small.yaml" --slo 'tpot<1us' --find rate; stdout_has "no load holds"
+run 1 serve "$work/small.yaml" --load 4 --slo 'ttft.p50<1us'; stdout_has "missed"
+
+run 0 serve "$work/small.yaml" --trace configs/measurements/azure_conversation_2023.csv --json
+json '.load.offered == 19366 and .load.finished == 19366 and .load.stable'
+run 0 serve "$work/small.yaml" --trace configs/measurements/azure_conversation_2023.csv --load 3 --json
+json '.load.rate_per_s == 3'
+
+printf 'arrival_s,input_tokens,output_tokens\n0,10,5\n1,-3,5\n2,10,5\n3,1e12,5\n4,10,5\n' >"$work/bad.csv"
+run 3 serve "$work/small.yaml" --trace "$work/bad.csv"; stderr_has "bad.csv:3:3"; stderr_has "-3"
+run 0 serve "$work/small.yaml" --trace "$work/bad.csv" --skip-bad --json
+json '.load.rows_skipped == 2 and .load.finished == 3'
+run 4 serve "$work/small.yaml" --trace "$work/none.csv"
+printf 'when,input_tokens,output_tokens\n0,10,5\n' >"$work/header.csv"
+run 3 serve "$work/small.yaml" --trace "$work/header.csv"; stderr_has "time of arrival"
+
+run 2 serve "$work/small.yaml" --find rate; stderr_has "--slo"
+run 2 serve "$work/small.yaml" --find rate --slo 'ttft<2s' --load 3; stderr_has "exclude"
+run 2 serve "$work/small.yaml" --slo 'tttf<2s'; stderr_has "did you mean 'ttft'"
+run 2 serve "$work/small.yaml" --load nan
+run 2 serve "$work/small.yaml" --load 0
+run 2 serve "$work/small.yaml" --load 4 --skip-bad; stderr_has "--trace"
+run 1 serve "$work/small.yaml" --load 4 --set serving.tensor=1; stderr_has "weights need"
+run 0 serve gpt4-serve-h100 --load 1 --set serving.weight_precision=fp8 --json
+json '.load.stable and .load.finished == 20000'
+
+# Published speeds of engines; bounds a little above what README states.
+run 0 validate serving --json
+json '(.rows | length) >= 390 and .summary.median_abs_error < 0.10'
+json '[.groups[] | select(.by == "kind")] | map({(.label): .all}) | add
+      | .throughput.median_abs_error < 0.12 and ."time per token".median_abs_error < 0.06
+        and ."first token".median_abs_error < 0.12 and ."whole batch".median_abs_error < 0.07'
+json 'all(.rows[]; ((.predicted / .measured - 1) - .error | fabs) < 1e-9)'
+json 'all(.skipped[]; .reason != "")'
+run 0 validate serving --split validation --json
+json 'all(.rows[]; .held_back)'
+run 1 validate serving --fail-above 0.0001
+run 0 validate serving; stdout_has "by engine"; stdout_has "skipped"
+[ "$(awk 'length > 80' "$work/out" | wc -l)" -eq 0 ] || fail "the screen is wider than 80 columns"
+
+[ "$failures" -eq 0 ]

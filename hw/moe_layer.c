@@ -104,7 +104,7 @@ double gpu_measured_layer_seconds(const CalibrationSpec *profile, const Measured
         gpu_measured_seconds(&profile->router, 2 * tokens * all * width,
                              word * (tokens * width + all * width + 2 * tokens * all));
     const double permute_s =
-        gpu_measured_seconds(&profile->permute, 0, word * 2 * all_rows * width);
+        gpu_measured_seconds(&profile->permute, 0, word * (all_rows + tokens) * width);
     const double activation_s = gpu_measured_seconds(activation, 0, word * (in + inter) * all_rows);
     const double combine_s =
         gpu_measured_seconds(&profile->combine, 0, word * (all_rows + tokens) * width);

@@ -54,15 +54,15 @@ typedef struct Verb {
 
 /* Groups of options. */
 enum {
-    OPTIONS_COMMON = 1u,     /* --json --quiet --help */
-    OPTIONS_INPUT = 2u,      /* --set */
-    OPTIONS_SIMULATE = 4u,   /* --seed --reps --jobs --detail --quick */
-    OPTIONS_OUTPUT = 8u,     /* --out --report --db */
-    OPTIONS_CANONICAL = 16u, /* --canonical */
+    OPTIONS_COMMON = 1u,      /* --json --quiet --help */
+    OPTIONS_INPUT = 2u,       /* --set */
+    OPTIONS_SIMULATE = 4u,    /* --seed --reps --jobs --detail --quick */
+    OPTIONS_OUTPUT = 8u,      /* --out --report --db */
+    OPTIONS_CANONICAL = 16u,  /* --canonical */
     OPTIONS_CALIBRATE = 512u, /* --backend --quick --import --out --db --jobs --seed */
-    OPTIONS_PRECISION = 64u, /* --precision */
-    OPTIONS_LOAD = 128u,     /* --load --trace --slo --find --skip-bad */
-    OPTIONS_VALIDATE = 32u   /* --split --fit --fail-above --plot --out --seed --jobs --reps */
+    OPTIONS_PRECISION = 64u,  /* --precision */
+    OPTIONS_LOAD = 128u,      /* --load --trace --slo --find --skip-bad */
+    OPTIONS_VALIDATE = 32u    /* --split --fit --fail-above --plot --out --seed --jobs --reps */
 };
 
 typedef enum OptionKind {

@@ -139,7 +139,7 @@ static void a_layer_is_the_sum_of_its_parts(void **state)
                                .copy = moves};
     const double rows[] = {3, 0, 5}; /* T 4, k 2, D 10, F 7 */
     const MeasuredLayer layer = {.tokens = 4, .hidden = 10, .inter = 7, .gated = 1};
-    const double router = 4 * 10 + 3 * 10 + 2 * 4 * 3, permute = 2 * 8 * 10;
+    const double router = 4 * 10 + 3 * 10 + 2 * 4 * 3, permute = (8 + 4) * 10;
     const double products = 2 * 14 * 10 + 8 * (14 + 10) + 2 * 10 * 7 + 8 * (10 + 7);
     const double activation = 8 * 21, combine = (8 + 4) * 10;
     const double forward = router + permute + products + activation + combine;

@@ -154,7 +154,7 @@ static void write_stages(Sampler *sampler, const LayerWork *work, const LayerCas
     point = sweep_point(CAL_PERMUTE, CAL_FORWARD, "openmp");
     point.role = each->role;
     point.m = rows, point.n = width, point.top_k = (double)each->top_k;
-    point.bytes = word * 2 * rows * width;
+    point.bytes = word * (tokens + rows) * width;
     write_stage(sampler, work, &PERMUTE, 1, &point);
 
     point = sweep_point(CAL_ACTIVATION, CAL_FORWARD, each->gated ? "openmp_silu" : "openmp_gelu");

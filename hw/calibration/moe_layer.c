@@ -5,8 +5,8 @@
 
 const char *const MOE_DTYPE_NAMES[MOE_DTYPES] = {"fp32", "bf16", "fp16"};
 const char *const MOE_STAGE_NAMES[MOE_STAGES] = {
-    "router",     "top_k",    "sort",    "sync",     "permute",
-    "gemm_in",    "activation", "gemm_out", "combine", "backward",
+    "router",  "top_k",      "sort",     "sync",    "permute",
+    "gemm_in", "activation", "gemm_out", "combine", "backward",
 };
 
 static Status check_count(const char *name, size_t value, size_t limit, Error *error)
@@ -31,10 +31,8 @@ Status moe_shape_check(const MoeShape *shape, Error *error)
         const char *name;
         size_t value, limit;
     } counts[] = {
-        {"tokens", shape->tokens, (size_t)1 << 31},
-        {"hidden", shape->hidden, (size_t)1 << 24},
-        {"ffn", shape->ffn, (size_t)1 << 24},
-        {"experts", shape->experts, MOE_MAX_EXPERTS},
+        {"tokens", shape->tokens, (size_t)1 << 31}, {"hidden", shape->hidden, (size_t)1 << 24},
+        {"ffn", shape->ffn, (size_t)1 << 24},       {"experts", shape->experts, MOE_MAX_EXPERTS},
         {"top_k", shape->top_k, MOE_MAX_TOP_K},
     };
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; ++i) {

@@ -8,8 +8,8 @@
  *   copy (t, j)   takes the next row of its expert, in the order of t * k + j; under a capacity
  *                 factor c an expert takes the first C = ceil(c T k / E) copies and drops the rest
  *   plain MLP:  h = gelu(x w_in[e]^T), gelu(z) = z Phi(z) exactly       w_in  [E, F, D]
- *   gated MLP:  h = silu(x w_gate[e]^T) * (x w_up[e]^T)                 w_in  [E, 2 F, D], gate first
- *   y[t, :]     = sum over the kept copies of weight[t, j] * h w_out[e]^T   w_out [E, D, F]
+ *   gated MLP:  h = silu(x w_gate[e]^T) * (x w_up[e]^T)                 w_in  [E, 2 F, D], gate
+ * first y[t, :]     = sum over the kept copies of weight[t, j] * h w_out[e]^T   w_out [E, D, F]
  *   aux_loss    = aux_weight * E * sum_e f_e P_e; f_e the share of the T k copies that chose e
  *                 (before drops), P_e the mean over tokens of the softmax over all E logits
  *                 (Switch Transformer, Fedus et al. 2021, eq. 4-6)
@@ -57,15 +57,15 @@ typedef struct MoeInputs {
 /* Where results go; a NULL pointer is not wanted. When dy is given, the four gradients must all
  * have a place. */
 typedef struct MoeOutputs {
-    double *y;                       /* [T, D] */
-    double *dx;                      /* [T, D] */
-    double *d_router;                /* [E, D] */
-    double *d_w_in, *d_w_out;        /* as w_in and w_out */
-    uint32_t *expert_of;             /* [T, k], best first */
-    double *weight_of;               /* [T, k] */
-    size_t *copies_of;               /* [E], before drops */
+    double *y;                /* [T, D] */
+    double *dx;               /* [T, D] */
+    double *d_router;         /* [E, D] */
+    double *d_w_in, *d_w_out; /* as w_in and w_out */
+    uint32_t *expert_of;      /* [T, k], best first */
+    double *weight_of;        /* [T, k] */
+    size_t *copies_of;        /* [E], before drops */
     double aux_loss;
-    size_t dropped;                  /* copies beyond their expert's capacity */
+    size_t dropped; /* copies beyond their expert's capacity */
 } MoeOutputs;
 
 /* Stages that are timed apart. `sync` is what the host waits for the loads, where it must. */

@@ -59,8 +59,7 @@ static Status workspace_make(Workspace *work, const MoeShape *shape, Error *erro
         work->weight_of && work->kept && work->copies_of && work->pre && work->hidden &&
         work->out && work->d_hidden && work->d_pre)
         return STATUS_OK;
-    return error_set(error, STATUS_ENVIRONMENT,
-                     "out of memory for a reference layer of %.3g bytes",
+    return error_set(error, STATUS_ENVIRONMENT, "out of memory for a reference layer of %.3g bytes",
                      moe_reference_bytes(shape));
 }
 
@@ -174,9 +173,8 @@ static void expert_forward(const MoeShape *shape, const MoeInputs *in, size_t t,
             work->pre[r] += (double)in->x[t * hidden + d] * (double)w_in[r * hidden + d];
     }
     for (size_t f = 0; f < ffn; ++f)
-        work->hidden[f] = shape->gated
-                              ? work->pre[f] * sigmoid(work->pre[f]) * work->pre[ffn + f]
-                              : gelu(work->pre[f]);
+        work->hidden[f] = shape->gated ? work->pre[f] * sigmoid(work->pre[f]) * work->pre[ffn + f]
+                                       : gelu(work->pre[f]);
     for (size_t d = 0; d < hidden; ++d) {
         work->out[d] = 0;
         for (size_t f = 0; f < ffn; ++f)
@@ -280,8 +278,8 @@ static void router_backward(const MoeShape *shape, const MoeInputs *in, const Wo
         }
 }
 
-static Status backward(const MoeShape *shape, const MoeInputs *in, Workspace *work,
-                       MoeOutputs *out, Error *error)
+static Status backward(const MoeShape *shape, const MoeInputs *in, Workspace *work, MoeOutputs *out,
+                       Error *error)
 {
     const size_t copies = shape->tokens * shape->top_k;
     double *d_weight_of = calloc(copies, sizeof *d_weight_of);

@@ -205,9 +205,9 @@ static void test_precision_words(void **state)
         Precision precision; /* of the products */
         int refused;
     } cases[] = {
-        {"bf16", PRECISION_BF16, 0},       {"BF16 mixed", PRECISION_BF16, 0},
-        {"fp16/bf16", PRECISION_BF16, 0},  {"FP8-CS", PRECISION_FP8, 0},
-        {"bf16 + fp8", PRECISION_FP8, 0},  {"NVFP4", PRECISION_BF16, 1},
+        {"bf16", PRECISION_BF16, 0},      {"BF16 mixed", PRECISION_BF16, 0},
+        {"fp16/bf16", PRECISION_BF16, 0}, {"FP8-CS", PRECISION_FP8, 0},
+        {"bf16 + fp8", PRECISION_FP8, 0}, {"NVFP4", PRECISION_BF16, 1},
         {"something", PRECISION_BF16, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

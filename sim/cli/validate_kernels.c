@@ -1,5 +1,7 @@
 #include "sim/cli/validate_kernels.h"
 
+#include "sim/cli/validate_kinds.h"
+
 #include "reports/files.h"
 #include "reports/kernel_validation.h"
 
@@ -53,16 +55,6 @@ static Status write_files(const Session *session, const KernelValidation *result
     return STATUS_OK;
 }
 
-static Status hold_bound(const Session *session, const KernelValidation *result)
-{
-    const double bound = session->line.fail_above;
-    if (bound < 0 || result->summary.median_abs <= bound)
-        return STATUS_OK;
-    session_note(session, "the median absolute error is %.2f%%, above %.2f%%",
-                 100 * result->summary.median_abs, 100 * bound);
-    return STATUS_NO;
-}
-
 Status validate_kernels_report(Session *session, const CsvTable *table,
                                const KernelValidation *result)
 {
@@ -86,7 +78,7 @@ Status validate_kernels_report(Session *session, const CsvTable *table,
     if (status == STATUS_OK)
         status = write_files(session, result, &provenance, json);
     if (status == STATUS_OK)
-        status = hold_bound(session, result);
+        status = validate_hold_bound(session, result->summary.median_abs);
     free(json);
     return status;
 }

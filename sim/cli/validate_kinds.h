@@ -15,6 +15,9 @@ typedef struct ValidateKind {
     Status (*validate)(Session *session, const CsvTable *table);
 } ValidateKind;
 
+/* STATUS_NO, said on stderr, when the median absolute error is above what --fail-above allows. */
+Status validate_hold_bound(const Session *session, double median_abs);
+
 Status validate_steps(Session *session, const CsvTable *table);
 Status validate_gemm(Session *session, const CsvTable *table);
 Status validate_moe_layers(Session *session, const CsvTable *table);

@@ -49,17 +49,6 @@ static Status write_files(const Session *session, const ValidationResult *result
     return STATUS_OK;
 }
 
-/* Exit status 1 when the bound that was asked for is missed. */
-static Status hold_bound(const Session *session, const ValidationResult *result)
-{
-    const double bound = session->line.fail_above;
-    if (bound < 0 || result->summary.median_abs <= bound)
-        return STATUS_OK;
-    session_note(session, "the median absolute error is %.2f%%, above %.2f%%",
-                 100 * result->summary.median_abs, 100 * bound);
-    return STATUS_NO;
-}
-
 static Status fit_stacks(Session *session, const MeasurementFile *file,
                          const Provenance *provenance)
 {
@@ -140,7 +129,7 @@ Status validate_steps(Session *session, const CsvTable *table)
     if (status == STATUS_OK)
         status = write_files(session, &result, &provenance, json);
     if (status == STATUS_OK)
-        status = hold_bound(session, &result);
+        status = validate_hold_bound(session, result.summary.median_abs);
 cleanup:
     free(json);
     validation_free(&result);

@@ -63,6 +63,16 @@ static const ValidateKind *kind_of(const CsvTable *table)
     return nearest;
 }
 
+Status validate_hold_bound(const Session *session, double median_abs)
+{
+    const double bound = session->line.fail_above;
+    if (bound < 0 || median_abs <= bound)
+        return STATUS_OK;
+    session_note(session, "the median absolute error is %.2f%%, above %.2f%%", 100 * median_abs,
+                 100 * bound);
+    return STATUS_NO;
+}
+
 Status verb_validate(Session *session)
 {
     char path[ERROR_PATH_BYTES];

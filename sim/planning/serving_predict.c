@@ -15,7 +15,7 @@ enum { CLOSED_LOOP_TURNS = 10, OPEN_LOOP_REQUESTS = 6000 };
 
 /* Sums over finished requests; a closed loop asks again from inside. */
 typedef struct Clients {
-    Replica *replica;
+    ServingUnit *unit;
     double to_ask;
     double prompt, output, shortest;
     RandomStream lengths;
@@ -37,7 +37,7 @@ static Status ask(Clients *clients, double now_s)
     const uint32_t prompt = draw(clients, clients->prompt);
     const QueuedRequest request = {now_s, -1, prompt, draw(clients, clients->output), 0, 0};
     clients->to_ask--;
-    return replica_offer(clients->replica, &request, &clients->error);
+    return unit_offer(clients->unit, &request, &clients->error);
 }
 
 static void on_answer(void *context, const QueuedRequest *request, double now_s)
@@ -63,15 +63,15 @@ static Status run_clients(const Scenario *scenario, double at_once, double turns
     clients->output = scenario->serving.output_tokens;
     clients->shortest = shortest;
     clients->lengths = random_stream(1, "lengths of clients", 0);
-    Status status = replica_create(scenario, &sink, 0, &clients->replica, error);
+    Status status = unit_create(scenario, &sink, 0, &clients->unit, error);
     for (double i = 0; i < at_once && status == STATUS_OK; i++) {
         status = ask(clients, 0);
         if (status != STATUS_OK)
             *error = clients->error;
     }
     if (status == STATUS_OK)
-        status = replica_advance(clients->replica, HUGE_VAL, error);
-    replica_destroy(clients->replica);
+        status = unit_advance(clients->unit, HUGE_VAL, error);
+    unit_destroy(clients->unit);
     return status;
 }
 

@@ -22,14 +22,14 @@ typedef struct LoadRun {
     const Scenario *scenario;
     const LoadOptions *options;
     double overhead_s;
-    size_t replica_count;
-    Replica *replicas[MAX_LOAD_REPLICAS];
+    size_t unit_count;
+    ServingUnit *units[MAX_LOAD_REPLICAS];
     LatencyHistogram latency[LATENCY_KINDS];
     double finished, input_tokens, output_tokens; /* all */
     double counted, good;                         /* of requests behind the warm-up */
     /* saturation only */
     ArrivalStream *stream;
-    Replica *saturated;
+    ServingUnit *saturated;
     uint64_t backlog_left;
     double first_s, first_finished, last_s, last_finished, begin_finished;
     Status status; /* of the stream, with its error; bad rows that are passed over leave none */
@@ -93,7 +93,7 @@ static void offer_next(LoadRun *run, double now_s)
             return;
         }
         const QueuedRequest request = queued(&arrival, now_s, 0);
-        run->status = replica_offer(run->saturated, &request, &run->error);
+        run->status = unit_offer(run->saturated, &request, &run->error);
         if (run->status == STATUS_OK)
             return;
         if (run->status != STATUS_NO) {
@@ -141,14 +141,14 @@ static Status find_stable_maximum(LoadRun *run, double *per_s, Error *error)
     TraceReader *trace = NULL;
     ArrivalStream stream;
     *per_s = 0;
-    Status status = replica_create(run->scenario, &sink, 0, &run->saturated, error);
+    Status status = unit_create(run->scenario, &sink, 0, &run->saturated, error);
     if (status == STATUS_OK)
         status = open_stream(run, 1, 1, &trace, &stream, error);
     if (status != STATUS_OK)
         goto cleanup;
 
     /* In flight at most: by the admission limit, and by memory at the mean length. */
-    const ReplicaMemory *memory = replica_memory(run->saturated);
+    const ReplicaMemory *memory = unit_memory(run->saturated);
     const ServingSpec *serving = &run->scenario->serving;
     const double length = run->options->trace != NULL
                               ? memory->block_tokens
@@ -165,7 +165,7 @@ static Status find_stable_maximum(LoadRun *run, double *per_s, Error *error)
     run->first_s = run->last_s = 0;
     for (double i = 0; i < fmin(2 * in_flight, backlog / 2); i++)
         offer_next(run, 0);
-    status = replica_advance(run->saturated, HUGE_VAL, error);
+    status = unit_advance(run->saturated, HUGE_VAL, error);
     if (status == STATUS_OK && run->status != STATUS_OK) {
         *error = run->error;
         status = run->status;
@@ -177,11 +177,11 @@ static Status find_stable_maximum(LoadRun *run, double *per_s, Error *error)
     /* A trace too short to fill the replica twice: over its whole run. */
     *per_s = run->last_finished > run->first_finished && run->last_s > run->first_s
                  ? (run->last_finished - run->first_finished) / (run->last_s - run->first_s)
-                 : run->finished / replica_now(run->saturated);
-    *per_s *= (double)run->replica_count;
+                 : run->finished / unit_now(run->saturated);
+    *per_s *= (double)run->unit_count;
 cleanup:
     trace_close(trace);
-    replica_destroy(run->saturated);
+    unit_destroy(run->saturated);
     run->saturated = NULL;
     return status;
 }
@@ -201,12 +201,12 @@ static Snapshot snapshot(const LoadRun *run, double at_s)
 static void fill_use(const LoadRun *run, LoadPoint *point)
 {
     const ServingSpec *serving = &run->scenario->serving;
-    const double gpus = serving->tensor * serving->pipeline;
+    const double gpus = unit_gpus(serving);
     double seconds = 0, blocks = 0, flops = 0, busy_s = 0, prefill_s = 0, sequences = 0;
 
-    for (size_t i = 0; i < run->replica_count; i++) {
-        const ReplicaCounters counters = replica_counters(run->replicas[i]);
-        seconds += replica_now(run->replicas[i]);
+    for (size_t i = 0; i < run->unit_count; i++) {
+        const ReplicaCounters counters = unit_counters(run->units[i]);
+        seconds += unit_now(run->units[i]);
         blocks += counters.block_seconds;
         flops += counters.flops;
         busy_s += counters.busy_s;
@@ -220,12 +220,12 @@ static void fill_use(const LoadRun *run, LoadPoint *point)
         return;
     point->busy = busy_s / seconds;
     point->decoding = sequences / fmax(1, point->iterations);
-    point->kv_occupancy = blocks / seconds / replica_memory(run->replicas[0])->blocks;
+    point->kv_occupancy = blocks / seconds / unit_memory(run->units[0])->blocks;
     point->mfu =
         flops / (seconds * gpus *
                  gpu_peak_flops_per_s(&run->scenario->hardware.gpu, serving->weight_precision));
 
-    const double usd_per_s = serve_usd_per_s(run->scenario) * (double)run->replica_count;
+    const double usd_per_s = serve_usd_per_s(run->scenario) * (double)run->unit_count;
     const double prefill = busy_s > 0 ? prefill_s / busy_s : 0;
     const double input = point->input_tokens_per_s, output = point->output_tokens_per_s;
     if (input > 0 && output > 0) {
@@ -271,21 +271,21 @@ static Status offer_all(LoadRun *run, ArrivalStream *stream, Snapshot *from, Sna
         Status status = arrivals_next(stream, &arrival, &more, error);
         if (status != STATUS_OK || !more)
             return status;
-        Replica *replica = run->replicas[i % run->replica_count];
+        ServingUnit *unit = run->units[i % run->unit_count];
         const QueuedRequest request =
             queued(&arrival, arrival.at_s + run->overhead_s, i >= warm_up);
-        status = replica_advance(replica, request.arrival_s, error);
+        status = unit_advance(unit, request.arrival_s, error);
         if (status != STATUS_OK)
             return status;
         if (i == warm_up)
             *from = snapshot(run, request.arrival_s);
         *to = snapshot(run, request.arrival_s);
         point->offered++;
-        if (replica_waiting(replica) >= MAX_WAITING) {
+        if (unit_waiting(unit) >= MAX_WAITING) {
             point->stable = 0;
             return STATUS_OK;
         }
-        if (replica_offer(replica, &request, error) != STATUS_OK) {
+        if (unit_offer(unit, &request, error) != STATUS_OK) {
             if (error->status != STATUS_NO)
                 return error->status;
             point->rejected++;
@@ -293,11 +293,11 @@ static Status offer_all(LoadRun *run, ArrivalStream *stream, Snapshot *from, Sna
     }
 }
 
-static void close_replicas(LoadRun *run)
+static void close_units(LoadRun *run)
 {
-    for (size_t i = 0; i < run->replica_count; i++) {
-        replica_destroy(run->replicas[i]);
-        run->replicas[i] = NULL;
+    for (size_t i = 0; i < run->unit_count; i++) {
+        unit_destroy(run->units[i]);
+        run->units[i] = NULL;
     }
 }
 
@@ -315,21 +315,21 @@ static Status simulate_point(LoadRun *run, double rate_per_s, double stretch, do
     run->finished = run->input_tokens = run->output_tokens = run->counted = run->good = 0;
     point->rate_per_s = rate_per_s;
     point->stable = rate_per_s < maximum_per_s;
-    for (size_t i = 0; i < run->replica_count && status == STATUS_OK; i++)
-        status = replica_create(run->scenario, &sink, 0, &run->replicas[i], error);
+    for (size_t i = 0; i < run->unit_count && status == STATUS_OK; i++)
+        status = unit_create(run->scenario, &sink, 0, &run->units[i], error);
     if (status == STATUS_OK)
         status = open_stream(run, rate_per_s, stretch, &trace, &stream, error);
     if (status == STATUS_OK)
         status = offer_all(run, &stream, &from, &to, point, error);
-    for (size_t i = 0; i < run->replica_count && status == STATUS_OK; i++)
-        status = replica_advance(run->replicas[i], HUGE_VAL, error);
+    for (size_t i = 0; i < run->unit_count && status == STATUS_OK; i++)
+        status = unit_advance(run->units[i], HUGE_VAL, error);
     if (status == STATUS_OK) {
         fill_point(run, &from, &to, point);
         if (trace != NULL)
             forecast->rows_skipped = trace_rows_skipped(trace);
     }
     trace_close(trace);
-    close_replicas(run);
+    close_units(run);
     return status;
 }
 
@@ -414,23 +414,23 @@ Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecas
     run->scenario = scenario;
     run->options = options;
     run->overhead_s = scenario->serving.request_overhead_s;
-    run->replica_count = (size_t)fmax(1, scenario->serving.replicas);
-    if (run->replica_count > MAX_LOAD_REPLICAS) {
+    run->unit_count = (size_t)fmax(1, scenario->serving.replicas);
+    if (run->unit_count > MAX_LOAD_REPLICAS) {
         status =
             error_set(error, STATUS_INVALID, "serving.replicas is %zu: at most %d under a load",
-                      run->replica_count, (int)MAX_LOAD_REPLICAS);
+                      run->unit_count, (int)MAX_LOAD_REPLICAS);
         goto cleanup;
     }
-    forecast->replicas = (double)run->replica_count;
+    forecast->replicas = (double)run->unit_count;
     forecast->usd_per_hour = 3600 * forecast->replicas * serve_usd_per_s(scenario);
 
-    Replica *probe = NULL;
+    ServingUnit *probe = NULL;
     const LaneSink sink = {.finished = on_finished, .context = run};
-    status = replica_create(scenario, &sink, 0, &probe, error);
+    status = unit_create(scenario, &sink, 0, &probe, error);
     if (status != STATUS_OK)
         goto cleanup;
-    forecast->memory = *replica_memory(probe);
-    replica_destroy(probe);
+    forecast->memory = *unit_memory(probe);
+    unit_destroy(probe);
 
     if (options->trace != NULL)
         status = trace_rate(options, &recorded_per_s, error);

@@ -3,7 +3,7 @@
 #ifndef SIM_SERVING_SERVE_LOAD_H
 #define SIM_SERVING_SERVE_LOAD_H
 
-#include "sim/serving/replica.h"
+#include "sim/serving/unit.h"
 #include "sim/serving/slo.h"
 
 enum { MAX_LOAD_POINTS = 48, MAX_LOAD_REPLICAS = 1024 };

@@ -5,8 +5,8 @@
  * Reference on a machine of this kind: splitwise-sim@8f99e7d, the same trace: 1,226 requests/s and
  * 259,000 answer tokens/s a core; Vidur@7d47513: 745 requests/s. */
 #include "configs/reader/reader.h"
-#include "sim/serving/replica.h"
 #include "sim/serving/trace_reader.h"
+#include "sim/serving/unit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,26 +57,26 @@ static int run(const Scenario *scenario, const TraceRow *rows, size_t count, dou
     double sums[2] = {0};
     const LaneSink sink = {.finished = ignore, .context = sums};
     Error error = {0};
-    Replica *replica = NULL;
+    ServingUnit *unit = NULL;
     const double begin = seconds_now();
-    if (replica_create(scenario, &sink, step_by_step, &replica, &error) != STATUS_OK)
+    if (unit_create(scenario, &sink, step_by_step, &unit, &error) != STATUS_OK)
         return failed(name, &error);
     for (size_t i = 0; i < count; i++) {
         const QueuedRequest request = {rows[i].at_s * stretch,   -1, (uint32_t)rows[i].prompt,
                                        (uint32_t)rows[i].output, 0,  0};
-        if (replica_advance(replica, request.arrival_s, &error) != STATUS_OK ||
-            replica_offer(replica, &request, &error) != STATUS_OK)
+        if (unit_advance(unit, request.arrival_s, &error) != STATUS_OK ||
+            unit_offer(unit, &request, &error) != STATUS_OK)
             return failed(name, &error);
     }
-    if (replica_advance(replica, 1e18, &error) != STATUS_OK)
+    if (unit_advance(unit, 1e18, &error) != STATUS_OK)
         return failed(name, &error);
     const double seconds = seconds_now() - begin;
-    const ReplicaCounters counters = replica_counters(replica);
+    const ReplicaCounters counters = unit_counters(unit);
     printf("%-44s %8.0f requests/s %6.1f M answer tokens/s  (%.2f s, %.0f iterations, %.1f "
            "decoding)\n",
            name, sums[0] / seconds, sums[1] / seconds / 1e6, seconds, counters.iterations,
            counters.sequence_iterations / counters.iterations);
-    replica_destroy(replica);
+    unit_destroy(unit);
     return 0;
 }
 

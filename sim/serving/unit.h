@@ -1,0 +1,34 @@
+/* What a load is spread over: one engine replica that reads prompts and answers them. Everything
+ * above it (loads, fleets, validation) speaks to a unit and need not know what it is made of.
+ *
+ * The caller moves time, as with a replica: advance to a request's arrival, offer it, advance to
+ * the next. A unit may be offered a request from inside `sink->finished` (closed loops). */
+#ifndef SIM_SERVING_UNIT_H
+#define SIM_SERVING_UNIT_H
+
+#include "sim/serving/replica.h"
+
+typedef struct ServingUnit ServingUnit;
+
+/* GPUs of one unit. */
+double unit_gpus(const ServingSpec *serving);
+
+/* STATUS_NO with the reason when not one sequence fits in memory. `step_by_step`: no closed forms
+ * (for tests; the same times). */
+Status unit_create(const Scenario *scenario, const LaneSink *sink, int step_by_step,
+                   ServingUnit **unit, Error *error);
+void unit_destroy(ServingUnit *unit);
+
+/* A request arrives at `request->arrival_s`, not before the time that was advanced to. STATUS_NO
+ * when it can never fit, or when more than MAX_WAITING wait: the unit is then past its load. */
+Status unit_offer(ServingUnit *unit, const QueuedRequest *request, Error *error);
+
+/* Ends what ends until then and starts what starts before then. HUGE_VAL: until nothing is left. */
+Status unit_advance(ServingUnit *unit, double until_s, Error *error);
+
+double unit_now(const ServingUnit *unit); /* end of the last iteration that was run */
+size_t unit_waiting(const ServingUnit *unit);
+const ReplicaMemory *unit_memory(const ServingUnit *unit); /* where answers are decoded */
+ReplicaCounters unit_counters(const ServingUnit *unit);    /* of all its GPUs */
+
+#endif

@@ -165,3 +165,15 @@ void files_abandon(TextFile *file)
     free(file->text);
     *file = (TextFile){0};
 }
+
+Status files_result(const char *directory, const char *json_name, const char *json,
+                    TextFile *report, Error *error)
+{
+    Status status = files_make_directory(directory, error);
+    if (status == STATUS_OK)
+        status = files_write_text(directory, json_name, json, error);
+    if (status == STATUS_OK)
+        return files_finish(report, directory, "report.txt", error);
+    files_abandon(report);
+    return status;
+}

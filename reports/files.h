@@ -35,6 +35,11 @@ Status files_begin(TextFile *file, Error *error);
 Status files_finish(TextFile *file, const char *directory, const char *name, Error *error);
 void files_abandon(TextFile *file);
 
+/* What every result leaves in its directory, made when it is missing: the document as `json_name`,
+ * and what the terminal shows as report.txt. Owns `report` from then on. */
+Status files_result(const char *directory, const char *json_name, const char *json,
+                    TextFile *report, Error *error);
+
 /* A text field of a CSV file: quoted, ASCII, and never a formula to a spreadsheet. */
 void csv_put_text(FILE *out, const char *text);
 

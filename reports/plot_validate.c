@@ -1,62 +1,44 @@
-/* Predicted against measured throughput, one point a row; a line where both are equal and lines 10%
- * to each side. */
-#include "reports/files.h"
-#include "reports/gnuplot.h"
+/* Predicted against measured throughput of training steps: a series for each GPU. */
+#include "reports/plot_scatter.h"
 #include "reports/validation.h"
 
-#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { SERIES_MAX = 8 };
-
-static const struct {
-    const char *color;
-    int shape;
-} STYLES[SERIES_MAX] = {
-    {COLOR_MAIN, 7},   {COLOR_LOSS, 5}, {COLOR_GAIN, 9}, {COLOR_WARN, 13},
-    {COLOR_LIGHT, 11}, {COLOR_INK, 6},  {COLOR_GREY, 4}, {COLOR_LOSS, 8},
-};
-
-/* Groups of GPUs in alphabetical order; those beyond the last style share it. */
-static size_t put_series(FILE *data, const ValidationResult *result,
-                         const ErrorGroup *groups[SERIES_MAX])
+/* GPUs in alphabetical order; those beyond the last series share it. */
+static size_t series_of(const ValidationResult *result, const ValidatedRow *row)
 {
     size_t series = 0;
     for (size_t g = 0; g < result->group_count; g++) {
         const ErrorGroup *group = &result->groups[g];
         if (group->kind != GROUP_GPU)
             continue;
-        if (series < SERIES_MAX) {
-            fprintf(data, "%s# %s: measured, predicted, error, id\n", series > 0 ? "\n\n" : "",
-                    group->label);
-            groups[series++] = group;
-        }
-        for (size_t i = 0; i < result->row_count; i++) {
-            const ValidatedRow *row = &result->rows[i];
-            char id[64];
-            if (strncmp(row->hardware, group->label, GROUP_LABEL_BYTES - 1) != 0)
-                continue;
-            snprintf(id, sizeof id, "%s", row->row->id);
-            for (char *c = id; *c != '\0'; c++)
-                if (*c <= ' ' || *c > '~' || *c == '"')
-                    *c = '_';
-            fprintf(data, "%.9g %.9g %.9g \"%s\"\n", row->measured, row->predicted, row->error, id);
-        }
+        if (strncmp(row->hardware, group->label, GROUP_LABEL_BYTES - 1) == 0)
+            return scatter_series(series);
+        series++;
     }
-    return series;
+    return SCATTER_SERIES;
 }
 
-static void put_script(FILE *script, const ValidationResult *result, const Provenance *provenance,
-                       const ErrorGroup *const groups[SERIES_MAX], size_t series)
+static void name_series(const ValidationResult *result, Scatter *scatter)
+{
+    for (size_t g = 0; g < result->group_count; g++)
+        if (result->groups[g].kind == GROUP_GPU)
+            scatter_name(scatter, result->groups[g].label, result->groups[g].statistics.n);
+}
+
+Status plot_validation(const char *directory, const ValidationResult *result,
+                       const Provenance *provenance, Error *error)
 {
     char title[256], subtitle[320];
-    double low = HUGE_VAL, high = 0;
-    for (size_t i = 0; i < result->row_count; i++) {
-        low = fmin(low, fmin(result->rows[i].measured, result->rows[i].predicted));
-        high = fmax(high, fmax(result->rows[i].measured, result->rows[i].predicted));
-    }
-    low = pow(10, floor(log10(low) * 4) / 4);
-    high = pow(10, ceil(log10(high) * 4) / 4);
+    Scatter scatter = {.title = title,
+                       .subtitle = subtitle,
+                       .quantity = "tokens/s/GPU",
+                       .point_size = 0.7,
+                       .points = calloc(result->row_count + 1, sizeof *scatter.points)};
+    if (scatter.points == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
     snprintf(title, sizeof title,
              "%zu published training steps: half are predicted within %.1f%%, nine in ten within "
              "%.0f%%",
@@ -64,53 +46,15 @@ static void put_script(FILE *script, const ValidationResult *result, const Prove
     snprintf(subtitle, sizeof subtitle,
              "%.90s; each from its configuration alone; %zu rows skipped; flopcast %s",
              provenance->scenario, result->skipped_count, PROGRAM_VERSION);
-    gnuplot_begin(script, "validation", title, subtitle);
-    fprintf(script,
-            "set tmargin 6\nset bmargin 4.5\nset lmargin 13\nset rmargin 4\n"
-            "set logscale xy\nset xrange [%.9g:%.9g]\nset yrange [%.9g:%.9g]\n"
-            "set xlabel 'measured, tokens/s/GPU'\nset ylabel 'predicted, tokens/s/GPU'\n"
-            "set grid xtics ytics linecolor rgb '#dddddd'\n"
-            "set key at graph 0.02,0.97 left top reverse Left samplen 1\n"
-            "plot x with lines linewidth 1.2 linecolor rgb '" COLOR_INK "' title 'equal', \\\n"
-            "     1.1*x with lines dashtype 2 linecolor rgb '" COLOR_GREY "' title '+-10%%', \\\n"
-            "     x/1.1 with lines dashtype 2 linecolor rgb '" COLOR_GREY "' notitle",
-            low, high, low, high);
-    for (size_t s = 0; s < series; s++) {
-        char label[GROUP_LABEL_BYTES + 64];
-        snprintf(label, sizeof label, "%s (%zu rows)", groups[s]->label, groups[s]->statistics.n);
-        fprintf(script,
-                ", \\\n     'validation.dat' index %zu using 1:2 with points pointtype %d "
-                "pointsize 0.7 linecolor rgb '%s' title ",
-                s, STYLES[s].shape, STYLES[s].color);
-        gnuplot_quote(script, label);
+    name_series(result, &scatter);
+    for (; scatter.count < result->row_count; scatter.count++) {
+        const ValidatedRow *row = &result->rows[scatter.count];
+        ScatterPoint *point = &scatter.points[scatter.count];
+        *point =
+            (ScatterPoint){row->measured, row->predicted, row->error, "", series_of(result, row)};
+        snprintf(point->id, sizeof point->id, "%s", row->row->id);
     }
-    fputc('\n', script);
-    gnuplot_end(script);
-}
-
-Status plot_validation(const char *directory, const ValidationResult *result,
-                       const Provenance *provenance, Error *error)
-{
-    const ErrorGroup *groups[SERIES_MAX] = {0};
-    TextFile script = {0}, data = {0};
-    int missing = 0;
-    Status status = files_begin(&script, error);
-    if (status == STATUS_OK)
-        status = files_begin(&data, error);
-    if (status != STATUS_OK)
-        goto cleanup;
-    size_t series = put_series(data.out, result, groups);
-    put_script(script.out, result, provenance, groups, series);
-    status = files_finish(&data, directory, "validation.dat", error);
-    if (status == STATUS_OK)
-        status = files_finish(&script, directory, "validation.gp", error);
-    if (status == STATUS_OK)
-        status = gnuplot_run(directory, "validation", &missing, error);
-    if (missing)
-        status = error_set(error, STATUS_ENVIRONMENT,
-                           "gnuplot not found: 1 figure skipped (apt-get install gnuplot-nox)");
-cleanup:
-    files_abandon(&script);
-    files_abandon(&data);
+    const Status status = plot_scatter(directory, &scatter, error);
+    free(scatter.points);
     return status;
 }

@@ -101,6 +101,19 @@ ForecastOptions session_forecast_options(Session *session)
     return options;
 }
 
+Provenance session_provenance(const Session *session, const char *sha256)
+{
+    const CommandLine *line = &session->line;
+    Provenance provenance = {.verb = line->verb->name,
+                             .scenario = line->operands[0],
+                             .seed = line->seed,
+                             .reps = 1,
+                             .set_count = line->set_count,
+                             .sets = line->sets};
+    snprintf(provenance.sha256, sizeof provenance.sha256, "%s", sha256);
+    return provenance;
+}
+
 Status session_fail_list(const Session *session, Status status, const ErrorList *errors)
 {
     for (size_t i = 0; i < errors->count; i++) {

@@ -22,6 +22,10 @@ Status session_start(int argc, char *const *argv, Session *session, Error *error
 
 ForecastOptions session_forecast_options(Session *session);
 
+/* One deterministic result of the inputs that `sha256` stands for; more replications are the
+ * caller's to say. */
+Provenance session_provenance(const Session *session, const char *sha256);
+
 /* Errors go to stderr, and with --json as a document to stdout as well. Return the status to exit
  * with. */
 Status session_fail(const Session *session, const Error *error);

@@ -23,13 +23,7 @@ static Status fit_cases(Session *session, const CsvTable *table, KernelCases *ca
     KernelFits fits = {0};
     Error error = {0};
     char *json = NULL;
-    Provenance provenance = {.verb = line->verb->name,
-                             .scenario = line->operands[0],
-                             .seed = line->seed,
-                             .reps = 1,
-                             .set_count = line->set_count,
-                             .sets = line->sets};
-    memcpy(provenance.sha256, table->sha256, sizeof provenance.sha256);
+    const Provenance provenance = session_provenance(session, table->sha256);
     Status status = kernel_cases_fit(cases, line->fits, line->fit_count, &options, &fits, &error);
     session_progress_clear(session);
     if (status == STATUS_OK && line->json) {

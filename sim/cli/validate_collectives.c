@@ -13,13 +13,7 @@ static Status show_fits(const Session *session, const CsvTable *table, const Col
                         Error *error)
 {
     const CommandLine *line = &session->line;
-    Provenance provenance = {.verb = line->verb->name,
-                             .scenario = line->operands[0],
-                             .seed = line->seed,
-                             .reps = 1,
-                             .set_count = line->set_count,
-                             .sets = line->sets};
-    memcpy(provenance.sha256, table->sha256, sizeof provenance.sha256);
+    const Provenance provenance = session_provenance(session, table->sha256);
     char *json = json_collective_fits(fits, &provenance, error);
     if (json == NULL)
         return STATUS_ENVIRONMENT;

@@ -16,30 +16,20 @@ Status validate_kernels_options(const Session *session, KernelPart *part, Error 
     return kernel_part_named(session->line.split, part, error);
 }
 
-static Status write_report(const char *directory, const KernelValidation *result,
-                           const Provenance *provenance, Error *error)
-{
-    TextFile file;
-    const TerminalStyle plain = {0};
-    Status status = files_begin(&file, error);
-    if (status != STATUS_OK)
-        return status;
-    terminal_kernel_validation(file.out, result, provenance, plain);
-    return files_finish(&file, directory, "report.txt", error);
-}
-
 static Status write_files(const Session *session, const KernelValidation *result,
                           const Provenance *provenance, const char *json)
 {
     const char *directory = session->line.out_directory;
+    const TerminalStyle plain = {0};
+    TextFile report;
     Error error;
     if (directory == NULL)
         return STATUS_OK;
-    Status status = files_make_directory(directory, &error);
-    if (status == STATUS_OK)
-        status = files_write_text(directory, "validation.json", json, &error);
-    if (status == STATUS_OK)
-        status = write_report(directory, result, provenance, &error);
+    Status status = files_begin(&report, &error);
+    if (status == STATUS_OK) {
+        terminal_kernel_validation(report.out, result, provenance, plain);
+        status = files_result(directory, "validation.json", json, &report, &error);
+    }
     if (status == STATUS_OK)
         status = csv_kernel_validation(directory, result, &error);
     if (status != STATUS_OK)
@@ -60,13 +50,7 @@ Status validate_kernels_report(Session *session, const CsvTable *table,
 {
     const CommandLine *line = &session->line;
     Error error = {0};
-    Provenance provenance = {.verb = line->verb->name,
-                             .scenario = line->operands[0],
-                             .seed = line->seed,
-                             .reps = 1,
-                             .set_count = line->set_count,
-                             .sets = line->sets};
-    memcpy(provenance.sha256, table->sha256, sizeof provenance.sha256);
+    const Provenance provenance = session_provenance(session, table->sha256);
     char *json = json_kernel_validation(result, &provenance, &error);
     if (json == NULL)
         return session_fail(session, &error);

@@ -13,18 +13,14 @@ static Status write_files(const Session *session, const LoadOracle *oracle,
 {
     const char *directory = session->line.out_directory;
     const TerminalStyle plain = {0};
-    TextFile file;
+    TextFile report;
     Error error;
     if (directory == NULL)
         return STATUS_OK;
-    Status status = files_make_directory(directory, &error);
-    if (status == STATUS_OK)
-        status = files_write_text(directory, "validation.json", json, &error);
-    if (status == STATUS_OK)
-        status = files_begin(&file, &error);
+    Status status = files_begin(&report, &error);
     if (status == STATUS_OK) {
-        terminal_load_oracle(file.out, oracle, provenance, plain);
-        status = files_finish(&file, directory, "report.txt", &error);
+        terminal_load_oracle(report.out, oracle, provenance, plain);
+        status = files_result(directory, "validation.json", json, &report, &error);
     }
     if (status != STATUS_OK)
         return session_fail(session, &error);
@@ -51,9 +47,7 @@ Status validate_loads(Session *session, const CsvTable *table)
     LoadOracle oracle = {0};
     char *json = NULL;
     ForecastOptions options = session_forecast_options(session);
-    Provenance provenance = {
-        .verb = line->verb->name, .scenario = line->operands[0], .seed = options.seed, .reps = 1};
-    memcpy(provenance.sha256, table->sha256, sizeof provenance.sha256);
+    const Provenance provenance = session_provenance(session, table->sha256);
     Status status = STATUS_OK;
     if (line->plot || line->fit_count > 0 || line->set_count > 0 || line->split != NULL)
         status = error_set(&error, STATUS_USAGE,

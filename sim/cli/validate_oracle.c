@@ -33,30 +33,20 @@ static Status check_options(const CommandLine *line, Error *error)
     return STATUS_OK;
 }
 
-static Status write_report(const char *directory, const OracleResult *result,
-                           const Provenance *provenance, Error *error)
-{
-    TextFile file;
-    const TerminalStyle plain = {0};
-    Status status = files_begin(&file, error);
-    if (status != STATUS_OK)
-        return status;
-    terminal_oracle(file.out, result, provenance, plain);
-    return files_finish(&file, directory, "report.txt", error);
-}
-
 static Status write_files(const Session *session, const OracleResult *result,
                           const Provenance *provenance, const char *json)
 {
     const char *directory = session->line.out_directory;
+    const TerminalStyle plain = {0};
+    TextFile report;
     Error error;
     if (directory == NULL)
         return STATUS_OK;
-    Status status = files_make_directory(directory, &error);
-    if (status == STATUS_OK)
-        status = files_write_text(directory, "validation.json", json, &error);
-    if (status == STATUS_OK)
-        status = write_report(directory, result, provenance, &error);
+    Status status = files_begin(&report, &error);
+    if (status == STATUS_OK) {
+        terminal_oracle(report.out, result, provenance, plain);
+        status = files_result(directory, "validation.json", json, &report, &error);
+    }
     if (status == STATUS_OK)
         status = csv_oracle(directory, result, &error);
     if (status != STATUS_OK)
@@ -81,11 +71,8 @@ Status validate_oracle(Session *session, const CsvTable *table)
         status = session_fail(session, &error);
         goto cleanup;
     }
-    Provenance provenance = {.verb = line->verb->name,
-                             .scenario = line->operands[0],
-                             .seed = options.seed,
-                             .reps = result.replications};
-    memcpy(provenance.sha256, table->sha256, sizeof provenance.sha256);
+    Provenance provenance = session_provenance(session, table->sha256);
+    provenance.reps = result.replications;
     json = json_oracle(&result, &provenance, &error);
     if (json == NULL) {
         status = session_fail(session, &error);

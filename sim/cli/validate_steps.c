@@ -9,30 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static Status write_report(const char *directory, const ValidationResult *result,
-                           const Provenance *provenance, Error *error)
-{
-    TextFile file;
-    const TerminalStyle plain = {0};
-    Status status = files_begin(&file, error);
-    if (status != STATUS_OK)
-        return status;
-    terminal_validation(file.out, result, provenance, plain);
-    return files_finish(&file, directory, "report.txt", error);
-}
-
 static Status write_files(const Session *session, const ValidationResult *result,
                           const Provenance *provenance, const char *json)
 {
     const char *directory = session->line.out_directory;
+    const TerminalStyle plain = {0};
+    TextFile report;
     Error error;
     if (directory == NULL)
         return STATUS_OK;
-    Status status = files_make_directory(directory, &error);
-    if (status == STATUS_OK)
-        status = files_write_text(directory, "validation.json", json, &error);
-    if (status == STATUS_OK)
-        status = write_report(directory, result, provenance, &error);
+    Status status = files_begin(&report, &error);
+    if (status == STATUS_OK) {
+        terminal_validation(report.out, result, provenance, plain);
+        status = files_result(directory, "validation.json", json, &report, &error);
+    }
     if (status == STATUS_OK)
         status = csv_validation(directory, result, &error);
     if (status != STATUS_OK)
@@ -97,13 +87,7 @@ Status validate_steps(Session *session, const CsvTable *table)
                         ? error_set(&error, STATUS_USAGE, "--reps does not apply to training steps")
                         : measurements_read(table->file, &file, &error);
     ForecastOptions options = session_forecast_options(session);
-    Provenance provenance = {.verb = line->verb->name,
-                             .scenario = line->operands[0],
-                             .seed = options.seed,
-                             .reps = 1,
-                             .set_count = line->set_count,
-                             .sets = line->sets};
-    memcpy(provenance.sha256, file.table.sha256, sizeof provenance.sha256);
+    const Provenance provenance = session_provenance(session, file.table.sha256);
     if (status == STATUS_OK && line->fit_count > 0) {
         status = fit_stacks(session, &file, &provenance);
         goto cleanup;

@@ -19,21 +19,18 @@ typedef struct AuditRun {
     char *json;
 } AuditRun;
 
-static Status write_text_report(const char *directory, const AuditRun *run, Error *error)
+/* The document, and the text that the terminal shows with the details of every claim. */
+static Status write_documents(const char *directory, const AuditRun *run, Error *error)
 {
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *memory = open_memstream(&text, &bytes);
-    if (memory == NULL)
-        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
     const TerminalStyle plain = {0};
-    terminal_audit_screen(memory, &run->result, &run->provenance, plain);
-    fputc('\n', memory);
-    terminal_audit_full(memory, &run->result, &run->provenance, plain);
-    Status status = fclose(memory) == 0 ? files_write_text(directory, "report.txt", text, error)
-                                        : error_set(error, STATUS_ENVIRONMENT, "out of memory");
-    free(text);
-    return status;
+    TextFile report;
+    const Status status = files_begin(&report, error);
+    if (status != STATUS_OK)
+        return status;
+    terminal_audit_screen(report.out, &run->result, &run->provenance, plain);
+    fputc('\n', report.out);
+    terminal_audit_full(report.out, &run->result, &run->provenance, plain);
+    return files_result(directory, "audit.json", run->json, &report, error);
 }
 
 /* The resolved inputs of the headline scenario, read again with their origins. */
@@ -66,11 +63,7 @@ static Status write_files(const Session *session, AuditRun *run)
     if (status != STATUS_OK)
         return session_fail_list(session, status, &run->errors);
     snprintf(workbook, sizeof workbook, "%s.xlsx", base);
-    status = files_make_directory(directory, &error);
-    if (status == STATUS_OK)
-        status = files_write_text(directory, "audit.json", run->json, &error);
-    if (status == STATUS_OK)
-        status = write_text_report(directory, run, &error);
+    status = write_documents(directory, run, &error);
     if (status == STATUS_OK)
         status = csv_audit(directory, &run->result, &run->provenance, &error);
     if (status == STATUS_OK)

@@ -67,23 +67,21 @@ static Status store_run(const Session *session, const ForecastRun *run)
     return STATUS_OK;
 }
 
-/* The text report is what the terminal shows, without colours. */
-static Status write_text_report(const char *directory, const ForecastRun *run, Error *error)
+/* The document, and the text that the terminal shows, without colours. */
+static Status write_documents(const char *directory, const ForecastRun *run, Error *error)
 {
-    char *text = NULL;
-    size_t bytes = 0;
-    FILE *memory = open_memstream(&text, &bytes);
-    if (memory == NULL)
-        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
     const TerminalStyle plain = {0};
-    if (run->scenario.kind == SCENARIO_TRAINING)
-        terminal_train(memory, &run->scenario, &run->train, &run->provenance, plain);
+    const int training = run->scenario.kind == SCENARIO_TRAINING;
+    TextFile report;
+    const Status status = files_begin(&report, error);
+    if (status != STATUS_OK)
+        return status;
+    if (training)
+        terminal_train(report.out, &run->scenario, &run->train, &run->provenance, plain);
     else
-        terminal_serve(memory, &run->scenario, &run->serve, &run->provenance, plain);
-    Status status = fclose(memory) == 0 ? files_write_text(directory, "report.txt", text, error)
-                                        : error_set(error, STATUS_ENVIRONMENT, "out of memory");
-    free(text);
-    return status;
+        terminal_serve(report.out, &run->scenario, &run->serve, &run->provenance, plain);
+    return files_result(directory, training ? "train.json" : "serve.json", run->json, &report,
+                        error);
 }
 
 static Status write_files(const Session *session, const ForecastRun *run)
@@ -96,12 +94,7 @@ static Status write_files(const Session *session, const ForecastRun *run)
     if (directory == NULL)
         return STATUS_OK;
     int training = run->scenario.kind == SCENARIO_TRAINING;
-    Status status = files_make_directory(directory, &error);
-    if (status == STATUS_OK)
-        status =
-            files_write_text(directory, training ? "train.json" : "serve.json", run->json, &error);
-    if (status == STATUS_OK)
-        status = write_text_report(directory, run, &error);
+    Status status = write_documents(directory, run, &error);
     if (status == STATUS_OK)
         status = training ? csv_train(directory, &run->train, &run->provenance, &error)
                           : csv_serve(directory, &run->serve, &run->provenance, &error);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SHORT_ID = 10, LONG_ID = 36 }; /* columns */
 enum { WORST_ROWS = 15, KIND = 0, METRIC = 1, ENGINE = 2, GPU = 3, MODEL = 4 };
 
 static int is_rate(const KernelRow *row)
@@ -22,13 +23,20 @@ static void print_statistics(FILE *out, const char *label, const ErrorStatistics
                 100 * held->median_abs, 100 * held->p90_abs);
 }
 
-static void print_row(FILE *out, const KernelRow *row)
+/* An id that is longer than a column shows its end: the beginning repeats model and engine. */
+static void print_row(FILE *out, const KernelRow *row, int id_width)
 {
+    const size_t length = strlen(row->id);
+    const char *id = length > (size_t)id_width ? row->id + length - id_width : row->id;
     char measured[64], predicted[64];
     format_quantity(row->measured_s, is_rate(row) ? "1/s" : "s", measured, sizeof measured);
     format_quantity(row->predicted_s, is_rate(row) ? "1/s" : "s", predicted, sizeof predicted);
-    ascii_linef(out, "  %-10s %+5.0f%% %10s %10s  %.13s %.17s", row->id, 100 * row->error, measured,
-                predicted, row->group[MODEL], row->group[ENGINE]);
+    if (id_width == SHORT_ID)
+        ascii_linef(out, "  %-*s %+5.0f%% %10s %10s  %.13s %.17s", SHORT_ID, id, 100 * row->error,
+                    measured, predicted, row->group[MODEL], row->group[ENGINE]);
+    else
+        ascii_linef(out, "  %-*s %+5.0f%% %10s %10s  %.13s", id_width, id, 100 * row->error,
+                    measured, predicted, row->group[ENGINE]);
 }
 
 void terminal_serving_validation(FILE *out, const KernelValidation *result,
@@ -38,9 +46,13 @@ void terminal_serving_validation(FILE *out, const KernelValidation *result,
     const size_t count = kernel_validation_worst(result, worst, WORST_ROWS);
     ascii_linef(out, "%zu published speeds of serving engines, %zu rows skipped", result->row_count,
                 result->skipped_count);
-    ascii_linef(out, "  %-10s %6s %10s %10s", "worst", "error", "measured", "predicted");
+    int id_width = SHORT_ID;
     for (size_t i = 0; i < count; i++)
-        print_row(out, &result->rows[worst[i]]);
+        if (strlen(result->rows[worst[i]].id) > SHORT_ID)
+            id_width = LONG_ID;
+    ascii_linef(out, "  %-*s %6s %10s %10s", id_width, "worst", "error", "measured", "predicted");
+    for (size_t i = 0; i < count; i++)
+        print_row(out, &result->rows[worst[i]], id_width);
     ascii_linef(out, "  %-24s %4s %7s %7s %7s | %3s %7s %7s", "error of", "rows", "median", "p90",
                 "bias", "", "held b.", "p90");
     print_statistics(out, "all", &result->summary, &result->held_back);

@@ -22,6 +22,7 @@ Status validate_steps(Session *session, const CsvTable *table);
 Status validate_gemm(Session *session, const CsvTable *table);
 Status validate_moe_layers(Session *session, const CsvTable *table);
 Status validate_serving(Session *session, const CsvTable *table);
+Status validate_deployments(Session *session, const CsvTable *table);
 Status validate_collectives(Session *session, const CsvTable *table);
 Status validate_loads(Session *session, const CsvTable *table);
 Status validate_oracle(Session *session, const CsvTable *table);

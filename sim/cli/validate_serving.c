@@ -3,6 +3,7 @@
 #include "reports/serving_validation.h"
 #include "sim/cli/validate_kernels.h"
 #include "sim/cli/validate_kinds.h"
+#include "sim/planning/serving_points.h"
 #include "sim/planning/serving_rows.h"
 
 #include <stdio.h>
@@ -62,7 +63,11 @@ static Status fit_engines(Session *session, const ServingRows *rows)
     return session_flush(session);
 }
 
-Status validate_serving(Session *session, const CsvTable *table)
+typedef Status (*ServingReader)(const ConfigPaths *paths, const CsvTable *table,
+                                const char *const *sets, size_t set_count, ServingRows *rows,
+                                Error *error);
+
+static Status validate_rows(Session *session, const CsvTable *table, ServingReader read)
 {
     const CommandLine *line = &session->line;
     Error error = {0};
@@ -77,8 +82,7 @@ Status validate_serving(Session *session, const CsvTable *table)
         split = "fitted";
     Status status = kernel_part_named(split, &part, &error);
     if (status == STATUS_OK)
-        status =
-            serving_rows_read(&session->paths, table, line->sets, line->set_count, &rows, &error);
+        status = read(&session->paths, table, line->sets, line->set_count, &rows, &error);
     if (status == STATUS_OK && line->fit_count > 0) {
         status = fit_engines(session, &rows);
         serving_rows_free(&rows);
@@ -90,4 +94,14 @@ Status validate_serving(Session *session, const CsvTable *table)
     kernel_validation_free(&result);
     serving_rows_free(&rows);
     return status;
+}
+
+Status validate_serving(Session *session, const CsvTable *table)
+{
+    return validate_rows(session, table, serving_rows_read);
+}
+
+Status validate_deployments(Session *session, const CsvTable *table)
+{
+    return validate_rows(session, table, serving_points_read);
 }

@@ -8,7 +8,7 @@
 
 #include "sim/planning/validate.h"
 
-enum { KERNEL_ID_BYTES = 96, KERNEL_LABEL_BYTES = 48, KERNEL_GROUP_KINDS = 6 };
+enum { KERNEL_ID_BYTES = 160, KERNEL_LABEL_BYTES = 48, KERNEL_GROUP_KINDS = 6 };
 
 /* Which rows: all, those that fits may use, or those that they may not. */
 typedef enum KernelPart { KERNEL_ALL, KERNEL_FITTED, KERNEL_HELD_BACK } KernelPart;

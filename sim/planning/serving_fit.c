@@ -36,18 +36,23 @@ static double objective(const ServingRows *rows, const char *engine, const doubl
 {
     double sum = 0;
     *count = 0;
-    for (size_t i = 0; i < rows->count; i++) {
+    size_t together;
+    for (size_t i = 0; i < rows->count; i += together) {
         const ServingRow *row = &rows->rows[i];
-        double predicted;
+        double predicted[MOST_TOGETHER];
+        together = serving_rows_together(rows, i);
         if (!used(row, engine))
             continue;
         *scratch = *row->scenario;
         for (size_t j = 0; j < ENGINE_PARAMETERS; j++)
             *parameter(scratch, j) = values[j];
-        if (serving_row_predict(row, scratch, &predicted, NULL) != STATUS_OK || !(predicted > 0))
+        if (serving_rows_predict(row, together, scratch, predicted, NULL) != STATUS_OK)
             continue;
-        sum += fabs(log(predicted / row->measured));
-        ++*count;
+        for (size_t j = 0; j < together; j++)
+            if (predicted[j] > 0) {
+                sum += fabs(log(predicted[j] / row[j].measured));
+                ++*count;
+            }
     }
     return *count > 0 ? sum / (double)*count : HUGE_VAL;
 }

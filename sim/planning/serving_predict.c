@@ -7,9 +7,19 @@
 #include <string.h>
 
 const char *const SERVING_METRIC_WORDS[SERVING_METRICS] = {
-    "batch latency", "first token",       "token time",   "token time / batch",
-    "output rate",   "output rate / GPU", "request rate", "TTFT mean",
-    "TTFT p99",      "TPOT mean",         "TPOT p99",     "fits"};
+    [METRIC_BATCH_S] = "batch latency",
+    [METRIC_FIRST_S] = "first token",
+    [METRIC_TOKEN_S] = "token time",
+    [METRIC_TOKEN_SHARE_S] = "token time / batch",
+    [METRIC_OUTPUT_PER_S] = "output rate",
+    [METRIC_OUTPUT_PER_S_PER_GPU] = "output rate / GPU",
+    [METRIC_STEADY_PER_S_PER_GPU] = "steady rate / GPU",
+    [METRIC_REQUESTS_PER_S] = "request rate",
+    [METRIC_TTFT_MEAN_S] = "TTFT mean",
+    [METRIC_TTFT_P99_S] = "TTFT p99",
+    [METRIC_TPOT_MEAN_S] = "TPOT mean",
+    [METRIC_TPOT_P99_S] = "TPOT p99",
+    [METRIC_FITS] = "fits"};
 
 enum { CLOSED_LOOP_TURNS = 10, OPEN_LOOP_REQUESTS = 6000 };
 
@@ -83,6 +93,7 @@ static double client_metric(const ServingRow *row, const Scenario *scenario, con
     const double rate = clients->finished / batch_s * row->replicas;
     const double first_s = clients->first_sum_s / clients->finished + overhead_s;
     const double token_s = clients->tpot_sum_s / clients->finished;
+    const double output = serving->output_tokens * (1 + row->shortest) / 2;
     const double values[SERVING_METRICS] = {
         [METRIC_BATCH_S] = batch_s,
         [METRIC_FIRST_S] = first_s,
@@ -90,6 +101,8 @@ static double client_metric(const ServingRow *row, const Scenario *scenario, con
         [METRIC_TOKEN_SHARE_S] = token_s / row->batch,
         [METRIC_OUTPUT_PER_S] = rate * serving->output_tokens,
         [METRIC_OUTPUT_PER_S_PER_GPU] = rate * serving->output_tokens / row->gpus,
+        [METRIC_STEADY_PER_S_PER_GPU] =
+            row->batch * output / (first_s + (output - 1) * token_s) / row->gpus,
         [METRIC_REQUESTS_PER_S] = rate,
         [METRIC_TTFT_MEAN_S] = first_s,
         [METRIC_TPOT_MEAN_S] = token_s,
@@ -141,28 +154,72 @@ static Status predict_load(const ServingRow *row, const Scenario *scenario, doub
     return status;
 }
 
-Status serving_row_predict(const ServingRow *row, const Scenario *scenario, double *predicted,
-                           Error *error)
+static double fits(const ServingRow *row, const Scenario *scenario)
+{
+    ServeMemory memory;
+    serve_memory(scenario, &memory);
+    const double needed =
+        row->batch * (scenario->serving.prompt_tokens + scenario->serving.output_tokens);
+    return memory.kv_capacity_tokens < needed ? 1 : 2;
+}
+
+size_t serving_rows_together(const ServingRows *rows, size_t first)
+{
+    const ServingRow *row = &rows->rows[first];
+    size_t count = 1;
+    while (first + count < rows->count && count < MOST_TOGETHER &&
+           row[count].scenario == row->scenario && row[count].what == row->what &&
+           row->what == CASE_CLOSED_LOOP)
+        count++;
+    return count;
+}
+
+Status serving_rows_predict(const ServingRow *together, size_t count, const Scenario *scenario,
+                            double *predicted, Error *error)
 {
     Clients clients;
     Status status = STATUS_OK;
-    *predicted = 0;
-    if (row->what == CASE_MEMORY) {
-        ServeMemory memory;
-        serve_memory(scenario, &memory);
-        const double needed =
-            row->batch * (scenario->serving.prompt_tokens + scenario->serving.output_tokens);
-        *predicted = memory.kv_capacity_tokens < needed ? 1 : 2;
+    memset(predicted, 0, count * sizeof *predicted);
+    if (together->what == CASE_MEMORY) {
+        *predicted = fits(together, scenario);
         return STATUS_OK;
     }
-    if (row->what == CASE_STATIC || row->what == CASE_CLOSED_LOOP) {
-        status = run_clients(scenario, row->batch, row->what == CASE_STATIC ? 1 : CLOSED_LOOP_TURNS,
-                             row->shortest, &clients, error);
-        if (status == STATUS_OK)
-            *predicted = client_metric(row, scenario, &clients);
-        return status;
-    }
-    return predict_load(row, scenario, predicted, error);
+    if (together->what != CASE_STATIC && together->what != CASE_CLOSED_LOOP)
+        return predict_load(together, scenario, predicted, error);
+    status = run_clients(scenario, together->batch,
+                         together->what == CASE_STATIC ? 1 : CLOSED_LOOP_TURNS, together->shortest,
+                         &clients, error);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        predicted[i] = client_metric(&together[i], scenario, &clients);
+    return status;
+}
+
+/* Adds one predicted row. */
+static void add_row(const ServingRow *row, double predicted, KernelValidation *result)
+{
+    const int rate =
+        row->metric == METRIC_OUTPUT_PER_S || row->metric == METRIC_OUTPUT_PER_S_PER_GPU ||
+        row->metric == METRIC_STEADY_PER_S_PER_GPU || row->metric == METRIC_REQUESTS_PER_S;
+    const int token = row->metric == METRIC_TOKEN_S || row->metric == METRIC_TOKEN_SHARE_S ||
+                      row->metric == METRIC_TPOT_MEAN_S || row->metric == METRIC_TPOT_P99_S;
+    KernelRow added = {.line = row->line,
+                       .measured_s = row->measured,
+                       .predicted_s = predicted,
+                       .held_back = row->held_back};
+    /* An open loop of the table is the largest rate its limits allowed: at saturation. */
+    const char *const kind = row->what == CASE_OPEN_LOOP     ? "latency at saturation"
+                             : rate                          ? "throughput"
+                             : token                         ? "time per token"
+                             : row->metric == METRIC_BATCH_S ? "whole batch"
+                             : row->metric == METRIC_FITS    ? "memory"
+                             : row->queued                   ? "first token, queued"
+                                                             : "first token";
+    const char *const labels[] = {kind, SERVING_METRIC_WORDS[row->metric], row->engine, row->gpu,
+                                  row->model};
+    memcpy(added.id, row->label, sizeof added.id);
+    for (size_t j = 0; j < sizeof labels / sizeof *labels; j++)
+        strncpy(added.group[j], labels[j], KERNEL_LABEL_BYTES - 1);
+    kernel_validation_add(result, &added);
 }
 
 Status serving_validate(const ServingRows *rows, KernelPart part, const char *file,
@@ -171,43 +228,23 @@ Status serving_validate(const ServingRows *rows, KernelPart part, const char *fi
     static const char *const GROUPS[] = {"kind", "metric", "engine", "GPU", "model", NULL};
     Status status = kernel_validation_start(result, "serving", GROUPS,
                                             rows->count + rows->skipped_count, error);
-    for (size_t i = 0; i < rows->count && status == STATUS_OK; i++) {
+    size_t count;
+    for (size_t i = 0; i < rows->count && status == STATUS_OK; i += count) {
         const ServingRow *row = &rows->rows[i];
-        double predicted = 0;
+        double predicted[MOST_TOGETHER];
+        count = serving_rows_together(rows, i);
         if (!kernel_part_has(part, row->held_back))
             continue;
-        status = serving_row_predict(row, row->scenario, &predicted, error);
-        if (status == STATUS_NO || (status == STATUS_OK && !(predicted > 0))) {
-            kernel_validation_skip(result, row->line, row->id, "%.100s",
-                                   status == STATUS_NO ? error->message
-                                                       : "no rate holds the latency limits");
+        status = serving_rows_predict(row, count, row->scenario, predicted, error);
+        for (size_t j = 0; j < count && (status == STATUS_OK || status == STATUS_NO); j++)
+            if (status == STATUS_NO || !(predicted[j] > 0))
+                kernel_validation_skip(result, row[j].line, row[j].id, "%.100s",
+                                       status == STATUS_NO ? error->message
+                                                           : "no rate holds the latency limits");
+            else
+                add_row(&row[j], predicted[j], result);
+        if (status == STATUS_NO)
             status = STATUS_OK;
-            continue;
-        }
-        if (status != STATUS_OK)
-            break;
-        const int rate = row->metric == METRIC_OUTPUT_PER_S ||
-                         row->metric == METRIC_OUTPUT_PER_S_PER_GPU ||
-                         row->metric == METRIC_REQUESTS_PER_S;
-        const int token = row->metric == METRIC_TOKEN_S || row->metric == METRIC_TOKEN_SHARE_S ||
-                          row->metric == METRIC_TPOT_MEAN_S || row->metric == METRIC_TPOT_P99_S;
-        KernelRow added = {.line = row->line,
-                           .measured_s = row->measured,
-                           .predicted_s = predicted,
-                           .held_back = row->held_back};
-        /* An open loop of the table is the largest rate its limits allowed: at saturation. */
-        const char *const kind = row->what == CASE_OPEN_LOOP     ? "latency at saturation"
-                                 : rate                          ? "throughput"
-                                 : token                         ? "time per token"
-                                 : row->metric == METRIC_BATCH_S ? "whole batch"
-                                 : row->metric == METRIC_FITS    ? "memory"
-                                                                 : "first token";
-        const char *const labels[] = {kind, SERVING_METRIC_WORDS[row->metric], row->engine,
-                                      row->gpu, row->model};
-        memcpy(added.id, row->label, sizeof added.id);
-        for (size_t j = 0; j < sizeof labels / sizeof *labels; j++)
-            strncpy(added.group[j], labels[j], KERNEL_LABEL_BYTES - 1);
-        kernel_validation_add(result, &added);
     }
     for (size_t i = 0; i < rows->skipped_count && status == STATUS_OK; i++)
         kernel_validation_skip(result, rows->skipped[i].line, rows->skipped[i].id, "%s",

@@ -1,4 +1,5 @@
 #include "sim/planning/serving_rows.h"
+#include "sim/planning/serving_table.h"
 
 #include "configs/reader/sample.h"
 #include "models/architecture.h"
@@ -94,37 +95,17 @@ static const char *text_of(const Reading *reading, size_t row, Column column)
                : "";
 }
 
-static const char *cell(const CsvTable *table, size_t row, const char *column)
-{
-    const int index = csv_column(table, column);
-    return index >= 0 ? table->rows[row].cells[index].text : "";
-}
-
-/* An empty cell counts as 0. */
-static double number(const CsvTable *table, size_t row, const char *column)
-{
-    double value;
-    return csv_number(cell(table, row, column), &value) ? value : 0;
-}
-
 static void skip(Reading *reading, size_t row, const char *reason)
 {
-    SkippedRow *skipped = &reading->rows->skipped[reading->rows->skipped_count++];
-    skipped->line = reading->table->rows[row].line;
-    skipped->id = text_of(reading, row, COLUMN_ID);
-    snprintf(skipped->reason, sizeof skipped->reason, "%.100s", reason);
+    serving_rows_skip(reading->rows, reading->table->rows[row].line,
+                      text_of(reading, row, COLUMN_ID), reason);
 }
 
 /* The rule for a text in `column` of serving_names.csv; the table's row count when there is none.
  */
 static size_t name_rule(const Reading *reading, const char *column, const char *text)
 {
-    const CsvTable *names = &reading->rows->names;
-    for (size_t i = 0; i < names->row_count; i++)
-        if (strcmp(cell(names, i, "column"), column) == 0 &&
-            fnmatch(cell(names, i, "pattern"), text, 0) == 0)
-            return i;
-    return names->row_count;
+    return rule_find(&reading->rows->names, column, text);
 }
 
 /* The name for a text, or NULL with the reason. */
@@ -136,8 +117,8 @@ static const char *name_of(const Reading *reading, const char *column, const cha
     *reason = "serving_names.csv has no name for it";
     if (rule == names->row_count)
         return NULL;
-    *reason = cell(names, rule, "skip");
-    return cell(names, rule, "name")[0] != '\0' ? cell(names, rule, "name") : NULL;
+    *reason = rule_cell(names, rule, "skip");
+    return rule_cell(names, rule, "name")[0] != '\0' ? rule_cell(names, rule, "name") : NULL;
 }
 
 /* The number that follows `mark` in a text; 0: none. */
@@ -189,15 +170,15 @@ static Lengths find_lengths(const Reading *reading, size_t row)
     const CsvTable *mixes = &reading->rows->mixes;
     Lengths lengths = {0};
     for (size_t i = 0; i < mixes->row_count; i++)
-        if (fnmatch(cell(mixes, i, "source"), text_of(reading, row, COLUMN_SOURCE), 0) == 0 &&
-            fnmatch(cell(mixes, i, "model"), text_of(reading, row, COLUMN_MODEL), 0) == 0) {
-            lengths = (Lengths){number(mixes, i, "input_tokens"),
-                                number(mixes, i, "output_tokens"),
-                                number(mixes, i, "sigma"),
-                                number(mixes, i, "ttft_limit_s"),
-                                number(mixes, i, "tpot_limit_s"),
-                                number(mixes, i, "shortest"),
-                                cell(mixes, i, "skip")};
+        if (fnmatch(rule_cell(mixes, i, "source"), text_of(reading, row, COLUMN_SOURCE), 0) == 0 &&
+            fnmatch(rule_cell(mixes, i, "model"), text_of(reading, row, COLUMN_MODEL), 0) == 0) {
+            lengths = (Lengths){rule_number(mixes, i, "input_tokens"),
+                                rule_number(mixes, i, "output_tokens"),
+                                rule_number(mixes, i, "sigma"),
+                                rule_number(mixes, i, "ttft_limit_s"),
+                                rule_number(mixes, i, "tpot_limit_s"),
+                                rule_number(mixes, i, "shortest"),
+                                rule_cell(mixes, i, "skip")};
             break;
         }
     double value;
@@ -219,35 +200,16 @@ static const char *find_engine(const Reading *reading, size_t row, const char **
     *reason = "no engine is known for this source";
     if (rule == names->row_count)
         return NULL;
-    if (cell(names, rule, "skip")[0] != '\0')
-        *reason = cell(names, rule, "skip");
-    *kv = cell(names, rule, "kv");
-    return cell(names, rule, "name")[0] != '\0' ? cell(names, rule, "name") : NULL;
+    if (rule_cell(names, rule, "skip")[0] != '\0')
+        *reason = rule_cell(names, rule, "skip");
+    *kv = rule_cell(names, rule, "kv");
+    return rule_cell(names, rule, "name")[0] != '\0' ? rule_cell(names, rule, "name") : NULL;
 }
 
 /* Stored precision in this program's words: 8-bit integers take the bytes of fp8. */
 static const char *precision_word(const char *text)
 {
     return strncmp(text, "fp8", 3) == 0 || strncmp(text, "int8", 4) == 0 ? "fp8" : "bf16";
-}
-
-static Status read_scenario(const Reading *reading, const char *text, Scenario *scenario,
-                            char *reason, size_t reason_bytes)
-{
-    ErrorList *errors = calloc(1, sizeof *errors);
-    Scenario *read = calloc(1, sizeof *read);
-    Status status = STATUS_ENVIRONMENT;
-    if (errors != NULL && read != NULL) {
-        status = scenario_read_text(reading->paths, "measured row", text, strlen(text),
-                                    reading->sets, reading->set_count, read, NULL, NULL, errors);
-        if (status == STATUS_OK)
-            scenario_midpoint(read, scenario);
-        else
-            snprintf(reason, reason_bytes, "%.140s", errors->errors[0].message);
-    }
-    free(read);
-    free(errors);
-    return status;
 }
 
 /* The scenario of a row as text. */
@@ -290,12 +252,6 @@ static Status part_of(const Reading *reading, const char *kind, const char *name
     free(read);
     free(errors);
     return status;
-}
-
-static void push(ServingRows *rows, const ServingRow *row)
-{
-    if (rows->count < rows->capacity)
-        rows->rows[rows->count++] = *row;
 }
 
 /* Fills shape, batch, rate and lengths from the cells; NULL, or why the row cannot be told. */
@@ -382,7 +338,7 @@ static const char *add_row(Reading *reading, size_t index, char *reason_text, si
     const size_t layout =
         name_rule(reading, "parallelism", text_of(reading, index, COLUMN_PARALLELISM));
     if (layout < reading->rows->names.row_count)
-        return cell(&reading->rows->names, layout, "skip");
+        return rule_cell(&reading->rows->names, layout, "skip");
     const char *engine = find_engine(reading, index, &kv, &reason);
     if (engine == NULL)
         return reason;
@@ -418,7 +374,8 @@ static const char *add_row(Reading *reading, size_t index, char *reason_text, si
         row.replicas = 1;
     write_scenario(&row, model, hardware, engine, weights, kv_word, &shape, &lengths, text,
                    sizeof text);
-    if (read_scenario(reading, text, scenario, reason_text, reason_bytes) != STATUS_OK) {
+    if (serving_scenario_read(reading->paths, text, reading->sets, reading->set_count, scenario,
+                              reason_text, reason_bytes) != STATUS_OK) {
         free(scenario);
         return reason_text;
     }
@@ -436,7 +393,7 @@ static const char *add_row(Reading *reading, size_t index, char *reason_text, si
     snprintf(row.model, sizeof row.model, "%s", model);
     const char *split = text_of(reading, index, COLUMN_SPLIT);
     row.held_back = split[0] != '\0' ? strcmp(split, "validation") == 0 : kernel_held_back(row.id);
-    push(reading->rows, &row);
+    serving_rows_push(reading->rows, &row);
 
     /* A second number in the notes. */
     const double ttft_ms = number_after(text_of(reading, index, COLUMN_NOTES), "TTFT ");
@@ -444,16 +401,9 @@ static const char *add_row(Reading *reading, size_t index, char *reason_text, si
         row.metric = METRIC_TTFT_MEAN_S;
         row.measured = ttft_ms / 1e3;
         snprintf(row.label, sizeof row.label, "%.80s-ttft", row.id);
-        push(reading->rows, &row);
+        serving_rows_push(reading->rows, &row);
     }
     return NULL;
-}
-
-static Status read_rules(const ConfigPaths *paths, const char *name, CsvTable *table, Error *error)
-{
-    char path[ERROR_PATH_BYTES + 64];
-    snprintf(path, sizeof path, "%s/measurements/%s.csv", paths->root, name);
-    return csv_read(path, table, error);
 }
 
 Status serving_rows_read(const ConfigPaths *paths, const CsvTable *table, const char *const *sets,
@@ -472,33 +422,18 @@ Status serving_rows_read(const ConfigPaths *paths, const CsvTable *table, const 
             return STATUS_INVALID;
         }
     }
-    Status status = read_rules(paths, "serving_names", &rows->names, error);
+    Status status = rules_read(paths, "serving_names", &rows->names, error);
     if (status == STATUS_OK)
-        status = read_rules(paths, "serving_mixes", &rows->mixes, error);
+        status = rules_read(paths, "serving_mixes", &rows->mixes, error);
     if (status != STATUS_OK)
         return status;
-    rows->capacity = 2 * table->row_count;
-    rows->rows = calloc(rows->capacity + 1, sizeof *rows->rows);
-    rows->skipped = calloc(table->row_count + 1, sizeof *rows->skipped);
-    rows->scenarios = calloc(table->row_count + 1, sizeof *rows->scenarios);
-    if (rows->rows == NULL || rows->skipped == NULL || rows->scenarios == NULL)
-        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    status = serving_rows_reserve(rows, table->row_count, 2, error);
+    if (status != STATUS_OK)
+        return status;
     for (size_t i = 0; i < table->row_count && status == STATUS_OK; i++) {
         const char *reason = add_row(&reading, i, reason_text, sizeof reason_text, &status, error);
         if (reason != NULL)
             skip(&reading, i, reason);
     }
     return status;
-}
-
-void serving_rows_free(ServingRows *rows)
-{
-    for (size_t i = 0; i < rows->scenario_count; i++)
-        free(rows->scenarios[i]);
-    free(rows->scenarios);
-    free(rows->rows);
-    free(rows->skipped);
-    csv_free(&rows->names);
-    csv_free(&rows->mixes);
-    *rows = (ServingRows){0};
 }

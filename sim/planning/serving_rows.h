@@ -32,6 +32,7 @@ typedef enum ServingMetric {
     METRIC_TOKEN_SHARE_S, /* the same over the batch */
     METRIC_OUTPUT_PER_S,  /* answer tokens per second, of all GPUs of the row */
     METRIC_OUTPUT_PER_S_PER_GPU,
+    METRIC_STEADY_PER_S_PER_GPU, /* the same by Little's law from TTFT and TPOT */
     METRIC_REQUESTS_PER_S,
     METRIC_TTFT_MEAN_S,
     METRIC_TTFT_P99_S,
@@ -75,6 +76,7 @@ typedef struct ServingRow {
     double batch, replicas, gpus, rate_per_s, ttft_limit_s, tpot_limit_s;
     double shortest; /* lengths of a closed loop: uniform between this share and the whole */
     int held_back;   /* from fits */
+    int queued; /* the time to the first token is mostly waiting: the engine is past its load */
 } ServingRow;
 
 typedef struct ServingRows {
@@ -92,10 +94,14 @@ Status serving_rows_read(const ConfigPaths *paths, const CsvTable *table, const 
                          size_t set_count, ServingRows *rows, Error *error);
 void serving_rows_free(ServingRows *rows);
 
-/* In the unit of `measured`. STATUS_NO when the plan does not fit. `scenario` may differ from the
- * row's own in its engine. */
-Status serving_row_predict(const ServingRow *row, const Scenario *scenario, double *predicted,
-                           Error *error);
+/* How many rows from `first` on share one simulation: the numbers of one row of the table. */
+size_t serving_rows_together(const ServingRows *rows, size_t first);
+
+/* Predicts `count` such rows, each in the unit of its `measured`. STATUS_NO when the plan does not
+ * fit. `scenario` may differ from the rows' own in its engine. */
+Status serving_rows_predict(const ServingRow *together, size_t count, const Scenario *scenario,
+                            double *predicted, Error *error);
+enum { MOST_TOGETHER = 4 };
 
 /* Predicts all rows of the part; progress as in ForecastOptions. */
 Status serving_validate(const ServingRows *rows, KernelPart part, const char *file,

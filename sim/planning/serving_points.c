@@ -1,0 +1,351 @@
+#include "sim/planning/serving_points.h"
+
+#include "models/plan_check.h"
+#include "sim/planning/serving_table.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Bounds of what a table may say. */
+#define MOST_TOKENS  1e7
+#define MOST_CLIENTS 1e5
+#define MOST_WAYS    4096
+#define MOST_MS      1e9
+
+typedef enum Column {
+    COLUMN_ID,
+    COLUMN_BACKEND,
+    COLUMN_MODEL,
+    COLUMN_SYSTEM,
+    COLUMN_ISL,
+    COLUMN_OSL,
+    NEEDED_COLUMNS,
+    COLUMN_VERSION = NEEDED_COLUMNS,
+    COLUMN_PRECISION,
+    COLUMN_MODE,
+    COLUMN_GEMM,
+    COLUMN_MOE,
+    COLUMN_BATCH,
+    COLUMN_CLIENTS,
+    COLUMN_TENSOR,
+    COLUMN_PIPELINE,
+    COLUMN_ATTENTION_DATA,
+    COLUMN_MOE_TENSOR,
+    COLUMN_MOE_EXPERT,
+    COLUMN_TTFT,
+    COLUMN_TPOT,
+    COLUMNS
+} Column;
+
+static const char *const COLUMN_NAMES[COLUMNS] = {"id",
+                                                  "backend",
+                                                  "model_path",
+                                                  "system",
+                                                  "isl",
+                                                  "osl",
+                                                  "backend_version",
+                                                  "precision",
+                                                  "mode",
+                                                  "gemm_quant_mode",
+                                                  "moe_quant_mode",
+                                                  "batch_size",
+                                                  "concurrency",
+                                                  "tp_size",
+                                                  "pp_size",
+                                                  "attention_dp_size",
+                                                  "moe_tp_size",
+                                                  "moe_ep_size",
+                                                  "silicon_ttft_ms",
+                                                  "silicon_tpot_ms"};
+
+typedef struct Reading {
+    const ConfigPaths *paths;
+    const CsvTable *table;
+    const char *const *sets;
+    size_t set_count;
+    int columns[COLUMNS];
+    ServingRows *rows;
+} Reading;
+
+/* What a row says, in this program's words. */
+typedef struct Point {
+    const char *hardware, *model, *engine, *weights, *experts, *kv;
+    double prompt, output, shortest;
+    double clients;
+    double tensor, pipeline, attention_data, expert;
+    double ttft_s, tpot_s; /* 0: not given */
+} Point;
+
+static const char *text_of(const Reading *reading, size_t row, Column column)
+{
+    return reading->columns[column] >= 0
+               ? reading->table->rows[row].cells[reading->columns[column]].text
+               : "";
+}
+
+/* `empty` for a cell without text; -1 for one that is no number within 0..most. */
+static double quantity(const Reading *reading, size_t row, Column column, double empty, double most)
+{
+    const char *text = text_of(reading, row, column);
+    double value;
+    while (isspace((unsigned char)*text))
+        text++;
+    if (*text == '\0')
+        return empty;
+    return csv_number(text, &value) && value >= 0 && value <= most ? value : -1;
+}
+
+/* The name that a rule gives to a text; NULL with the reason. */
+static const char *name_of(const Reading *reading, const char *column, const char *text,
+                           const char **reason)
+{
+    const CsvTable *names = &reading->rows->names;
+    const size_t rule = rule_find(names, column, text);
+    *reason = "serving_deployments.csv has no name for it";
+    if (rule == names->row_count)
+        return NULL;
+    *reason = rule_cell(names, rule, "skip");
+    return rule_cell(names, rule, "name")[0] != '\0' ? rule_cell(names, rule, "name") : NULL;
+}
+
+/* The whole number behind the last `mark` of an id: "..._tp8_0_ep8_..." with "_tp" is 8; 0: none.
+ */
+static double number_in_id(const char *id, const char *mark)
+{
+    double value = 0;
+    for (const char *at = strstr(id, mark); at != NULL; at = strstr(at + 1, mark))
+        if (isdigit((unsigned char)at[strlen(mark)]))
+            value = fmin(MOST_WAYS, strtod(at + strlen(mark), NULL));
+    return value;
+}
+
+/* Some snapshots of the data multiplied the ways of attention by those of the experts; an id that
+ * names the published layout ("tp8_ep8") tells. */
+static void undo_product(const char *id, Point *point)
+{
+    const double gpus = number_in_id(id, "_tp"), expert = number_in_id(id, "_ep");
+    if (!(gpus >= 1 && expert > 1) || point->tensor * point->attention_data != gpus * expert)
+        return;
+    if (point->tensor == gpus)
+        point->attention_data = 1;
+    else if (point->tensor > 1)
+        point->tensor = gpus;
+    else
+        point->attention_data = gpus;
+    point->expert = expert;
+}
+
+/* NULL, or why the layout cannot be told. */
+static const char *read_layout(const Reading *reading, size_t row, Point *point)
+{
+    point->tensor = quantity(reading, row, COLUMN_TENSOR, 1, MOST_WAYS);
+    point->pipeline = quantity(reading, row, COLUMN_PIPELINE, 1, MOST_WAYS);
+    const double data = quantity(reading, row, COLUMN_ATTENTION_DATA, 0, MOST_WAYS);
+    const double moe_tensor = quantity(reading, row, COLUMN_MOE_TENSOR, 1, MOST_WAYS);
+    const double expert = quantity(reading, row, COLUMN_MOE_EXPERT, 1, MOST_WAYS);
+    if (point->tensor < 1 || point->pipeline < 1 || data < 0 || moe_tensor < 0 || expert < 0)
+        return "the layout is no set of whole numbers";
+    /* Experts and attention lie on the same GPUs; a layout that leaves attention's copies out has
+     * what is missing. */
+    point->expert = fmax(1, expert);
+    point->attention_data =
+        data >= 1 ? data : fmax(1, fmax(1, moe_tensor) * point->expert / point->tensor);
+    undo_product(text_of(reading, row, COLUMN_ID), point);
+    if (point->attention_data > 1)
+        return "attention data parallelism is not simulated";
+    const double batch = quantity(reading, row, COLUMN_BATCH, 0, MOST_CLIENTS);
+    const double clients = quantity(reading, row, COLUMN_CLIENTS, 0, MOST_CLIENTS);
+    if (batch < 0 || clients < 0 || (batch < 1 && clients < 1))
+        return "the row gives no number of clients";
+    /* The batch is that of one copy of attention of one replica; `concurrency` counts all replicas
+     * behind one door. */
+    point->clients = floor(batch >= 1 ? batch * fmax(1, data) : clients);
+    return NULL;
+}
+
+/* NULL, or why the row cannot be told. */
+static const char *read_point(const Reading *reading, size_t row, Point *point)
+{
+    const CsvTable *names = &reading->rows->names;
+    const char *reason = "";
+    char engine[256], precision[64];
+
+    const char *mode = text_of(reading, row, COLUMN_MODE);
+    const size_t mode_rule = rule_find(names, "mode", mode);
+    if (mode_rule < names->row_count && rule_cell(names, mode_rule, "skip")[0] != '\0')
+        return rule_cell(names, mode_rule, "skip");
+    point->hardware = name_of(reading, "system", text_of(reading, row, COLUMN_SYSTEM), &reason);
+    if (point->hardware == NULL)
+        return reason;
+    point->model = name_of(reading, "model_path", text_of(reading, row, COLUMN_MODEL), &reason);
+    if (point->model == NULL)
+        return reason;
+    snprintf(engine, sizeof engine, "%.100s %.100s", text_of(reading, row, COLUMN_BACKEND),
+             text_of(reading, row, COLUMN_VERSION));
+    point->engine = name_of(reading, "engine", engine, &reason);
+    if (point->engine == NULL)
+        return reason;
+    const char *gemm = text_of(reading, row, COLUMN_GEMM);
+    if (gemm[0] == '\0')
+        gemm = text_of(reading, row, COLUMN_PRECISION);
+    point->weights = name_of(reading, "gemm", gemm, &reason);
+    if (point->weights == NULL)
+        return reason;
+    snprintf(precision, sizeof precision, "%.30s %.30s", engine, gemm);
+    const size_t kv_rule = rule_find(names, "kv", precision);
+    point->kv = kv_rule < names->row_count ? rule_cell(names, kv_rule, "name") : "bf16";
+    const size_t source = rule_find(names, "id", text_of(reading, row, COLUMN_ID));
+    point->shortest = source < names->row_count ? rule_number(names, source, "shortest") : 1;
+
+    point->prompt = quantity(reading, row, COLUMN_ISL, 0, MOST_TOKENS);
+    point->output = quantity(reading, row, COLUMN_OSL, 0, MOST_TOKENS);
+    if (!(point->prompt >= 1 && point->output >= 1))
+        return "isl and osl are no numbers of tokens";
+    const double ttft_ms = quantity(reading, row, COLUMN_TTFT, 0, MOST_MS);
+    const double tpot_ms = quantity(reading, row, COLUMN_TPOT, 0, MOST_MS);
+    if (ttft_ms < 0 || tpot_ms < 0 || (ttft_ms == 0 && tpot_ms == 0))
+        return "silicon_ttft_ms and silicon_tpot_ms are no times above 0";
+    point->ttft_s = ttft_ms / 1e3;
+    point->tpot_s = tpot_ms / 1e3;
+    return read_layout(reading, row, point);
+}
+
+static void write_scenario(const Point *point, char *text, size_t bytes)
+{
+    snprintf(text, bytes,
+             "schema: 1\ntitle: measured row\nkind: serving\nmodel: %s\n"
+             "hardware: {base: %s, gpus: %.0f}\n"
+             "serving:\n  base: %s\n  tensor: %.0f\n  pipeline: %.0f\n  expert: %.0f\n"
+             "  context_limit: %.0f\n  prompt_tokens: %.0f\n  output_tokens: %.0f\n"
+             "  utilisation: 50%%\n  weight_precision: %s\n  kv_precision: %s\n"
+             "prices: {gpu_hour: $0/h, energy: $0/kWh, pue: 1, co2: 0kg/kWh}\n",
+             point->model, point->hardware, point->tensor * point->pipeline, point->engine,
+             point->tensor, point->pipeline, point->expert, point->prompt + point->output,
+             point->prompt, point->output, point->weights, point->kv);
+}
+
+/* The scenario of a row; NULL, or why it cannot be simulated. */
+static const char *find_scenario(Reading *reading, const char *text, Scenario **scenario,
+                                 char *reason, size_t reason_bytes, Status *status, Error *error)
+{
+    Scenario *read = calloc(1, sizeof *read);
+    Error checked = {0};
+    if (read == NULL) {
+        *status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
+        return NULL;
+    }
+    if (serving_scenario_read(reading->paths, text, reading->sets, reading->set_count, read, reason,
+                              reason_bytes) != STATUS_OK) {
+        free(read);
+        return reason;
+    }
+    if (plan_check(read, &checked) != STATUS_OK) {
+        snprintf(reason, reason_bytes, "%.140s", checked.message);
+        free(read);
+        return reason;
+    }
+    reading->rows->scenarios[reading->rows->scenario_count++] = read;
+    *scenario = read;
+    return NULL;
+}
+
+/* The numbers of a point as rows. */
+static void push_numbers(Reading *reading, const Point *point, ServingRow *row)
+{
+    const double output = point->output * (1 + row->shortest) / 2;
+    const double answer_s = point->ttft_s + (output - 1) * point->tpot_s;
+    const struct {
+        const char *suffix;
+        ServingMetric metric;
+        double measured;
+    } numbers[] = {
+        {"ttft", METRIC_TTFT_MEAN_S, point->ttft_s},
+        {"tpot", METRIC_TPOT_MEAN_S, output > 1 ? point->tpot_s : 0},
+        {"rate", METRIC_STEADY_PER_S_PER_GPU,
+         point->ttft_s > 0 && (point->tpot_s > 0 || output <= 1)
+             ? row->batch * output / answer_s / row->gpus
+             : 0},
+    };
+    /* A client that waits longer for its answer to begin than for the answer itself. */
+    row->queued = point->ttft_s > (output - 1) * point->tpot_s;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        if (!(numbers[i].measured > 0))
+            continue;
+        row->metric = numbers[i].metric;
+        row->measured = numbers[i].measured;
+        snprintf(row->label, sizeof row->label, "%.140s-%s", row->id, numbers[i].suffix);
+        serving_rows_push(reading->rows, row);
+    }
+}
+
+/* NULL, or why the row is skipped; *error is for what stops the reading. */
+static const char *add_row(Reading *reading, size_t index, char *reason_text, size_t reason_bytes,
+                           Status *status, Error *error)
+{
+    ServingRow row = {.line = reading->table->rows[index].line,
+                      .id = text_of(reading, index, COLUMN_ID),
+                      .what = CASE_CLOSED_LOOP,
+                      .replicas = 1};
+    Point point = {0};
+    char text[2048], group[256];
+    if (reading->table->rows[index].problem[0] != '\0')
+        return reading->table->rows[index].problem;
+    const char *reason = read_point(reading, index, &point);
+    if (reason != NULL)
+        return reason;
+    write_scenario(&point, text, sizeof text);
+    reason = find_scenario(reading, text, &row.scenario, reason_text, reason_bytes, status, error);
+    if (reason != NULL || *status != STATUS_OK)
+        return reason;
+    row.batch = point.clients;
+    row.gpus = point.tensor * point.attention_data * point.pipeline;
+    row.shortest = point.shortest > 0 ? point.shortest : 1;
+    snprintf(row.engine, sizeof row.engine, "%.60s",
+             strncmp(point.engine, "engine-", strlen("engine-")) == 0
+                 ? point.engine + strlen("engine-")
+                 : point.engine);
+    snprintf(row.gpu, sizeof row.gpu, "%.60s", point.hardware);
+    snprintf(row.model, sizeof row.model, "%.60s", point.model);
+    snprintf(group, sizeof group, "%s %s %s %s %.0f %.0f %.0f %.0f %.0f", row.engine, row.model,
+             row.gpu, point.weights, point.tensor, point.attention_data, point.expert, point.prompt,
+             point.output);
+    row.held_back = kernel_held_back(group);
+    push_numbers(reading, &point, &row);
+    return NULL;
+}
+
+Status serving_points_read(const ConfigPaths *paths, const CsvTable *table, const char *const *sets,
+                           size_t set_count, ServingRows *rows, Error *error)
+{
+    enum { NUMBERS = 3 };
+    Reading reading = {
+        .paths = paths, .table = table, .sets = sets, .set_count = set_count, .rows = rows};
+    char reason_text[160];
+    *rows = (ServingRows){0};
+    for (size_t i = 0; i < COLUMNS; i++)
+        reading.columns[i] = csv_column(table, COLUMN_NAMES[i]);
+    const char *missing = NULL;
+    for (size_t i = 0; i < NEEDED_COLUMNS && missing == NULL; i++)
+        if (reading.columns[i] < 0)
+            missing = COLUMN_NAMES[i];
+    if (missing == NULL && reading.columns[COLUMN_TTFT] < 0 && reading.columns[COLUMN_TPOT] < 0)
+        missing = COLUMN_NAMES[COLUMN_TPOT];
+    if (missing != NULL) {
+        error_set(error, STATUS_INVALID, "no column '%s'", missing);
+        snprintf(error->file, sizeof error->file, "%s", table->file);
+        error->line = 1;
+        return STATUS_INVALID;
+    }
+    Status status = rules_read(paths, "serving_deployments", &rows->names, error);
+    if (status == STATUS_OK)
+        status = serving_rows_reserve(rows, table->row_count, NUMBERS, error);
+    for (size_t i = 0; i < table->row_count && status == STATUS_OK; i++) {
+        const char *reason = add_row(&reading, i, reason_text, sizeof reason_text, &status, error);
+        if (reason != NULL)
+            serving_rows_skip(rows, table->rows[i].line, text_of(&reading, i, COLUMN_ID), reason);
+    }
+    return status;
+}

@@ -11,7 +11,8 @@
 
 /* Bounds of what a table may say. */
 #define MOST_TOKENS  1e7
-#define MOST_CLIENTS 1e5
+#define MOST_CLIENTS 1e4
+#define MOST_READ    1e9 /* tokens of all prompts in flight */
 #define MOST_WAYS    4096
 #define MOST_MS      1e9
 
@@ -163,7 +164,9 @@ static const char *read_layout(const Reading *reading, size_t row, Point *point)
     /* The batch is that of one copy of attention of one replica; `concurrency` counts all replicas
      * behind one door. */
     point->clients = floor(batch >= 1 ? batch * fmax(1, data) : clients);
-    return NULL;
+    return point->clients * (point->prompt + point->output) > MOST_READ
+               ? "more tokens in flight than any benchmark has"
+               : NULL;
 }
 
 /* NULL, or why the row cannot be told. */

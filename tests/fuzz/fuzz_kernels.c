@@ -1,6 +1,8 @@
-/* Fuzz target of tables of kernels: any bytes give rows, skipped rows or one located error. */
+/* Fuzz target of tables of kernels and of deployments: any bytes give rows, skipped rows or one
+ * located error. */
 #include "sim/planning/kernel_gemm.h"
 #include "sim/planning/kernel_moe.h"
+#include "sim/planning/serving_points.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -38,6 +40,20 @@ static void validate(const ConfigPaths *paths, const CsvTable *table, Reader rea
     kernel_cases_free(&cases);
 }
 
+static void read_points(const ConfigPaths *paths, const CsvTable *table)
+{
+    ServingRows rows;
+    Error error = {0};
+    const Status status = serving_points_read(paths, table, NULL, 0, &rows, &error);
+    require(status == STATUS_OK || error.message[0] != '\0');
+    for (size_t i = 0; i < rows.count; i++)
+        require(isfinite(rows.rows[i].measured) && rows.rows[i].measured > 0 &&
+                rows.rows[i].batch >= 1 && rows.rows[i].gpus >= 1);
+    if (status == STATUS_OK)
+        require(rows.scenario_count + rows.skipped_count == table->row_count);
+    serving_rows_free(&rows);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char NOTHING[] = "";
@@ -50,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     validate(&paths, &table, kernel_gemm_read);
     validate(&paths, &table, kernel_moe_read);
+    read_points(&paths, &table);
     csv_free(&table);
     return 0;
 }

@@ -1,0 +1,206 @@
+/* Published points of deployments: what a row becomes, which rows are skipped and why, and that the
+ * three numbers of a row are of one simulation. */
+#include "sim/planning/serving_points.h"
+#include "tests/unit/shipped.h"
+
+#include <math.h>
+
+typedef struct Fixture {
+    CsvTable table;
+    ServingRows rows;
+    Error error;
+} Fixture;
+
+static Status read_text(Fixture *fixture, const char *text)
+{
+    ConfigPaths paths;
+    memset(fixture, 0, sizeof *fixture);
+    assert_int_equal(config_paths_find(NULL, &paths, &fixture->error), STATUS_OK);
+    assert_int_equal(
+        csv_read_text("points.csv", text, strlen(text), &fixture->table, &fixture->error),
+        STATUS_OK);
+    return serving_points_read(&paths, &fixture->table, NULL, 0, &fixture->rows, &fixture->error);
+}
+
+static void release(Fixture *fixture)
+{
+    serving_rows_free(&fixture->rows);
+    csv_free(&fixture->table);
+}
+
+static const ServingRow *only_point(Fixture *fixture, const char *text)
+{
+    assert_int_equal(read_text(fixture, text), STATUS_OK);
+    if (fixture->rows.skipped_count > 0)
+        fail_msg("skipped: %s", fixture->rows.skipped[0].reason);
+    assert_int_equal(fixture->rows.count, 3);
+    return fixture->rows.rows;
+}
+
+#define HEADER                                                                                     \
+    "id,backend,backend_version,model_path,system,precision,mode,isl,osl,gemm_quant_mode,"         \
+    "batch_size,concurrency,tp_size,attention_dp_size,moe_tp_size,moe_ep_size,silicon_ttft_ms,"    \
+    "silicon_tpot_ms\n"
+
+/* The three numbers, in SI units, and Little's law between them. */
+static void one_row(void **state)
+{
+    (void)state;
+    Fixture fixture;
+    const ServingRow *rows =
+        only_point(&fixture, HEADER "a,vllm,0.12.0,Qwen/Qwen3-32B,h100_sxm,,agg,1000,201,,16,16,4,,"
+                                    "1,1,500,20\n");
+    assert_int_equal(rows[0].metric, METRIC_TTFT_MEAN_S);
+    assert_near(rows[0].measured, 0.5, 1e-12);
+    assert_int_equal(rows[1].metric, METRIC_TPOT_MEAN_S);
+    assert_near(rows[1].measured, 0.02, 1e-12);
+    assert_int_equal(rows[2].metric, METRIC_STEADY_PER_S_PER_GPU);
+    assert_near(rows[2].measured, 16 * 201 / (0.5 + 200 * 0.02) / 4, 1e-9);
+    assert_string_equal(rows[2].label, "a-rate");
+    assert_int_equal(rows[0].queued, 0);
+    const Scenario *scenario = rows[0].scenario;
+    assert_string_equal(rows[0].model, "qwen3-32b");
+    assert_string_equal(rows[0].gpu, "h100-ndr");
+    assert_int_equal(scenario->serving.weight_precision, PRECISION_BF16);
+    assert_near(scenario->serving.tensor, 4, 0);
+    assert_near(scenario->serving.prompt_tokens, 1000, 0);
+    assert_near(rows[0].batch, 16, 0);
+    assert_near(rows[0].shortest, 1, 0);
+
+    /* The rate that is predicted follows from the two times that are. */
+    double predicted[MOST_TOGETHER];
+    assert_int_equal(serving_rows_together(&fixture.rows, 0), 3);
+    assert_int_equal(serving_rows_predict(rows, 3, scenario, predicted, &fixture.error), STATUS_OK);
+    assert_true(predicted[0] > 0 && predicted[1] > 0);
+    assert_near(predicted[2], 16 * 201 / (predicted[0] + 200 * predicted[1]) / 4,
+                1e-9 * predicted[2]);
+    release(&fixture);
+}
+
+/* Columns in another order, and only those that are needed. */
+static void few_columns(void **state)
+{
+    (void)state;
+    Fixture fixture;
+    assert_int_equal(read_text(&fixture,
+                               "silicon_tpot_ms,osl,isl,system,model_path,backend,id,concurrency\n"
+                               "9,100,500,h200_sxm,meta-llama/Llama-3.1-8B,sglang,b,8\n"),
+                     STATUS_OK);
+    assert_int_equal(fixture.rows.count, 1);
+    assert_int_equal(fixture.rows.rows[0].metric, METRIC_TPOT_MEAN_S);
+    assert_near(fixture.rows.rows[0].scenario->serving.tensor, 1, 0);
+    assert_near(fixture.rows.rows[0].batch, 8, 0);
+    release(&fixture);
+
+    static const char *const without[] = {
+        "backend,model_path,system,isl,osl,silicon_tpot_ms\n",
+        "id,model_path,system,isl,osl,silicon_tpot_ms\n",
+        "id,backend,model_path,system,isl,silicon_tpot_ms\n",
+        "id,backend,model_path,system,isl,osl\n",
+    };
+    static const char *const named[] = {"'id'", "'backend'", "'osl'", "'silicon_tpot_ms'"};
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
+        assert_int_equal(read_text(&fixture, without[i]), STATUS_INVALID);
+        assert_non_null(strstr(fixture.error.message, named[i]));
+        release(&fixture);
+    }
+}
+
+/* Lengths of InferenceX are drawn; its ids name the layout where a snapshot multiplied its ways. */
+static void layouts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *row;
+        double tensor, expert, clients, gpus;
+    } cases[] = {
+        {"2026_04_06_m_c64_tp8_ep8_7,vllm,0.18.0,MiniMaxAI/MiniMax-M2.5,h200_sxm,fp8,agg,8192,1024,"
+         "fp8,64,64,64,1,8,8,1,1\n",
+         8, 8, 64, 8},
+        {"2026_03_25_m_tp4_0_ep4_0_7,vllm,0.18.0,MiniMaxAI/MiniMax-M2.5,h200_sxm,fp8,agg,8192,1024,"
+         "fp8,16,16,4,1,1,4,1,1\n",
+         4, 4, 16, 4},
+        {"2026_04_06_m_c16_tp4_ep4_7,vllm,0.18.0,MiniMaxAI/MiniMax-M2.5,h200_sxm,fp8,agg,8192,1024,"
+         "fp8,4,16,4,4,1,16,1,1\n",
+         4, 4, 16, 4},
+        {"minimaxm2_5_cfg606,vllm,0.16.0,MiniMaxAI/MiniMax-M2.5,h200_sxm,fp8,agg,1024,1024,fp8,8,8,"
+         "4,1,4,1,1,1\n",
+         4, 1, 8, 4},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Fixture fixture;
+        char text[1024];
+        snprintf(text, sizeof text, "%s%s", HEADER, cases[i].row);
+        const ServingRow *row = only_point(&fixture, text);
+        assert_near(row->scenario->serving.tensor, cases[i].tensor, 0);
+        assert_near(row->scenario->serving.expert, cases[i].expert, 0);
+        assert_near(row->batch, cases[i].clients, 0);
+        assert_near(row->gpus, cases[i].gpus, 0);
+        assert_near(row->shortest, 0.8, 0);
+        assert_int_equal(row->scenario->serving.weight_precision, PRECISION_FP8);
+        release(&fixture);
+    }
+}
+
+/* A sweep over clients stays on one side of the split; a row that waits is told apart. */
+static void groups(void **state)
+{
+    (void)state;
+    Fixture fixture;
+    const char *text =
+        HEADER "a,vllm,0.12.0,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,,4,4,4,,1,1,50,10\n"
+               "b,vllm,0.12.0,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,,512,512,4,,1,1,9000,10\n";
+    assert_int_equal(read_text(&fixture, text), STATUS_OK);
+    assert_int_equal(fixture.rows.count, 6);
+    assert_int_equal(fixture.rows.rows[0].held_back, fixture.rows.rows[3].held_back);
+    assert_int_equal(fixture.rows.rows[3].queued, 1);
+    release(&fixture);
+}
+
+/* Every bad row says why, and none stops the others. */
+static void bad_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *row, *reason;
+    } cases[] = {
+        {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,-5,128,,4,4,4,,1,1,50,10\n", "isl and osl"},
+        {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,nan,,4,4,4,,1,1,50,10\n", "isl and osl"},
+        {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,1e12,,4,4,4,,1,1,50,10\n", "isl and osl"},
+        {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,,4,4,4,,1,1,,\n", "silicon_ttft_ms"},
+        {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,,4,4,4,,1,1,inf,10\n", "silicon_ttft_ms"},
+        {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,,4,4,x,,1,1,50,10\n", "layout"},
+        {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,,,,4,,1,1,50,10\n", "clients"},
+        {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1000000,128,,9000,,4,,1,1,50,10\n", "benchmark"},
+        {"a,vllm,1,Qwen/Qwen3-32B,tpu,,agg,1024,128,,4,4,4,,1,1,50,10\n", "no name"},
+        {"a,vllm,1,Nobody/Model,h100_sxm,,agg,1024,128,,4,4,4,,1,1,50,10\n", "no name"},
+        {"a,mystery,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,,4,4,4,,1,1,50,10\n", "no name"},
+        {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,fp3,4,4,4,,1,1,50,10\n", "no name"},
+        {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,disagg,1024,128,,4,4,4,,1,1,50,10\n", "disaggregated"},
+        {"a,vllm,1\n", "cells"},
+    };
+    enum { CASES = sizeof cases / sizeof cases[0] };
+    char text[8192] = HEADER;
+    Fixture fixture;
+    for (size_t i = 0; i < CASES; i++)
+        strcat(text, cases[i].row);
+    strcat(text, "good,vllm,0.12.0,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,,4,4,4,,1,1,50,10\n");
+    assert_int_equal(read_text(&fixture, text), STATUS_OK);
+    assert_int_equal(fixture.rows.count, 3);
+    assert_int_equal(fixture.rows.skipped_count, CASES);
+    for (size_t i = 0; i < CASES; i++) {
+        if (strstr(fixture.rows.skipped[i].reason, cases[i].reason) == NULL)
+            fail_msg("'%s' lacks '%s'", fixture.rows.skipped[i].reason, cases[i].reason);
+        assert_int_equal(fixture.rows.skipped[i].line, (int)i + 2);
+    }
+    release(&fixture);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_row), cmocka_unit_test(few_columns), cmocka_unit_test(layouts),
+        cmocka_unit_test(groups),  cmocka_unit_test(bad_rows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

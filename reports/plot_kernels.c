@@ -46,7 +46,7 @@ Status plot_kernel_validation(const char *directory, const KernelValidation *res
         ScatterPoint *point = &scatter.points[scatter.count];
         *point = (ScatterPoint){row->measured_s, row->predicted_s, row->error, "",
                                 series_of(result, row)};
-        snprintf(point->id, sizeof point->id, "%s", row->id);
+        snprintf(point->id, sizeof point->id, "%.90s", row->id);
     }
     const Status status = plot_scatter(directory, &scatter, error);
     free(scatter.points);

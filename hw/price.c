@@ -58,6 +58,12 @@ static PriceRates owned_rates(const Scenario *scenario)
     };
 }
 
+double price_energy_usd_per_j(const Scenario *scenario)
+{
+    const PriceSpec *prices = &scenario->prices;
+    return prices->basis == PRICE_OWNED || !prices->energy_included ? prices->energy_usd_per_j : 0;
+}
+
 PriceRates price_rates(const Scenario *scenario)
 {
     const PriceSpec *prices = &scenario->prices;
@@ -68,9 +74,8 @@ PriceRates price_rates(const Scenario *scenario)
     else if (prices->basis == PRICE_OWNED)
         rates = owned_rates(scenario);
 
-    const int energy_paid = prices->basis == PRICE_OWNED || !prices->energy_included;
     rates.power_w = scenario->hardware.node.power_w * prices->pue;
-    rates.energy = energy_paid ? rates.power_w * prices->energy_usd_per_j : 0;
+    rates.energy = rates.power_w * price_energy_usd_per_j(scenario);
     return rates;
 }
 

@@ -20,6 +20,9 @@ typedef struct PriceRates {
 
 PriceRates price_rates(const Scenario *scenario);
 
+/* Dollars for a joule from the grid; 0 where the rent includes energy. */
+double price_energy_usd_per_j(const Scenario *scenario);
+
 /* All of it but the energy bill for one hour of one of `gpus` GPUs. */
 double price_gpu_hour_usd(const Scenario *scenario, double gpus);
 

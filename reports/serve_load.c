@@ -62,6 +62,30 @@ static void print_verdict(FILE *out, const LoadForecast *forecast, const LoadOpt
     }
 }
 
+static void print_economics(FILE *out, const LoadForecast *forecast)
+{
+    const Economics *economics = &forecast->point.economics;
+    char watts[64], idle[64], hour[64], idle_hour[64], at[UTILISATION_COUNT][64];
+    line_of(out, "cost per 1k tokens", economics->usd_per_1k_tokens, "USD");
+    line_of(out, "cost per 1M input tokens", economics->usd_per_1m_input, "USD");
+    line_of(out, "cost per 1M output tokens", economics->usd_per_1m_output, "USD");
+    for (size_t i = 0; i < UTILISATION_COUNT; i++)
+        format_quantity(forecast->usd_per_1k_by_utilisation[i], "USD", at[i], sizeof at[i]);
+    ascii_linef(out, "  %-26s %s | %s | %s | %s", "  at 25 | 50 | 75 | 100% of", at[0], at[1],
+                at[2], at[3]);
+    ascii_linef(out, "  %-26s %s", "  the stable maximum", "(same mix, rent and energy)");
+    if (economics->list_usd_per_hour > 0)
+        ascii_linef(out, "  %-26s %.1f%% of the list price", "margin", 100 * economics->margin);
+    format_quantity(economics->watts, "W", watts, sizeof watts);
+    format_quantity(economics->idle_watts, "W", idle, sizeof idle);
+    format_quantity(economics->usd_per_hour, "USD", hour, sizeof hour);
+    format_quantity(economics->idle_usd_per_hour, "USD", idle_hour, sizeof idle_hour);
+    ascii_linef(out, "  %-26s %s and %s an hour (idle: %s, %s)", "power, cost", watts, hour, idle,
+                idle_hour);
+    ascii_linef(out, "  %-26s %.3g J in, %.3g J out", "energy of a token",
+                economics->joules_per_input_token, economics->joules_per_output_token);
+}
+
 static void print_memory(FILE *out, const ReplicaMemory *memory)
 {
     char capacity[64], weights[64], reserved[64], kv[64];
@@ -91,13 +115,11 @@ void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast
     line_of(out, "output", point->output_tokens_per_s, "tokens/s");
     if (options->slo.count > 0)
         line_of(out, "goodput", point->goodput_per_s, "1/s");
-    ascii_linef(out, "  %-26s %.1f%% (first stage busy %.1f%%)", "FLOP/s used (MFU)",
-                100 * point->mfu, 100 * point->busy);
+    ascii_linef(out, "  %-26s %.1f%%, of bandwidth %.1f%% (first stage busy %.1f%%)",
+                "FLOP/s used (MFU)", 100 * point->mfu, 100 * point->mbu, 100 * point->busy);
     ascii_linef(out, "  %-26s %.1f%%, %.1f sequences decode at a time", "KV memory in use",
                 100 * point->kv_occupancy, point->decoding);
-    line_of(out, "cost per 1k tokens", point->usd_per_1k_tokens, "USD");
-    line_of(out, "cost per 1M input tokens", point->usd_per_1m_input, "USD");
-    line_of(out, "cost per 1M output tokens", point->usd_per_1m_output, "USD");
+    print_economics(out, forecast);
     print_memory(out, &forecast->memory);
     ascii_linef(out,
                 "%.0f requests over %.0f s on %.0f replica%s, %.0f iterations; %.0f preempted, "
@@ -144,9 +166,19 @@ static const PointField POINT_FIELDS[] = {
     POINT("utilisation.mfu", mfu),
     POINT("kv.occupancy", kv_occupancy),
     POINT("batch.decoding", decoding),
-    POINT("cost.usd_per_1k_tokens", usd_per_1k_tokens),
-    POINT("cost.usd_per_1m_input", usd_per_1m_input),
-    POINT("cost.usd_per_1m_output", usd_per_1m_output),
+    POINT("utilisation.mbu", mbu),
+    POINT("cost.usd_per_1k_tokens", economics.usd_per_1k_tokens),
+    POINT("cost.usd_per_1m_input", economics.usd_per_1m_input),
+    POINT("cost.usd_per_1m_output", economics.usd_per_1m_output),
+    POINT("cost.usd_per_hour", economics.usd_per_hour),
+    POINT("cost.idle_usd_per_hour", economics.idle_usd_per_hour),
+    POINT("cost.list_usd_per_hour", economics.list_usd_per_hour),
+    POINT("cost.margin", economics.margin),
+    POINT("energy.watts", economics.watts),
+    POINT("energy.idle_watts", economics.idle_watts),
+    POINT("energy.joules_per_token", economics.joules_per_token),
+    POINT("energy.joules_per_input_token", economics.joules_per_input_token),
+    POINT("energy.joules_per_output_token", economics.joules_per_output_token),
 };
 
 static void put_point(JsonBuilder *builder, json_t *object, const LoadPoint *point)
@@ -184,7 +216,17 @@ char *json_serve_load(const Scenario *scenario, const LoadForecast *forecast,
     json_put(&builder, root, "load.rows_skipped", json_count(forecast->rows_skipped));
     if (options->find_rate)
         json_put(&builder, root, "load.found", json_truth(forecast->found));
-    json_put(&builder, root, "cost.usd_per_hour", json_number(forecast->usd_per_hour));
+    json_t *prices = json_array();
+    for (size_t i = 0; i < UTILISATION_COUNT; i++) {
+        json_t *object = json_object();
+        json_put(&builder, object, "utilisation", json_number(UTILISATIONS[i]));
+        json_put(&builder, object, "usd_per_1k_tokens",
+                 json_number(forecast->usd_per_1k_by_utilisation[i]));
+        json_put(&builder, object, "usd_per_1m_tokens",
+                 json_number(1e3 * forecast->usd_per_1k_by_utilisation[i]));
+        json_append(&builder, prices, object);
+    }
+    json_put(&builder, root, "cost.by_utilisation", prices);
     json_put(&builder, root, "kv.bytes_per_token_gpu", json_number(memory->kv_bytes_per_token_gpu));
     json_put(&builder, root, "kv.blocks", json_number(memory->blocks));
     json_put(&builder, root, "kv.block_tokens", json_number(memory->block_tokens));

@@ -202,6 +202,14 @@ typedef struct CalibrationSpec {
     MeasuredKernel activation, activation_plain; /* with a gate, and without */
 } CalibrationSpec;
 
+/* Power of a board as shares of its limit; see hw/power.h. */
+typedef struct PowerFit {
+    double idle;    /* weights in memory, nothing runs; 0: as active */
+    double active;  /* kernels run, however little they do; 0: no fit */
+    double memory;  /* added at full bandwidth */
+    double compute; /* added at peak FLOP/s */
+} PowerFit;
+
 typedef struct GpuSpec {
     char name[NAME_BYTES];
     DeviceClass device_class;
@@ -214,6 +222,7 @@ typedef struct GpuSpec {
     double elementwise_launch_s;
     double sms;
     double tdp_w;
+    PowerFit power;
     double jitter; /* relative standard deviation of one microbatch's compute between GPUs */
     double
         sustained; /* of the matrix throughput of single kernels, under a training's power; 0: 1 */
@@ -590,6 +599,7 @@ typedef struct PriceSpec {
     int energy_included; /* 1: the rent includes power */
     double pue;
     double co2_kg_per_j;
+    double list_per_1k_input_usd, list_per_1k_output_usd; /* what readers pay; 0: no list price */
 } PriceSpec;
 
 typedef struct ServingSpec {

@@ -114,6 +114,17 @@ static const Field CALIBRATION_FIELDS[] = {
 };
 const Schema CALIBRATION_SCHEMA = {.name = "calibration", GROUP_FIELDS(CALIBRATION_FIELDS)};
 
+#define POWER(KEY, MEMBER, HELP)                                                                   \
+    NUMBER_FIELD(KEY, PowerFit, MEMBER, DIMENSION_FRACTION, 0, 10, "0", 0, HELP)
+
+static const Field POWER_FIELDS[] = {
+    POWER("idle", idle, "of the limit, with weights in memory and nothing running; 0: as active"),
+    POWER("active", active, "of the limit, while kernels run, however little they do"),
+    POWER("memory", memory, "of the limit, added at full memory bandwidth"),
+    POWER("compute", compute, "of the limit, added at peak FLOP/s"),
+};
+static const Schema POWER_SCHEMA = {.name = "power", GROUP_FIELDS(POWER_FIELDS)};
+
 static const Field GPU_FIELDS[] = {
     TEXT_FIELD("name", GpuSpec, name, "custom", FIELD_LABEL, "label in reports"),
     WORD_FIELD("class", GpuSpec, device_class, DEVICE_CLASS_WORDS, "gpu",
@@ -134,6 +145,8 @@ static const Field GPU_FIELDS[] = {
     NUMBER_FIELD("sms", GpuSpec, sms, DIMENSION_COUNT, 1, 1e6, NULL, FIELD_WHOLE,
                  "streaming multiprocessors"),
     GPU("tdp", tdp_w, DIMENSION_WATTS, 1, 1e5, "board power limit"),
+    GROUP_FIELD("power", GpuSpec, power, &POWER_SCHEMA, NULL, FIELD_MAY_MISS,
+                "fit of the board's power; without it a node draws its sustained power always"),
     GPU("jitter", jitter, DIMENSION_FRACTION, 0, 1,
         "relative standard deviation of one microbatch's compute between GPUs"),
     NUMBER_FIELD("sustained", GpuSpec, sustained, DIMENSION_FRACTION, 0.1, 1, "1", 0,

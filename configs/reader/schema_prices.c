@@ -84,6 +84,10 @@ static const Field PRICE_FIELDS[] = {
                "the rent includes energy"),
     NUMBER_FIELD("pue", PriceSpec, pue, DIMENSION_NUMBER, 1, 10, NULL, 0,
                  "power of the datacentre over power of the machines"),
+    NUMBER_FIELD("list_per_1k_input", PriceSpec, list_per_1k_input_usd, DIMENSION_USD, 0, 1e6, "$0",
+                 0, "what readers pay for 1,000 tokens of a prompt; 0: no list price"),
+    NUMBER_FIELD("list_per_1k_output", PriceSpec, list_per_1k_output_usd, DIMENSION_USD, 0, 1e6,
+                 "$0", 0, "likewise of an answer"),
     NUMBER_FIELD("co2", PriceSpec, co2_kg_per_j, DIMENSION_KG_PER_J, 0, 1, NULL, 0, "of the grid"),
 };
 const Schema PRICE_SCHEMA = {.name = "prices", GROUP_FIELDS(PRICE_FIELDS)};

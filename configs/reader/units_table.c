@@ -215,7 +215,8 @@ static Scale find_unit(const DimensionRule *rule, const char *text, size_t bytes
         if (name_bytes > bytes || memcmp(text + bytes - name_bytes, unit->name, name_bytes) != 0)
             continue;
         size_t prefix_bytes = bytes - name_bytes;
-        if (prefix_bytes == 0 && (name_bytes > 0 || rule->bare || rule->per != NULL))
+        if (prefix_bytes == 0 &&
+            (name_bytes > 0 || rule->bare || rule->dollars || rule->per != NULL))
             return scale_combine(&NO_PREFIX[0], unit);
         if (prefix_bytes == 0 || !unit_takes_prefixes(unit))
             continue;

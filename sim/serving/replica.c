@@ -34,6 +34,7 @@ struct Replica {
     double stage_s[MAX_STAGES];
     double now_s;
     double matmul_flops, pair_flops; /* of a token, and of a pair of tokens that attend */
+    double layers, ranks;            /* of the model; GPUs that share a layer */
     int step_by_step;
     ReplicaCounters counters;
 };
@@ -103,6 +104,8 @@ Status replica_create(const Scenario *scenario, const LaneSink *sink, int step_b
     iteration_time_init(&replica->time, &replica->cost, &replica->layout);
     replica->sink = *sink;
     replica->step_by_step = step_by_step;
+    replica->layers = scenario->model.layers;
+    replica->ranks = scenario->serving.tensor;
     replica->line.most = MAX_WAITING;
     replica->lane_count = replica->layout.stages;
     set_limits(replica, scenario, &memory);
@@ -225,6 +228,18 @@ static Status start(Replica *replica, size_t index, double start_s, double until
     return STATUS_OK;
 }
 
+/* Weights that the tokens use and KV, of all layers and ranks. */
+static double bytes_read(Replica *replica, const PassLoad *load, double repeats)
+{
+    const TokenCost tokens = stage_cost_tokens(&replica->cost, load->decode + load->prefill);
+    PassLoad middle = *load;
+    middle.context += (repeats - 1) / 2;
+    return repeats * replica->ranks *
+           (replica->layers *
+                (tokens.weights_bytes + stage_cost_kv_bytes(&replica->cost, &middle)) +
+            tokens.head_bytes);
+}
+
 static void count(Replica *replica, const Lane *lane, const LaneClock *clock)
 {
     ReplicaCounters *counters = &replica->counters;
@@ -235,6 +250,7 @@ static void count(Replica *replica, const Lane *lane, const LaneClock *clock)
         decoded * (load->context + (repeats - 1) / 2) + load->prefill * load->prefill_context;
 
     counters->iterations += repeats;
+    counters->bytes += bytes_read(replica, load, repeats);
     counters->output_tokens += decoded;
     counters->input_tokens += load->prefill;
     counters->sequence_iterations += decoded;

@@ -35,6 +35,7 @@ typedef struct ReplicaCounters {
     double busy_s;              /* of the first stage */
     double prefill_s;           /* part of it that prompts added to answers */
     double flops;               /* of the model, as counted by models/architecture.h */
+    double bytes;               /* read from the memory of all its GPUs: weights and KV */
     double block_seconds;       /* blocks in use, summed over time */
     double sequence_iterations; /* decoding sequences, summed over iterations */
     double largest_line;

@@ -202,13 +202,14 @@ static void fill_use(const LoadRun *run, LoadPoint *point)
 {
     const ServingSpec *serving = &run->scenario->serving;
     const double gpus = unit_gpus(serving);
-    double seconds = 0, blocks = 0, flops = 0, busy_s = 0, prefill_s = 0, sequences = 0;
+    double seconds = 0, blocks = 0, flops = 0, bytes = 0, busy_s = 0, prefill_s = 0, sequences = 0;
 
     for (size_t i = 0; i < run->unit_count; i++) {
         const ReplicaCounters counters = unit_counters(run->units[i]);
         seconds += unit_now(run->units[i]);
         blocks += counters.block_seconds;
         flops += counters.flops;
+        bytes += counters.bytes;
         busy_s += counters.busy_s;
         prefill_s += counters.prefill_s;
         sequences += counters.sequence_iterations;
@@ -221,18 +222,16 @@ static void fill_use(const LoadRun *run, LoadPoint *point)
     point->busy = busy_s / seconds;
     point->decoding = sequences / fmax(1, point->iterations);
     point->kv_occupancy = blocks / seconds / unit_memory(run->units[0])->blocks;
-    point->mfu =
-        flops / (seconds * gpus *
-                 gpu_peak_flops_per_s(&run->scenario->hardware.gpu, serving->weight_precision));
-
-    const double usd_per_s = serve_usd_per_s(run->scenario) * (double)run->unit_count;
-    const double prefill = busy_s > 0 ? prefill_s / busy_s : 0;
-    const double input = point->input_tokens_per_s, output = point->output_tokens_per_s;
-    if (input > 0 && output > 0) {
-        point->usd_per_1m_input = 1e6 * usd_per_s * prefill / input;
-        point->usd_per_1m_output = 1e6 * usd_per_s * (1 - prefill) / output;
-        point->usd_per_1k_tokens = 1e3 * usd_per_s / (input + output);
-    }
+    const GpuSpec *gpu = &run->scenario->hardware.gpu;
+    const double gpu_seconds = seconds * gpus;
+    point->mfu = flops / (gpu_seconds * gpu_peak_flops_per_s(gpu, serving->weight_precision));
+    point->mbu = bytes / (gpu_seconds * gpu->memory_bytes_per_s);
+    point->served = (ServedLoad){.gpus = gpus * (double)run->unit_count,
+                                 .use = {point->busy, point->mbu, point->mfu},
+                                 .input_share = busy_s > 0 ? prefill_s / busy_s : 0,
+                                 .input_tokens_per_s = point->input_tokens_per_s,
+                                 .output_tokens_per_s = point->output_tokens_per_s};
+    economics_of(run->scenario, &point->served, &point->economics);
 }
 
 static void fill_point(const LoadRun *run, const Snapshot *from, const Snapshot *to,
@@ -397,6 +396,19 @@ static Status find_rate(LoadRun *run, double recorded_per_s, LoadForecast *forec
     return status;
 }
 
+const double UTILISATIONS[UTILISATION_COUNT] = {0.25, 0.5, 0.75, 1};
+
+static void fill_prices(const Scenario *scenario, LoadForecast *forecast)
+{
+    const LoadPoint *point = &forecast->point;
+    if (!(point->requests_per_s > 0))
+        return;
+    for (size_t i = 0; i < UTILISATION_COUNT; i++)
+        forecast->usd_per_1k_by_utilisation[i] = economics_usd_per_1k_at(
+            scenario, &point->served,
+            UTILISATIONS[i] * forecast->stable_maximum_per_s / point->requests_per_s);
+}
+
 Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecast *forecast,
                   Error *error)
 {
@@ -422,7 +434,6 @@ Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecas
         goto cleanup;
     }
     forecast->replicas = (double)run->unit_count;
-    forecast->usd_per_hour = 3600 * forecast->replicas * serve_usd_per_s(scenario);
 
     ServingUnit *probe = NULL;
     const LaneSink sink = {.finished = on_finished, .context = run};
@@ -451,6 +462,8 @@ Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecas
     status = simulate_point(run, rate, recorded_per_s / rate, forecast->stable_maximum_per_s,
                             forecast, &forecast->point, error);
 cleanup:
+    if (status == STATUS_OK)
+        fill_prices(scenario, forecast);
     free(run);
     free(scenario);
     return status;

@@ -3,10 +3,15 @@
 #ifndef SIM_SERVING_SERVE_LOAD_H
 #define SIM_SERVING_SERVE_LOAD_H
 
-#include "sim/serving/unit.h"
+#include "sim/serving/economics.h"
 #include "sim/serving/slo.h"
+#include "sim/serving/unit.h"
 
 enum { MAX_LOAD_POINTS = 48, MAX_LOAD_REPLICAS = 1024 };
+
+/* Shares of the stable maximum at which a price is told. */
+enum { UTILISATION_COUNT = 4 };
+extern const double UTILISATIONS[UTILISATION_COUNT];
 
 typedef struct LoadOptions {
     double rate_per_s; /* of all replicas; 0: as the trace has it, or the sold share of the stable
@@ -37,14 +42,17 @@ typedef struct LoadPoint {
     double kv_occupancy;  /* share of blocks in use, mean over time */
     double decoding;      /* sequences of an iteration, mean */
     double busy;          /* share of time that the first stage works */
-    double mfu;
+    double mfu, mbu;
     double preempted, iterations, largest_line;
-    double usd_per_1m_input, usd_per_1m_output, usd_per_1k_tokens; /* split by time taken */
+    ServedLoad served;
+    Economics economics;
 } LoadPoint;
 
 typedef struct LoadForecast {
     ReplicaMemory memory; /* of one replica */
-    double replicas, usd_per_hour;
+    double replicas;
+    /* Of the point's mix at shares of the stable maximum: see UTILISATIONS. */
+    double usd_per_1k_by_utilisation[UTILISATION_COUNT];
     double stable_maximum_per_s; /* requests finished when the line is never empty */
     uint64_t rows_skipped;
     int found;       /* find_rate: a rate above 0 holds the SLO */

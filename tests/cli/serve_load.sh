@@ -24,10 +24,18 @@ json '.load.stable and .load.rate_per_s == 4 and .load.stable_maximum_per_s > 4'
 json '.latency.ttft_s.p50 > 0 and .latency.ttft_s.p50 <= .latency.ttft_s.p99 and .latency.tpot_s.p99 > 0'
 json '(.throughput.requests_per_s / 4 - 1 | fabs) < 0.05'
 json '.cost.usd_per_1m_output > 0 and .cost.usd_per_1m_input > 0 and .kv.occupancy > 0 and .utilisation.mfu > 0'
+json '.energy.watts > .energy.idle_watts and .energy.idle_watts > 2000 and .energy.watts < 1.1 * 10200'
+json '(.energy.joules_per_token * (.throughput.input_tokens_per_s + .throughput.output_tokens_per_s) / .energy.watts - 1 | fabs) < 1e-9'
+json '.cost.usd_per_hour > .cost.idle_usd_per_hour and .cost.idle_usd_per_hour > 16 and .cost.margin == 0'
+json '(.cost.by_utilisation | length) == 4 and .cost.by_utilisation[0].usd_per_1k_tokens > 3 * .cost.by_utilisation[3].usd_per_1k_tokens'
 json '.memory.weights_bytes + .memory.reserved_bytes + .memory.kv_bytes <= .memory.capacity_bytes'
 cp "$work/out" "$work/first"
 run 0 serve "$work/small.yaml" --load 4 --json --jobs 1
 cmp -s "$work/out" "$work/first" || fail "the result depends on the number of threads"
+
+run 0 serve "$work/small.yaml" --load 4 --set 'prices.list_per_1k_input=$0.01' --set 'prices.list_per_1k_output=$30e-3' --json
+json '(.cost.margin - (1 - .cost.usd_per_hour / .cost.list_usd_per_hour) | fabs) < 1e-12 and .cost.margin > 0'
+run 2 serve "$work/small.yaml" --load 4 --set prices.list_per_1k_input=-1
 
 # Past the stable maximum: an answer, and soon.
 run 1 serve "$work/small.yaml" --load 10k --json

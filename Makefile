@@ -227,24 +227,27 @@ setup-full:
 	$(call install_missing,$(build_packages) $(test_packages) $(full_packages))
 .PHONY: setup setup-test setup-full
 
+# As many compilers as cores, unless the caller says how many.
+parallel = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 1))
+
 # ------------------------------------------------------------------------------------------------ demo
 demo: setup
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory $(parallel) all
 	$(Q)./build/flopcast audit configs/claims/gpt4-leak.yaml --out out/gpt4-leak
 
 # ----------------------------------------------------------------------------------------------- tests
 # Set-up first, then a second make that sees the libraries just installed.
 test: setup-test
-	$(Q)$(MAKE) --no-print-directory check SANITIZE=$(SANITIZE)
+	$(Q)$(MAKE) --no-print-directory $(parallel) check SANITIZE=$(SANITIZE)
 
 check: $(B)/flopcast $(cpu_helper) $(unit_programs) $(replay_programs) cuda $(if $(emulation_tests),,emulation-skipped)
 	$(Q)sh tests/run.sh $(B) $(unit_programs) -- $(replay_programs)
 
 test-full: setup-full
-	$(Q)$(MAKE) --no-print-directory check
-	$(Q)$(MAKE) --no-print-directory check SANITIZE=address,undefined
-	$(Q)$(MAKE) --no-print-directory check SANITIZE=thread
-	$(Q)$(MAKE) --no-print-directory all check CC=clang
+	$(Q)$(MAKE) --no-print-directory $(parallel) check
+	$(Q)$(MAKE) --no-print-directory $(parallel) check SANITIZE=address,undefined
+	$(Q)$(MAKE) --no-print-directory $(parallel) check SANITIZE=thread
+	$(Q)$(MAKE) --no-print-directory $(parallel) all check CC=clang
 	$(Q)$(MAKE) --no-print-directory format-check
 	$(Q)$(MAKE) --no-print-directory fuzz SECONDS=120
 	$(Q)sh tests/cli/full/libreoffice.sh build/flopcast

@@ -3,6 +3,7 @@
 #include "models/architecture.h"
 #include "models/course.h"
 #include "models/memory.h"
+#include "models/speculation.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -463,6 +464,23 @@ static Status check_served_model(const ModelSpec *model, Error *error)
     return STATUS_OK;
 }
 
+static Status check_speculation(const Scenario *scenario, Error *error)
+{
+    const SpeculationSpec *speculation = &scenario->serving.speculation;
+    Status status = speculation_check(scenario, error);
+    if (status != STATUS_OK || speculation->length <= 0 || speculation->draft.layers <= 0)
+        return status;
+    Error found = {0};
+    status = check_model(&speculation->draft, &found);
+    if (status == STATUS_OK)
+        status = check_served_model(&speculation->draft, &found);
+    if (status != STATUS_OK) {
+        error_set(error, status, "the draft model: %s", found.message);
+        error_hint(error, "%s", found.hint);
+    }
+    return status;
+}
+
 static Status check_serving(const Scenario *scenario, Error *error)
 {
     const ServingSpec *serving = &scenario->serving;
@@ -479,7 +497,7 @@ static Status check_serving(const Scenario *scenario, Error *error)
                          "serving.prompt_tokens + serving.output_tokens = %g is more than "
                          "serving.context_limit = %g",
                          mean_length, serving->context_limit);
-    return STATUS_OK;
+    return check_speculation(scenario, error);
 }
 
 /* Every part of a run is a plan of its own. */

@@ -2,6 +2,7 @@
 
 #include "reports/ascii.h"
 #include "reports/json_build.h"
+#include "reports/speculation.h"
 #include "reports/terminal_parts.h"
 
 #include <stddef.h>
@@ -95,6 +96,10 @@ static void print_memory(FILE *out, const ReplicaMemory *memory)
     format_quantity(memory->kv_bytes, "bytes", kv, sizeof kv);
     ascii_linef(out, "memory of a GPU: %s = weights %s + reserved %s + KV %s + rest", capacity,
                 weights, reserved, kv);
+    if (memory->draft_weights_bytes > 0) {
+        format_quantity(memory->draft_weights_bytes, "bytes", weights, sizeof weights);
+        ascii_linef(out, "  of the rest, the draft model's weights: %s", weights);
+    }
     ascii_linef(out,
                 "  KV: %.0f blocks of %.0f tokens (%.0f B a token on a GPU); at most %.0f "
                 "sequences",
@@ -103,8 +108,8 @@ static void print_memory(FILE *out, const ReplicaMemory *memory)
 }
 
 void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast *forecast,
-                         const LoadOptions *options, const Provenance *provenance,
-                         TerminalStyle style)
+                         const LoadForecast *plain, const LoadOptions *options,
+                         const Provenance *provenance, TerminalStyle style)
 {
     const LoadPoint *point = &forecast->point;
     ascii_linef(out, "%s", scenario->title);
@@ -121,6 +126,8 @@ void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast
                 100 * point->kv_occupancy, point->decoding);
     print_economics(out, forecast);
     print_memory(out, &forecast->memory);
+    if (plain != NULL)
+        terminal_speculation(out, &scenario->serving.speculation, forecast, plain);
     ascii_linef(out,
                 "%.0f requests over %.0f s on %.0f replica%s, %.0f iterations; %.0f preempted, "
                 "%.0f too long, longest line %.0f",
@@ -199,7 +206,8 @@ static void put_point(JsonBuilder *builder, json_t *object, const LoadPoint *poi
 }
 
 char *json_serve_load(const Scenario *scenario, const LoadForecast *forecast,
-                      const LoadOptions *options, const Provenance *provenance, Error *error)
+                      const LoadForecast *plain, const LoadOptions *options,
+                      const Provenance *provenance, Error *error)
 {
     JsonBuilder builder;
     const ReplicaMemory *memory = &forecast->memory;
@@ -233,8 +241,12 @@ char *json_serve_load(const Scenario *scenario, const LoadForecast *forecast,
     json_put(&builder, root, "kv.max_sequences", json_number(memory->sequences));
     json_put(&builder, root, "memory.capacity_bytes", json_number(memory->capacity_bytes));
     json_put(&builder, root, "memory.weights_bytes", json_number(memory->weights_bytes));
+    json_put(&builder, root, "memory.draft_weights_bytes",
+             json_number(memory->draft_weights_bytes));
     json_put(&builder, root, "memory.reserved_bytes", json_number(memory->reserved_bytes));
     json_put(&builder, root, "memory.kv_bytes", json_number(memory->kv_bytes));
+    if (plain != NULL)
+        json_put_speculation(&builder, &scenario->serving.speculation, forecast, plain);
     json_t *tried = json_array();
     for (size_t i = 0; i < forecast->tried_count; i++) {
         json_t *object = json_object();

@@ -6,11 +6,13 @@
 #include "reports/terminal.h"
 #include "sim/serving/serve_load.h"
 
+/* `plain`: the same load without speculation, where the scenario speculates; else NULL. */
 void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast *forecast,
-                         const LoadOptions *options, const Provenance *provenance,
-                         TerminalStyle style);
+                         const LoadForecast *plain, const LoadOptions *options,
+                         const Provenance *provenance, TerminalStyle style);
 
 char *json_serve_load(const Scenario *scenario, const LoadForecast *forecast,
-                      const LoadOptions *options, const Provenance *provenance, Error *error);
+                      const LoadForecast *plain, const LoadOptions *options,
+                      const Provenance *provenance, Error *error);
 
 #endif

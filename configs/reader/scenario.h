@@ -23,6 +23,7 @@ enum {
     MAX_CHOICES = 8,
     MAX_FAILURE_CLASSES = 24,
     MAX_RENT_OFFERS = 32,
+    MAX_DRAFT_TOKENS = 32,
     MAX_COURSE_PHASES = 12,
     MAX_DATA_PARTS = 12,
     TRACE_BYTES = 192
@@ -94,6 +95,9 @@ typedef enum KvAdmission {
     ADMIT_PROMPT, /* memory for the prompt is enough to start; answers may be thrown out later */
     ADMIT_WHOLE   /* memory for the longest answer is set aside first */
 } KvAdmission;
+/* How a draft token is accepted: as the target's distribution demands, or more often, at a price in
+ * quality. */
+typedef enum AcceptanceRule { ACCEPT_EXACT, ACCEPT_RELAXED } AcceptanceRule;
 typedef enum ArrivalProcess { ARRIVALS_POISSON, ARRIVALS_GAMMA, ARRIVALS_EVEN } ArrivalProcess;
 typedef enum ScenarioKind { SCENARIO_TRAINING, SCENARIO_SERVING } ScenarioKind;
 
@@ -602,6 +606,29 @@ typedef struct PriceSpec {
     double list_per_1k_input_usd, list_per_1k_output_usd; /* what readers pay; 0: no list price */
 } PriceSpec;
 
+/* Of the rounds, the share in which the draft at one position is accepted (and so are those before
+ * it). */
+typedef struct AcceptedShare {
+    double share;
+} AcceptedShare;
+
+/* Speculative decoding; see models/speculation.h. */
+typedef struct SpeculationSpec {
+    double length;         /* draft tokens a round; 0: none */
+    double acceptance;     /* of a draft whose predecessors were accepted */
+    size_t position_count; /* 0: `acceptance` at every position */
+    AcceptedShare positions[MAX_DRAFT_TOKENS];
+    AcceptanceRule rule;
+    double relaxed_acceptance; /* rule: relaxed, in place of acceptance */
+    double lenience;           /* rule: relaxed: a token is taken at most 1/lenience times as often
+                                  as the model would */
+    double draft_share;        /* without a draft model: cost of a step over the target's */
+    double draft_tensor;       /* ways of the draft model; 0: as the target */
+    double draft_overhead;     /* of an iteration's host cost, what each draft step has as well */
+    double most_sequences;     /* no drafts while more decode; 0: always */
+    ModelSpec draft;           /* layers 0: none */
+} SpeculationSpec;
+
 typedef struct ServingSpec {
     double tensor;
     double pipeline;
@@ -637,6 +664,7 @@ typedef struct ServingSpec {
     ArrivalProcess arrivals;
     double arrival_cv;    /* of the gaps between requests, arrivals: gamma */
     double diurnal_swing; /* rate * (1 + swing * sin(2 pi t / day)) */
+    SpeculationSpec speculation;
 } ServingSpec;
 
 /* One uncertain input: which field, and from what it is drawn. */

@@ -206,6 +206,8 @@ static const Field SERVING_FIELDS[] = {
                  "arrivals: gamma: deviation over mean of the gaps"),
     NUMBER_FIELD("diurnal_swing", ServingSpec, diurnal_swing, DIMENSION_FRACTION, 0, 0.999, "0", 0,
                  "rate over a day: mean * (1 + swing * sin)"),
+    GROUP_FIELD("speculation", ServingSpec, speculation, &SPECULATION_SCHEMA, NULL, FIELD_MAY_MISS,
+                "several tokens a sequence and iteration: drafts that the model checks at once"),
 };
 const Schema SERVING_SCHEMA = {.name = "serving", GROUP_FIELDS(SERVING_FIELDS)};
 

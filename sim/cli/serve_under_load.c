@@ -1,9 +1,11 @@
 #include "sim/cli/serve_under_load.h"
 
+#include "configs/reader/sample.h"
 #include "configs/reader/units.h"
 #include "models/plan_check.h"
 #include "reports/files.h"
 #include "reports/serve_load.h"
+#include "reports/speculation.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,13 +75,14 @@ static Status read_serving(Session *session, Scenario *scenario, Provenance *pro
 }
 
 static Status write_files(const Session *session, const Scenario *scenario,
-                          const LoadForecast *forecast, const LoadOptions *options,
-                          const Provenance *provenance, const char *json)
+                          const LoadForecast *forecast, const LoadForecast *plain,
+                          const LoadOptions *options, const Provenance *provenance,
+                          const char *json)
 {
     char base[NAME_BYTES], path[ERROR_PATH_BYTES];
     TextFile file;
     Error error;
-    const TerminalStyle plain = {0};
+    const TerminalStyle no_color = {0};
     session_base_name(session->line.operands[0], base, sizeof base);
     const char *directory = session_output_directory(session, base, path, sizeof path);
     if (directory == NULL)
@@ -90,13 +93,38 @@ static Status write_files(const Session *session, const Scenario *scenario,
     if (status == STATUS_OK)
         status = files_begin(&file, &error);
     if (status == STATUS_OK) {
-        terminal_serve_load(file.out, scenario, forecast, options, provenance, plain);
+        terminal_serve_load(file.out, scenario, forecast, plain, options, provenance, no_color);
         status = files_finish(&file, directory, "report.txt", &error);
     }
+    if (status == STATUS_OK && plain != NULL)
+        status = speculation_files(directory, &scenario->serving.speculation, forecast, provenance,
+                                   &error);
     if (status != STATUS_OK)
         return session_fail(session, &error);
-    session_note(session, "report.txt and serve.json in %s/", directory);
+    session_note(session, "%s in %s/",
+                 plain == NULL ? "report.txt and serve.json"
+                               : "report.txt, serve.json, speculation.csv and speculation.png",
+                 directory);
     return STATUS_OK;
+}
+
+/* The same load without drafts, to be held against it. */
+static Status without_speculation(const Scenario *scenario, const LoadOptions *options,
+                                  LoadForecast **plain, Error *error)
+{
+    Scenario *other = malloc(sizeof *other);
+    Status status = STATUS_OK;
+    *plain = calloc(1, sizeof **plain);
+    if (other == NULL || *plain == NULL) {
+        status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
+        goto cleanup;
+    }
+    scenario_midpoint(scenario, other);
+    other->serving.speculation.length = 0;
+    status = serve_load(other, options, *plain, error);
+cleanup:
+    free(other);
+    return status;
 }
 
 Status serve_under_load(Session *session)
@@ -104,7 +132,7 @@ Status serve_under_load(Session *session)
     Error error = {0};
     LoadOptions options;
     Scenario *scenario = calloc(1, sizeof *scenario);
-    LoadForecast *forecast = calloc(1, sizeof *forecast);
+    LoadForecast *forecast = calloc(1, sizeof *forecast), *plain = NULL;
     Provenance provenance = {.verb = session->line.verb->name,
                              .scenario = session->line.operands[0],
                              .seed = session->line.seed,
@@ -123,9 +151,11 @@ Status serve_under_load(Session *session)
     if (status != STATUS_OK)
         goto cleanup;
     status = serve_load(scenario, &options, forecast, &error);
+    if (status == STATUS_OK && scenario->serving.speculation.length > 0)
+        status = without_speculation(scenario, &options, &plain, &error);
     session_progress_clear(session);
     if (status == STATUS_OK) {
-        json = json_serve_load(scenario, forecast, &options, &provenance, &error);
+        json = json_serve_load(scenario, forecast, plain, &options, &provenance, &error);
         status = json != NULL ? STATUS_OK : STATUS_ENVIRONMENT;
     }
     if (status != STATUS_OK) {
@@ -135,16 +165,18 @@ Status serve_under_load(Session *session)
     if (session->line.json)
         fputs(json, stdout);
     else
-        terminal_serve_load(stdout, scenario, forecast, &options, &provenance, session->style);
+        terminal_serve_load(stdout, scenario, forecast, plain, &options, &provenance,
+                            session->style);
     status = session_flush(session);
     if (status == STATUS_OK)
-        status = write_files(session, scenario, forecast, &options, &provenance, json);
+        status = write_files(session, scenario, forecast, plain, &options, &provenance, json);
     const int answered =
         options.find_rate ? forecast->found : forecast->point.stable && forecast->point.holds;
     if (status == STATUS_OK && !answered)
         status = STATUS_NO;
 cleanup:
     free(json);
+    free(plain);
     free(forecast);
     free(scenario);
     return status;

@@ -26,20 +26,22 @@ static size_t interval_of(double context)
            (size_t)((2 * mantissa - 1) * NODES_PER_OCTAVE);
 }
 
-void iteration_time_init(IterationTime *time, StageCost *cost, const StageLayout *layout)
+void iteration_time_init(IterationTime *time, StageCost *cost, const StageLayout *layout,
+                         DraftCost *draft)
 {
     time->cost = cost;
     time->layout = layout;
+    time->draft = draft;
     time->decode = -1;
+    time->drafts = 0;
     time->interval = SIZE_MAX;
 }
 
 static void fill(IterationTime *time, const PassLoad *load, double context, IterationNode *node)
 {
     PassLoad at = *load;
-    size_t slowest;
     at.context = context;
-    stage_cost_pipeline(time->cost, time->layout, &at, node->stage_s, &slowest);
+    draft_cost_pipeline(time->draft, time->cost, time->layout, &at, node->stage_s);
     node->context = context;
     node->total_s = 0;
     for (size_t i = 0; i < time->layout->stages; i++)
@@ -57,22 +59,23 @@ static void copy(const IterationTime *time, const IterationNode *from, Iteration
 static void seek(IterationTime *time, const PassLoad *load)
 {
     const size_t interval = interval_of(load->context);
-    if (load->decode == time->decode && interval == time->interval)
+    const int same = load->decode == time->decode && load->drafts == time->drafts;
+    if (same && interval == time->interval)
         return;
-    if (load->decode == time->decode && interval == time->interval + 1)
+    if (same && time->interval != SIZE_MAX && interval == time->interval + 1)
         copy(time, &time->high, &time->low);
     else
         fill(time, load, node_context(interval), &time->low);
     fill(time, load, node_context(interval + 1), &time->high);
     time->decode = load->decode;
+    time->drafts = load->drafts;
     time->interval = interval;
 }
 
 void iteration_stages(IterationTime *time, const PassLoad *load, double *stage_s)
 {
-    size_t slowest;
     if (load->decode <= 0) {
-        stage_cost_pipeline(time->cost, time->layout, load, stage_s, &slowest);
+        draft_cost_pipeline(time->draft, time->cost, time->layout, load, stage_s);
         return;
     }
     if (load->prefill > 0) {

@@ -6,7 +6,7 @@
 #ifndef SIM_SERVING_ITERATION_TIME_H
 #define SIM_SERVING_ITERATION_TIME_H
 
-#include "sim/serving/stage_cost.h"
+#include "sim/serving/draft_cost.h"
 
 typedef struct IterationNode {
     double context;
@@ -17,12 +17,15 @@ typedef struct IterationNode {
 typedef struct IterationTime {
     StageCost *cost;
     const StageLayout *layout;
-    double decode;   /* sequences that the nodes below are of; no prompts */
+    DraftCost *draft; /* NULL: no speculation */
+    double decode;    /* sequences that the nodes below are of; no prompts */
+    double drafts;
     size_t interval; /* whose ends the nodes are; SIZE_MAX: none yet */
     IterationNode low, high;
 } IterationTime;
 
-void iteration_time_init(IterationTime *time, StageCost *cost, const StageLayout *layout);
+void iteration_time_init(IterationTime *time, StageCost *cost, const StageLayout *layout,
+                         DraftCost *draft);
 
 /* Seconds of each stage for one pass. */
 void iteration_stages(IterationTime *time, const PassLoad *load, double *stage_s);

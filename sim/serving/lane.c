@@ -23,7 +23,13 @@ Status lane_init(Lane *lane, const LaneLimits *limits, Error *error)
     for (size_t i = 0; i < count; i++)
         lane->unused[i] = (uint32_t)(count - 1 - i);
     lane->unused_count = count;
+    lane_seed(lane, 0, 0);
     return STATUS_OK;
+}
+
+void lane_seed(Lane *lane, uint64_t seed, uint64_t index)
+{
+    lane->accepted = random_stream(seed, "accepted drafts", index);
 }
 
 void lane_free(Lane *lane)
@@ -92,6 +98,11 @@ static void heap_remove(Lane *lane, uint32_t index)
     heap_down(lane, lane->requests[last].place, last);
 }
 
+static int speculates(const Lane *lane)
+{
+    return lane->limits.speculation.length > 0;
+}
+
 static uint32_t residue(const Lane *lane, const LaneRequest *request)
 {
     const uint32_t block = lane->limits.block_tokens;
@@ -101,12 +112,24 @@ static uint32_t residue(const Lane *lane, const LaneRequest *request)
 /* KV tokens of a decoding sequence. */
 static uint64_t tokens_held(const Lane *lane, const LaneRequest *request)
 {
-    return request->to_read + (lane->step - request->join_step);
+    return request->to_read + (speculates(lane) ? request->grown : lane->step - request->join_step);
+}
+
+/* Speculation: blocks for the next round of a sequence, at least those that it has. */
+static uint32_t blocks_wanted(const Lane *lane, const LaneRequest *request)
+{
+    if (lane->limits.admission == ADMIT_WHOLE)
+        return request->held_blocks;
+    const uint64_t after = tokens_held(lane, request) + 1 + lane->limits.speculation.length;
+    const uint64_t most = (uint64_t)request->asked.prompt + request->asked.output;
+    const uint64_t block = lane->limits.block_tokens;
+    const uint64_t blocks = ((after < most ? after : most) + block - 1) / block;
+    return blocks > request->held_blocks ? (uint32_t)blocks : request->held_blocks;
 }
 
 static uint64_t blocks_held(const Lane *lane, const LaneRequest *request, uint64_t tokens)
 {
-    if (lane->limits.admission == ADMIT_WHOLE)
+    if (lane->limits.admission == ADMIT_WHOLE || speculates(lane))
         return request->held_blocks;
     const uint64_t block = lane->limits.block_tokens;
     return (tokens + block - 1) / block;
@@ -116,7 +139,11 @@ static void join(Lane *lane, uint32_t index)
 {
     LaneRequest *request = &lane->requests[index];
     request->join_step = lane->step;
-    request->last_step = lane->step + request->asked.output - request->asked.given;
+    request->last_step =
+        speculates(lane) ? UINT64_MAX : lane->step + request->asked.output - request->asked.given;
+    request->grown = 0;
+    if (speculates(lane))
+        lane->opening += blocks_wanted(lane, request) - request->held_blocks;
     lane->decoding++;
     heap_up(lane, lane->decoding - 1, index);
     request->older = lane->newest;
@@ -159,6 +186,8 @@ static uint64_t blocks_opened(const Lane *lane, uint64_t repeats)
 {
     if (lane->limits.admission == ADMIT_WHOLE)
         return 0;
+    if (speculates(lane))
+        return lane->opening;
     const uint64_t block = lane->limits.block_tokens;
     uint64_t opened = repeats / block * lane->decoding;
     for (uint64_t i = 0; i < repeats % block; i++)
@@ -212,7 +241,9 @@ static Status throw_out_youngest(Lane *lane, WaitingLine *line, Error *error)
         const uint32_t index = lane->newest;
         const LaneRequest *request = &lane->requests[index];
         asked = request->asked;
-        asked.given += (uint32_t)(lane->step - request->join_step);
+        asked.given += (uint32_t)(tokens_held(lane, request) - request->to_read);
+        if (speculates(lane))
+            lane->opening -= blocks_wanted(lane, request) - request->held_blocks;
         leave(lane, index);
     }
     lane->preempted++;
@@ -277,15 +308,20 @@ Status lane_plan(Lane *lane, WaitingLine *line, PassLoad *load, Error *error)
             return status;
         lane->decodes = lane->decoding > 0;
     }
+    lane->drafts = 0;
     if (lane->decodes) {
         load->decode = (double)lane->decoding;
-        load->context = lane->kv_tokens / load->decode + 1;
+        if (limits->drafting_sequences <= 0 || load->decode <= limits->drafting_sequences)
+            lane->drafts = limits->speculation.length;
+        load->drafts = (double)lane->drafts;
+        load->context = lane->kv_tokens / load->decode + 1 + load->drafts / 2;
         /* The next tokens' blocks come before those of newcomers. */
         lane->blocks_used += blocks_opened(lane, 1);
+        lane->opening = 0;
     }
     double left = limits->prompt_tokens;
     if (limits->iteration_tokens > 0)
-        left = fmin(left, limits->iteration_tokens - load->decode);
+        left = fmin(left, limits->iteration_tokens - pass_tokens(load));
     lane->unsettled = lane->preempted != preempted;
     plan_reading(lane, line, left, !lane->unsettled, load);
     return STATUS_OK;
@@ -293,7 +329,7 @@ Status lane_plan(Lane *lane, WaitingLine *line, PassLoad *load, Error *error)
 
 uint64_t lane_repeats(const Lane *lane)
 {
-    if (!lane->decodes || lane->unsettled || lane->reading_count > 0)
+    if (!lane->decodes || lane->unsettled || lane->reading_count > 0 || speculates(lane))
         return 1;
     const uint64_t ends_in = lane->requests[lane->heap[0]].last_step - lane->step;
     /* The blocks of the first iteration are taken already. */
@@ -322,36 +358,73 @@ static void give_first_token(Lane *lane, uint32_t index, double now_s, const Lan
     }
     if (lane->limits.admission == ADMIT_PROMPT) {
         /* The block of the next token is opened when its turn comes. */
-        const uint64_t needed = blocks_held(lane, request, request->to_read);
+        const uint64_t needed = lane_blocks_of(&lane->limits, request->to_read);
         lane->blocks_used -= request->held_blocks - needed;
+        request->held_blocks = (uint32_t)needed;
     }
     if (request->asked.given < request->asked.output) {
         join(lane, index);
         return;
     }
     const QueuedRequest done = request->asked;
-    lane->blocks_used -= lane->limits.admission == ADMIT_WHOLE
-                             ? request->held_blocks
-                             : blocks_held(lane, request, request->to_read);
+    lane->blocks_used -= request->held_blocks;
     lane->unused[lane->unused_count++] = index;
     sink->finished(sink->context, &done, now_s);
 }
 
-void lane_finish(Lane *lane, uint64_t repeats, double now_s, const LaneSink *sink)
+/* Takes out a sequence that has its whole answer. */
+static void end(Lane *lane, uint32_t index, double now_s, const LaneSink *sink)
 {
-    if (lane->decodes) {
-        const uint64_t first = blocks_opened(lane, 1);
-        lane->blocks_used += blocks_opened(lane, repeats) - first;
-        lane->kv_tokens += (double)repeats * (double)lane->decoding;
-        lane->step += repeats;
-        while (lane->decoding > 0 && lane->requests[lane->heap[0]].last_step == lane->step) {
-            const uint32_t index = lane->heap[0];
-            QueuedRequest done = lane->requests[index].asked;
-            done.given = done.output;
-            leave(lane, index);
-            sink->finished(sink->context, &done, now_s);
-        }
+    QueuedRequest done = lane->requests[index].asked;
+    done.given = done.output;
+    leave(lane, index);
+    sink->finished(sink->context, &done, now_s);
+}
+
+/* One round of speculation; returns the tokens given. */
+static double finish_round(Lane *lane, double now_s, const LaneSink *sink)
+{
+    double given = 0;
+    uint32_t next;
+    for (uint32_t index = lane->oldest; index != NO_REQUEST; index = next) {
+        LaneRequest *request = &lane->requests[index];
+        const uint32_t left = request->asked.output - request->asked.given - request->grown;
+        uint32_t got = 1;
+        next = request->newer;
+        if (lane->drafts > 0)
+            got = speculation_draw(&lane->limits.speculation, random_uniform(&lane->accepted));
+        got = got < left ? got : left;
+        request->held_blocks = blocks_wanted(lane, request); /* given to it by lane_plan */
+        request->grown += got;
+        lane->kv_tokens += got;
+        given += got;
+        if (got == left)
+            end(lane, index, now_s, sink);
+        else
+            lane->opening += blocks_wanted(lane, request) - request->held_blocks;
     }
+    return given;
+}
+
+/* `repeats` tokens for each sequence; returns the tokens given. */
+static double finish_steps(Lane *lane, uint64_t repeats, double now_s, const LaneSink *sink)
+{
+    const double given = (double)repeats * (double)lane->decoding;
+    const uint64_t first = blocks_opened(lane, 1);
+    lane->blocks_used += blocks_opened(lane, repeats) - first;
+    lane->kv_tokens += given;
+    lane->step += repeats;
+    while (lane->decoding > 0 && lane->requests[lane->heap[0]].last_step == lane->step)
+        end(lane, lane->heap[0], now_s, sink);
+    return given;
+}
+
+double lane_finish(Lane *lane, uint64_t repeats, double now_s, const LaneSink *sink)
+{
+    double given = 0;
+    if (lane->decodes)
+        given = speculates(lane) ? finish_round(lane, now_s, sink)
+                                 : finish_steps(lane, repeats, now_s, sink);
     for (; lane->chunks > 0; lane->chunks--) {
         const uint32_t index = reader(lane, 0);
         LaneRequest *request = &lane->requests[index];
@@ -365,4 +438,5 @@ void lane_finish(Lane *lane, uint64_t repeats, double now_s, const LaneSink *sin
     }
     lane->chunks = 0;
     lane->decodes = 0;
+    return given;
 }

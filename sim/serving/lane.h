@@ -7,11 +7,19 @@
  * touched sequence by sequence in between. Blocks are counted exactly: sequences are kept in a
  * histogram of (tokens - step) mod block, from which the blocks that the next k iterations open
  * follow.
+ *
+ * Under speculation each decoding sequence draws the tokens of every round from the exact
+ * distribution (models/speculation.h), from a stream of the lane's own, in the order of their age:
+ * a round costs time in proportion to its sequences, some 10 ns each. A sequence then holds blocks
+ * for all drafts of the coming round (but never more than its longest answer needs); those that a
+ * rejection leaves empty stay with it, as in vLLM.
  */
 #ifndef SIM_SERVING_LANE_H
 #define SIM_SERVING_LANE_H
 
 #include "configs/reader/scenario.h"
+#include "models/speculation.h"
+#include "sim/engine/random.h"
 #include "sim/serving/stage_cost.h"
 #include "sim/serving/waiting_line.h"
 
@@ -20,7 +28,8 @@ enum { MAX_BLOCK_TOKENS = 1024 };
 typedef struct LaneRequest {
     QueuedRequest asked;
     uint32_t to_read, read, chunk; /* tokens of the prompt, and of an answer lost with its memory */
-    uint32_t held_blocks;          /* admission: whole; else those of the prompt */
+    uint32_t held_blocks; /* admission: whole; else of the prompt, and under speculation of all */
+    uint32_t grown;       /* tokens since it joined; under speculation only */
     uint64_t join_step, last_step; /* of decoding */
     uint32_t place;                /* in the heap */
     uint32_t older, newer;         /* decoding, by age; NO_REQUEST: none */
@@ -33,6 +42,8 @@ typedef struct LaneLimits {
     double iteration_tokens, prompt_tokens; /* of one iteration */
     size_t sequences;
     uint64_t blocks;
+    AcceptedTokens speculation; /* length 0: none */
+    double drafting_sequences;  /* no drafts while more decode; 0: always */
 } LaneLimits;
 
 typedef struct Lane {
@@ -50,6 +61,9 @@ typedef struct Lane {
     uint64_t blocks_used;
     double kv_tokens; /* of decoding sequences */
     uint32_t residues[MAX_BLOCK_TOKENS];
+    uint64_t opening;      /* speculation: blocks that the next round takes */
+    size_t drafts;         /* of the iteration under way */
+    RandomStream accepted; /* one uniform a sequence and round */
     uint64_t preempted;
     int decodes;   /* whether the iteration under way decodes */
     int unsettled; /* sequences were thrown out for it: the next one may take some back */
@@ -66,6 +80,9 @@ typedef struct LaneSink {
 Status lane_init(Lane *lane, const LaneLimits *limits, Error *error);
 void lane_free(Lane *lane);
 
+/* Which drafts are accepted; before the first plan. */
+void lane_seed(Lane *lane, uint64_t seed, uint64_t index);
+
 /* Blocks that a whole request needs; one with more than limits.blocks can never run. */
 uint64_t lane_blocks_of(const LaneLimits *limits, double tokens);
 
@@ -77,10 +94,10 @@ int lane_has_work(const Lane *lane, const WaitingLine *line);
 Status lane_plan(Lane *lane, WaitingLine *line, PassLoad *load, Error *error);
 
 /* How many iterations like the planned one may follow each other before a sequence ends or blocks
- * run out: at least 1; 1 when prompts are read. */
+ * run out: at least 1; 1 when prompts are read or drafts are drawn. */
 uint64_t lane_repeats(const Lane *lane);
 
-/* Ends `repeats` iterations at now_s. */
-void lane_finish(Lane *lane, uint64_t repeats, double now_s, const LaneSink *sink);
+/* Ends `repeats` iterations at now_s; returns the tokens that decoding sequences got. */
+double lane_finish(Lane *lane, uint64_t repeats, double now_s, const LaneSink *sink);
 
 #endif

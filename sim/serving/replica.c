@@ -23,6 +23,7 @@ struct Replica {
     StageCost cost;
     StageLayout layout;
     IterationTime time;
+    DraftCost draft;
     ReplicaMemory memory;
     LaneLimits limits;
     LaneSink sink;
@@ -66,6 +67,8 @@ static void set_limits(Replica *replica, const Scenario *scenario, const ServeMe
     limits->block_tokens = (uint32_t)serving->kv_block_tokens;
     limits->iteration_tokens = serving->iteration_tokens;
     limits->prompt_tokens = floor(serving->prefill_chunk_tokens);
+    speculation_tokens(&serving->speculation, &limits->speculation);
+    limits->drafting_sequences = serving->speculation.most_sequences;
     limits->blocks = (uint64_t)floor(memory->kv_capacity_tokens / serving->kv_block_tokens / lanes);
     /* A sequence holds one block at least. */
     const double most =
@@ -75,6 +78,7 @@ static void set_limits(Replica *replica, const Scenario *scenario, const ServeMe
     replica->memory = (ReplicaMemory){
         .capacity_bytes = memory->capacity_bytes,
         .weights_bytes = memory->weights_bytes,
+        .draft_weights_bytes = memory->draft_weights_bytes,
         .reserved_bytes = memory->reserved_bytes,
         .kv_bytes_per_token_gpu = memory->kv_bytes_per_token_gpu,
         .kv_bytes =
@@ -101,7 +105,8 @@ Status replica_create(const Scenario *scenario, const LaneSink *sink, int step_b
 
     stage_layout(&scenario->model, (size_t)scenario->serving.pipeline, &replica->layout);
     stage_cost_prepare(&replica->cost, scenario);
-    iteration_time_init(&replica->time, &replica->cost, &replica->layout);
+    status = draft_cost_prepare(&replica->draft, scenario, error);
+    iteration_time_init(&replica->time, &replica->cost, &replica->layout, &replica->draft);
     replica->sink = *sink;
     replica->step_by_step = step_by_step;
     replica->layers = scenario->model.layers;
@@ -115,7 +120,7 @@ Status replica_create(const Scenario *scenario, const LaneSink *sink, int step_b
 
     replica->lanes = calloc(replica->lane_count, sizeof *replica->lanes);
     replica->clocks = calloc(replica->lane_count, sizeof *replica->clocks);
-    if (replica->lanes == NULL || replica->clocks == NULL)
+    if (status == STATUS_OK && (replica->lanes == NULL || replica->clocks == NULL))
         status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
     if (status == STATUS_OK && replica->limits.blocks < 1)
         status = error_set(error, STATUS_NO,
@@ -142,6 +147,12 @@ void replica_destroy(Replica *replica)
     free(replica->lanes);
     free(replica->clocks);
     free(replica);
+}
+
+void replica_seed(Replica *replica, uint64_t seed)
+{
+    for (size_t i = 0; i < replica->lane_count; i++)
+        lane_seed(&replica->lanes[i], seed, i);
 }
 
 Status replica_offer(Replica *replica, const QueuedRequest *request, Error *error)
@@ -228,35 +239,40 @@ static Status start(Replica *replica, size_t index, double start_s, double until
     return STATUS_OK;
 }
 
-/* Weights that the tokens use and KV, of all layers and ranks. */
+/* Weights that the tokens use and KV, of all layers and ranks, and what drafting reads. */
 static double bytes_read(Replica *replica, const PassLoad *load, double repeats)
 {
-    const TokenCost tokens = stage_cost_tokens(&replica->cost, load->decode + load->prefill);
+    const TokenCost tokens = stage_cost_tokens(&replica->cost, pass_tokens(load));
     PassLoad middle = *load;
     middle.context += (repeats - 1) / 2;
-    return repeats * replica->ranks *
-           (replica->layers *
-                (tokens.weights_bytes + stage_cost_kv_bytes(&replica->cost, &middle)) +
-            tokens.head_bytes);
+    const double own =
+        replica->ranks *
+        (replica->layers * (tokens.weights_bytes + stage_cost_kv_bytes(&replica->cost, &middle)) +
+         tokens.head_bytes);
+    return repeats * (own + draft_cost_bytes(&replica->draft, &middle));
 }
 
-static void count(Replica *replica, const Lane *lane, const LaneClock *clock)
+/* `given`: tokens that decoding sequences got; `blocks`: in use meanwhile. */
+static void count(Replica *replica, const LaneClock *clock, double given, double blocks)
 {
     ReplicaCounters *counters = &replica->counters;
     const PassLoad *load = &clock->load;
     const double repeats = (double)clock->repeats;
-    const double decoded = repeats * load->decode;
     const double pairs =
-        decoded * (load->context + (repeats - 1) / 2) + load->prefill * load->prefill_context;
+        given * (load->context + (repeats - 1) / 2) + load->prefill * load->prefill_context;
 
     counters->iterations += repeats;
     counters->bytes += bytes_read(replica, load, repeats);
-    counters->output_tokens += decoded;
+    counters->output_tokens += given;
     counters->input_tokens += load->prefill;
-    counters->sequence_iterations += decoded;
+    counters->sequence_iterations += repeats * load->decode;
     counters->flops +=
-        (decoded + load->prefill) * replica->matmul_flops + pairs * replica->pair_flops;
-    counters->block_seconds += (double)lane->blocks_used * (clock->at_s - clock->started_s);
+        (given + load->prefill) * replica->matmul_flops + pairs * replica->pair_flops;
+    counters->block_seconds += blocks * (clock->at_s - clock->started_s);
+    if (load->drafts > 0) {
+        counters->rounds += repeats * load->decode;
+        counters->round_tokens += given;
+    }
 }
 
 static void finish(Replica *replica, size_t index)
@@ -266,8 +282,9 @@ static void finish(Replica *replica, size_t index)
     const size_t readers = lane->reading_count;
     clock->running = 0;
     replica->now_s = clock->at_s;
-    count(replica, lane, clock);
-    lane_finish(lane, clock->repeats, clock->at_s, &replica->sink);
+    const double blocks = (double)lane->blocks_used;
+    const double given = lane_finish(lane, clock->repeats, clock->at_s, &replica->sink);
+    count(replica, clock, given, blocks);
     replica->counters.output_tokens += (double)(readers - lane->reading_count);
 }
 

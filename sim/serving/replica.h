@@ -23,9 +23,10 @@ typedef struct Replica Replica;
 /* Memory of one GPU of the most loaded stage, term by term, and the blocks it leaves. */
 typedef struct ReplicaMemory {
     double capacity_bytes, weights_bytes, reserved_bytes, kv_bytes;
-    double kv_bytes_per_token_gpu;
-    double blocks, block_tokens; /* whole replica */
-    double sequences;            /* admission limit */
+    double draft_weights_bytes;    /* speculation: of the draft model */
+    double kv_bytes_per_token_gpu; /* the draft's keys and values included */
+    double blocks, block_tokens;   /* whole replica */
+    double sequences;              /* admission limit */
 } ReplicaMemory;
 
 typedef struct ReplicaCounters {
@@ -39,6 +40,7 @@ typedef struct ReplicaCounters {
     double block_seconds;       /* blocks in use, summed over time */
     double sequence_iterations; /* decoding sequences, summed over iterations */
     double largest_line;
+    double rounds, round_tokens; /* speculation: of a sequence, and tokens that they gave */
 } ReplicaCounters;
 
 /* STATUS_NO with the reason when not one sequence fits in memory. `step_by_step`: no closed forms
@@ -46,6 +48,9 @@ typedef struct ReplicaCounters {
 Status replica_create(const Scenario *scenario, const LaneSink *sink, int step_by_step,
                       Replica **replica, Error *error);
 void replica_destroy(Replica *replica);
+
+/* Of what is drawn inside the replica (accepted drafts); before the first request. */
+void replica_seed(Replica *replica, uint64_t seed);
 
 /* A request arrives at `request->arrival_s`, not before the time that was advanced to. STATUS_NO
  * when it can never fit, or when more than MAX_WAITING wait: the replica is then past its load. */

@@ -135,6 +135,13 @@ static Status open_stream(const LoadRun *run, double rate_per_s, double stretch,
     return status;
 }
 
+/* What is drawn inside a unit has a seed for each of them. */
+static uint64_t seed_of_unit(const LoadRun *run, size_t index)
+{
+    RandomStream seeds = random_stream(run->options->seed, "unit", index);
+    return random_u64(&seeds);
+}
+
 static Status find_stable_maximum(LoadRun *run, double *per_s, Error *error)
 {
     const LaneSink sink = {.finished = on_saturated, .context = run};
@@ -146,6 +153,7 @@ static Status find_stable_maximum(LoadRun *run, double *per_s, Error *error)
         status = open_stream(run, 1, 1, &trace, &stream, error);
     if (status != STATUS_OK)
         goto cleanup;
+    unit_seed(run->saturated, seed_of_unit(run, 0));
 
     /* In flight at most: by the admission limit, and by memory at the mean length. */
     const ReplicaMemory *memory = unit_memory(run->saturated);
@@ -203,6 +211,7 @@ static void fill_use(const LoadRun *run, LoadPoint *point)
     const ServingSpec *serving = &run->scenario->serving;
     const double gpus = unit_gpus(serving);
     double seconds = 0, blocks = 0, flops = 0, bytes = 0, busy_s = 0, prefill_s = 0, sequences = 0;
+    double rounds = 0, round_tokens = 0;
 
     for (size_t i = 0; i < run->unit_count; i++) {
         const ReplicaCounters counters = unit_counters(run->units[i]);
@@ -213,6 +222,8 @@ static void fill_use(const LoadRun *run, LoadPoint *point)
         busy_s += counters.busy_s;
         prefill_s += counters.prefill_s;
         sequences += counters.sequence_iterations;
+        rounds += counters.rounds;
+        round_tokens += counters.round_tokens;
         point->iterations += counters.iterations;
         point->preempted += counters.preempted;
         point->largest_line = fmax(point->largest_line, counters.largest_line);
@@ -220,6 +231,7 @@ static void fill_use(const LoadRun *run, LoadPoint *point)
     if (!(seconds > 0))
         return;
     point->busy = busy_s / seconds;
+    point->tokens_per_round = rounds > 0 ? round_tokens / rounds : 0;
     point->decoding = sequences / fmax(1, point->iterations);
     point->kv_occupancy = blocks / seconds / unit_memory(run->units[0])->blocks;
     const GpuSpec *gpu = &run->scenario->hardware.gpu;
@@ -314,8 +326,11 @@ static Status simulate_point(LoadRun *run, double rate_per_s, double stretch, do
     run->finished = run->input_tokens = run->output_tokens = run->counted = run->good = 0;
     point->rate_per_s = rate_per_s;
     point->stable = rate_per_s < maximum_per_s;
-    for (size_t i = 0; i < run->unit_count && status == STATUS_OK; i++)
+    for (size_t i = 0; i < run->unit_count && status == STATUS_OK; i++) {
         status = unit_create(run->scenario, &sink, 0, &run->units[i], error);
+        if (status == STATUS_OK)
+            unit_seed(run->units[i], seed_of_unit(run, i));
+    }
     if (status == STATUS_OK)
         status = open_stream(run, rate_per_s, stretch, &trace, &stream, error);
     if (status == STATUS_OK)
@@ -409,6 +424,25 @@ static void fill_prices(const Scenario *scenario, LoadForecast *forecast)
             UTILISATIONS[i] * forecast->stable_maximum_per_s / point->requests_per_s);
 }
 
+/* Up to the batch that memory and the admission limit allow at the mean length. */
+static Status map_speculation(const Scenario *scenario, LoadForecast *forecast, Error *error)
+{
+    const ServingSpec *serving = &scenario->serving;
+    const ReplicaMemory *memory = &forecast->memory;
+    const double mean =
+        fmin(serving->prompt_tokens + serving->output_tokens / 2, serving->context_limit);
+    const double most =
+        fmax(1, fmin(memory->sequences, memory->blocks * memory->block_tokens / mean));
+    if (serving->speculation.length <= 0)
+        return STATUS_OK;
+    SpeculationScratch *scratch = calloc(1, sizeof *scratch);
+    if (scratch == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    const Status status = speculation_map(scenario, most, scratch, &forecast->speculation, error);
+    free(scratch);
+    return status;
+}
+
 Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecast *forecast,
                   Error *error)
 {
@@ -442,6 +476,10 @@ Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecas
         goto cleanup;
     forecast->memory = *unit_memory(probe);
     unit_destroy(probe);
+
+    status = map_speculation(scenario, forecast, error);
+    if (status != STATUS_OK)
+        goto cleanup;
 
     if (options->trace != NULL)
         status = trace_rate(options, &recorded_per_s, error);

@@ -5,6 +5,7 @@
 
 #include "sim/serving/economics.h"
 #include "sim/serving/slo.h"
+#include "sim/serving/speculation_map.h"
 #include "sim/serving/unit.h"
 
 enum { MAX_LOAD_POINTS = 48, MAX_LOAD_REPLICAS = 1024 };
@@ -46,6 +47,7 @@ typedef struct LoadPoint {
     double preempted, iterations, largest_line;
     ServedLoad served;
     Economics economics;
+    double tokens_per_round; /* speculation: of rounds with drafts; 0: there were none */
 } LoadPoint;
 
 typedef struct LoadForecast {
@@ -59,6 +61,7 @@ typedef struct LoadForecast {
     LoadPoint point; /* the load asked for, or the largest that holds */
     size_t tried_count;
     LoadPoint tried[MAX_LOAD_POINTS]; /* find_rate: in the order of trying */
+    SpeculationMap speculation;       /* count 0: the scenario does not speculate */
 } LoadForecast;                       /* some 20 kB */
 
 /* STATUS_NO when no sequence fits in memory; STATUS_INVALID for a trace with a bad row. A load

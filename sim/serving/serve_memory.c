@@ -1,5 +1,6 @@
 #include "models/architecture.h"
 #include "models/memory.h"
+#include "sim/serving/draft_cost.h"
 #include "sim/serving/stage_cost.h"
 #include "sim/serving/steady_state.h"
 
@@ -10,8 +11,9 @@
 /* What one GPU of a stage holds. */
 typedef struct StageShare {
     double weights_bytes;
-    double kv_bytes_per_token;
-    double parameters; /* of the whole stage, one copy of everything */
+    double draft_weights_bytes; /* of speculation's draft model: on the first stage */
+    double kv_bytes_per_token;  /* the draft's included */
+    double parameters;          /* of the whole stage, one copy of everything */
 } StageShare;
 
 /* Without sharding by batch a rank needs the keys and values of all KV heads that its query heads
@@ -29,7 +31,7 @@ static StageShare stage_share(const Scenario *scenario, const StageLayout *layou
     const double layers = layout->layers[stage];
     const double kv_width_rank = serve_kv_heads_on_rank(serving, model) * model->head_dim;
     const double kv_width = model->kv_heads * model->head_dim;
-    StageShare share;
+    StageShare share = {0};
 
     /* Cut over tensor ranks: query and output projections, experts. Whole on each rank: its KV
      * projection, router and norms. */
@@ -59,6 +61,21 @@ static StageShare stage_share(const Scenario *scenario, const StageLayout *layou
     return share;
 }
 
+/* The draft model's weights and its keys and values, on each of its GPUs. */
+static void add_draft(const Scenario *scenario, StageShare *share)
+{
+    Scenario own;
+    StageLayout layout;
+    if (scenario->serving.speculation.length <= 0 ||
+        scenario->serving.speculation.draft.layers <= 0)
+        return;
+    draft_scenario(scenario, &own);
+    stage_layout(&own.model, 1, &layout);
+    const StageShare draft = stage_share(&own, &layout, 0);
+    share->draft_weights_bytes = draft.weights_bytes;
+    share->kv_bytes_per_token += draft.kv_bytes_per_token;
+}
+
 /* Capacity for KV tokens with the most loaded stage as `worst`; negative when weights do not fit.
  */
 static double kv_tokens(const Scenario *scenario, double free_bytes, StageShare *worst,
@@ -70,8 +87,10 @@ static double kv_tokens(const Scenario *scenario, double free_bytes, StageShare 
     *largest_stage = 0;
     stage_layout(&scenario->model, (size_t)scenario->serving.pipeline, &layout);
     for (size_t stage = 0; stage < layout.stages; stage++) {
-        const StageShare share = stage_share(scenario, &layout, stage);
-        const double left = free_bytes - share.weights_bytes;
+        StageShare share = stage_share(scenario, &layout, stage);
+        if (stage == 0)
+            add_draft(scenario, &share);
+        const double left = free_bytes - share.weights_bytes - share.draft_weights_bytes;
         /* A stage without room is ranked by what it lacks, one with room by the tokens that fit. */
         const double tokens = left < 0 ? left : left / share.kv_bytes_per_token;
         if (tokens < least) {
@@ -127,7 +146,7 @@ static void explain(const Scenario *scenario, const StageShare *worst, double fr
                     ServeMemory *memory)
 {
     const ServingSpec *serving = &scenario->serving;
-    const double left = free_bytes - worst->weights_bytes;
+    const double left = free_bytes - worst->weights_bytes - worst->draft_weights_bytes;
     char remedy[96];
 
     if (memory->fits) {
@@ -148,8 +167,8 @@ static void explain(const Scenario *scenario, const StageShare *worst, double fr
         snprintf(memory->reason, sizeof memory->reason,
                  "weights need %.1f GB on a GPU of the most loaded stage, %.1f GB of %.1f GB are "
                  "free after %.1f GB reserved; %s",
-                 worst->weights_bytes / 1e9, free_bytes / 1e9, memory->capacity_bytes / 1e9,
-                 serving->reserved_bytes / 1e9, remedy);
+                 (worst->weights_bytes + worst->draft_weights_bytes) / 1e9, free_bytes / 1e9,
+                 memory->capacity_bytes / 1e9, serving->reserved_bytes / 1e9, remedy);
     else
         snprintf(memory->reason, sizeof memory->reason,
                  "one sequence of %.0f tokens needs %.2f GB of keys and values on a GPU, %.2f GB "
@@ -178,6 +197,7 @@ void serve_memory(const Scenario *scenario, ServeMemory *memory)
         fmin(serving->prompt_tokens + serving->output_tokens, serving->context_limit);
 
     memory->weights_bytes = worst.weights_bytes;
+    memory->draft_weights_bytes = worst.draft_weights_bytes;
     memory->kv_bytes_per_token_gpu = worst.kv_bytes_per_token;
     memory->kv_capacity_tokens = fmax(0, floor(tokens));
     memory->max_sequences = floor(memory->kv_capacity_tokens / serving->context_limit);

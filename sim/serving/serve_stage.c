@@ -325,6 +325,17 @@ double stage_cost_kv_bytes(const StageCost *cost, const PassLoad *load)
            cost->kv_element_bytes;
 }
 
+/* Checking drafts reads keys and values once for all queries of a sequence; these attend as the
+ * tokens of a prompt do (a causal square of twice their context). */
+static double verification_s(const StageCost *cost, const DecodeShare *share, const PassLoad *load)
+{
+    const double queries = share->sequences * (1 + load->drafts);
+    const double length = fmax(1, 2 * load->context);
+    return queries / length *
+           gpu_attention_forward_seconds(&cost->key.hardware.gpu, cost->attention, 1, length,
+                                         share->heads, cost->key.model.head_dim);
+}
+
 /* Where the host launches more slowly than the GPU works, the GPU waits: overhead. */
 static void wait_for_host(const StageCost *cost, ServeStageTime *layer)
 {
@@ -348,6 +359,8 @@ static ServeStageTime layer_time(StageCost *cost, const TokenCost *tokens, const
         time.kv_s =
             gpu_attention_decode_seconds(gpu, share.sequences, load->context, share.kv_heads,
                                          share.heads, model->head_dim, cost->kv_element_bytes);
+        if (load->drafts > 0)
+            time.kv_s = fmax(time.kv_s, verification_s(cost, &share, load));
     }
     if (load->prefill > 0) {
         /* Prompt tokens that attend to c tokens in the mean cost what the tokens of a causal square
@@ -374,7 +387,7 @@ static void stage_sum(ServeStageTime *time)
 
 ServeStageTime stage_cost_time(StageCost *cost, double layers, const PassLoad *load)
 {
-    const TokenCost tokens = stage_cost_tokens(cost, load->decode + load->prefill);
+    const TokenCost tokens = stage_cost_tokens(cost, pass_tokens(load));
     ServeStageTime time = layer_time(cost, &tokens, load);
 
     time.weights_s *= layers;
@@ -390,16 +403,17 @@ ServeStageTime stage_cost_time(StageCost *cost, double layers, const PassLoad *l
 void stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassLoad *load,
                          double *total_s, size_t *slowest)
 {
-    const TokenCost tokens = stage_cost_tokens(cost, load->decode + load->prefill);
+    const TokenCost tokens = stage_cost_tokens(cost, pass_tokens(load));
     ServeStageTime layer = layer_time(cost, &tokens, load);
 
     stage_sum(&layer);
     *slowest = 0;
     for (size_t stage = 0; stage < layout->stages; stage++) {
         const int last = stage + 1 == layout->stages;
-        /* Only decoding sequences are sampled; a pass of prompts alone ends one of them. */
+        /* Only decoding sequences are sampled, at every draft; a pass of prompts alone ends one of
+         * them. */
         const double end =
-            last ? stage_cost_tokens(cost, fmax(1, load->decode)).head_s : tokens.send_s;
+            last ? stage_cost_tokens(cost, fmax(1, pass_logits(load))).head_s : tokens.send_s;
         total_s[stage] = layout->layers[stage] * layer.total_s + cost->kernel_share * end +
                          cost->step_overhead_s + load->decode * cost->sequence_overhead_s;
         if (total_s[stage] > total_s[*slowest])
@@ -411,7 +425,7 @@ ServeStageTime serve_stage_time(const Scenario *scenario, double layers, double 
                                 double context, double prefill_tokens, double prefill_context)
 {
     StageCost cost;
-    const PassLoad load = {decode_sequences, context, prefill_tokens, prefill_context};
+    const PassLoad load = {decode_sequences, context, prefill_tokens, prefill_context, 0};
 
     memset(&cost, 0, sizeof cost);
     stage_cost_prepare(&cost, scenario);

@@ -52,11 +52,22 @@ typedef struct StageCost {
 typedef struct PassLoad {
     double decode, context;          /* sequences, mean tokens of KV each reads */
     double prefill, prefill_context; /* prompt tokens, mean tokens that each attends to */
+    double drafts; /* tokens that each sequence has checked beyond its next one; 0: none */
 } PassLoad;
 
 /* A zeroed StageCost or one used before: the grid is kept when nothing it depends on has changed.
  */
 void stage_cost_prepare(StageCost *cost, const Scenario *scenario);
+
+/* Tokens that pass the matrix products, and of these the ones whose logits are wanted. */
+static inline double pass_tokens(const PassLoad *load)
+{
+    return load->decode * (1 + load->drafts) + load->prefill;
+}
+static inline double pass_logits(const PassLoad *load)
+{
+    return load->decode * (1 + load->drafts);
+}
 
 TokenCost stage_cost_tokens(StageCost *cost, double tokens);
 

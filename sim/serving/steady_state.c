@@ -358,6 +358,11 @@ static Status check_load(const Scenario *scenario, Error *error)
             error, STATUS_INVALID,
             "serving: tensor, pipeline (at most the layers), max_batch and lengths must "
             "be at least 1, context_limit at least 2");
+    if (serving->speculation.length > 0) {
+        error_set(error, STATUS_INVALID, "speculation is simulated under a load only");
+        error_hint(error, "--load RATE, --trace FILE or --find rate");
+        return STATUS_INVALID;
+    }
     serve_memory(scenario, &memory);
     if (!memory.fits)
         return error_set(error, STATUS_NO, "%s", memory.reason);

@@ -20,7 +20,8 @@
 
 /* Memory of the most loaded stage and what it leaves for keys and values. */
 typedef struct ServeMemory {
-    double weights_bytes; /* on one GPU of the most loaded stage */
+    double weights_bytes;       /* on one GPU of the most loaded stage */
+    double draft_weights_bytes; /* of the draft model on a GPU of that stage; 0: none there */
     double reserved_bytes;
     double kv_bytes_per_token;     /* whole model, one copy */
     double kv_bytes_per_token_mha; /* the same if every query head had keys and values of its own */

@@ -35,6 +35,11 @@ void unit_destroy(ServingUnit *unit)
     free(unit);
 }
 
+void unit_seed(ServingUnit *unit, uint64_t seed)
+{
+    replica_seed(unit->replica, seed);
+}
+
 Status unit_offer(ServingUnit *unit, const QueuedRequest *request, Error *error)
 {
     return replica_offer(unit->replica, request, error);

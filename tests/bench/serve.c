@@ -113,6 +113,10 @@ int main(void)
         run(scenario, rows, count, 0.5, "the same at twice the rate", 0) != 0 ||
         run(scenario, rows, count, 1, "as recorded, iteration by iteration", 1) != 0)
         return 1;
+    scenario->serving.speculation = (SpeculationSpec){.length = 4, .acceptance = 0.7};
+    if (run(scenario, rows, count, 1, "as recorded, 4 drafts a round", 0) != 0 ||
+        run(scenario, rows, count, 0.5, "the same at twice the rate", 0) != 0)
+        return 1;
     free(rows);
     free(scenario);
     free(errors);

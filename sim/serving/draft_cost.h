@@ -1,0 +1,37 @@
+/* Seconds that drafting takes in one iteration: `drafts` small decode steps of the draft model one
+ * behind the other, the first of which also reads the prompts that the iteration reads (the draft
+ * keeps keys and values of its own). They run on the GPUs of the first stage, before the model's
+ * own pass. Without a draft model a step costs a share of the model's pass: drafting heads, or
+ * nothing (look-up in the prompt). */
+#ifndef SIM_SERVING_DRAFT_COST_H
+#define SIM_SERVING_DRAFT_COST_H
+
+#include "sim/serving/stage_cost.h"
+
+typedef struct DraftCost {
+    double length; /* 0: no speculation, all else is unused */
+    double share;
+    int has_model;
+    StageLayout layout; /* one stage */
+    StageCost cost;
+} DraftCost;
+
+/* The draft model with its ways and overheads in the place of the model; `own` and `scenario` must
+ * not be the same. Only for a scenario with a draft model. */
+void draft_scenario(const Scenario *scenario, Scenario *own);
+
+/* STATUS_ENVIRONMENT without memory. */
+Status draft_cost_prepare(DraftCost *draft, const Scenario *scenario, Error *error);
+
+double draft_cost_s(DraftCost *draft, StageCost *target, const StageLayout *layout,
+                    const PassLoad *load);
+
+/* Weights and KV that drafting reads on all its GPUs; of drafting heads nothing is known: 0. */
+double draft_cost_bytes(DraftCost *draft, const PassLoad *load);
+
+/* The model's stages, with the drafting of the iteration in the first of them. `draft` may be NULL.
+ */
+void draft_cost_pipeline(DraftCost *draft, StageCost *target, const StageLayout *layout,
+                         const PassLoad *load, double *stage_s);
+
+#endif

@@ -2,6 +2,8 @@
 
 #include "hw/gemm.h"
 
+#include <math.h>
+
 static const double activation_bytes = 2;
 
 /* The GPU as the layer's grouped products see it. */
@@ -33,31 +35,65 @@ static double grouped_seconds(const GpuSpec *grouped, const MoeLayerFit *fit,
     return gpu_grouped_gemm_seconds(grouped, shape->precision, rows, experts, n, k);
 }
 
-/* A layer that was measured whole. Its least traffic: weights of the experts that have rows; rows
- * written, read, written by the second product and read by the combination; the products' results
- * and the activation's written and read; tokens in and out. */
-static double measured_whole_seconds(const MeasuredKernel *kernel, const MoeLayerShape *shape,
-                                     double rows, double touched)
+double moe_tiled_rows(const MoeTiles *tiles, double tokens, double experts, double rows)
 {
-    const double matrices = shape->gated ? 3 : 2, between = shape->gated ? 6 : 4;
-    const double weights = matrices * shape->hidden * shape->inter;
-    const double bytes = kernel->element_bytes * touched * weights +
-                         activation_bytes * (rows * (4 * shape->hidden + between * shape->inter) +
-                                             2 * shape->tokens * shape->hidden);
-    return gpu_measured_seconds(kernel, 2 * rows * weights, bytes);
+    const int few = tokens <= experts && tiles->few_rows > 0;
+    const double height = few ? tiles->few_rows : tiles->rows;
+    return height > 0 ? height * ceil(rows / height) : rows;
+}
+
+MoeLayerWork moe_layer_work(const MoeLayerShape *shape, const MoeTiles *tiles, double element_bytes,
+                            double rows, double tiled_rows, double touched)
+{
+    const double in = (shape->gated ? 2 : 1) * shape->inter;
+    const double weights = shape->hidden * (in + shape->inter);
+    const double tokens_bytes = activation_bytes * shape->tokens * shape->hidden;
+    const double missed = tokens_bytes > 0 ? fmax(0, 1 - tiles->cache_bytes / tokens_bytes) : 0;
+    const int tiled = tiles->rows > 0 && tiles->columns > 0 && tiles->cache_bytes > 0;
+    return (MoeLayerWork){
+        .flops = 2 * tiled_rows * weights,
+        .bytes = element_bytes * touched * weights,
+        .moved_bytes = activation_bytes * rows * (4 * shape->hidden + 2 * in + 2 * shape->inter) +
+                       2 * tokens_bytes,
+        .reread_bytes =
+            tiled ? missed * activation_bytes * rows * shape->hidden * in / tiles->columns : 0};
+}
+
+double gpu_whole_layer_seconds(const MeasuredLayerKernels *layer, const MoeLayerWork *work)
+{
+    const MeasuredKernel *products = &layer->products;
+    const double moved_bytes_per_s =
+        layer->moved_bytes_per_s > 0 ? layer->moved_bytes_per_s : products->bytes_per_s;
+    return gpu_measured_seconds(products, work->flops, work->bytes) +
+           work->moved_bytes / moved_bytes_per_s +
+           layer->reread_share * work->reread_bytes / products->bytes_per_s;
+}
+
+static double measured_whole_seconds(const MeasuredLayerKernels *layer, const MoeLayerShape *shape,
+                                     const double *rows, size_t experts)
+{
+    double all_rows = 0, tiled_rows = 0, touched = 0;
+    for (size_t expert = 0; expert < experts; expert++)
+        if (rows[expert] > 0) {
+            all_rows += rows[expert];
+            tiled_rows +=
+                moe_tiled_rows(&layer->tiles, shape->tokens, (double)experts, rows[expert]);
+            touched++;
+        }
+    const MoeLayerWork work = moe_layer_work(shape, &layer->tiles, layer->products.element_bytes,
+                                             all_rows, tiled_rows, touched);
+    return gpu_whole_layer_seconds(layer, &work);
 }
 
 double gpu_moe_layer_seconds(const GpuSpec *gpu, const MoeLayerFit *fit, const MoeLayerShape *shape,
                              const double *rows, size_t experts)
 {
-    double all_rows = 0, touched = 0;
-    for (size_t expert = 0; expert < experts; expert++) {
+    double all_rows = 0;
+    for (size_t expert = 0; expert < experts; expert++)
         all_rows += rows[expert] > 0 ? rows[expert] : 0;
-        touched += rows[expert] > 0;
-    }
-    if (gpu->calibration.moe_layer.bytes_per_s > 0 && shape->precision != PRECISION_FP8 &&
+    if (gpu->calibration.moe_layer.products.bytes_per_s > 0 && shape->precision != PRECISION_FP8 &&
         all_rows > 0)
-        return measured_whole_seconds(&gpu->calibration.moe_layer, shape, all_rows, touched);
+        return measured_whole_seconds(&gpu->calibration.moe_layer, shape, rows, experts);
     if (!(fit->launch_s > 0) || !(all_rows > 0))
         return 0;
     const GpuSpec grouped = grouped_gpu(gpu, fit, shape->precision);

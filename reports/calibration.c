@@ -12,8 +12,8 @@
 enum { WORST_POINTS = 8 };
 
 static const double us_per_s = 1e6;
-static const double SHOWN_UNITS[CAL_PARAMETERS] = {1e-6, 1e9, 1e12, 1};
-static const char *const SHOWN_SUFFIXES[CAL_PARAMETERS] = {"us", "GB/s", "TFLOP/s", ""};
+static const double SHOWN_UNITS[CAL_PARAMETERS] = {1e-6, 1e9, 1e12, 1, 1e9, 1};
+static const char *const SHOWN_SUFFIXES[CAL_PARAMETERS] = {"us", "GB/s", "TFLOP/s", "", "GB/s", ""};
 
 /* ---- terminal ----------------------------------------------------------------------------------
  */
@@ -21,6 +21,11 @@ static const char *const SHOWN_SUFFIXES[CAL_PARAMETERS] = {"us", "GB/s", "TFLOP/
 static void print_fit(FILE *out, const CalFit *fit, const char *hw)
 {
     ascii_linef(out, "%s %.44s %s on %s", CAL_OP_NAMES[fit->op], fit->impl, fit->dtype, hw);
+    if (fit->op == CAL_LAYER && !(fit->tiles.rows > 0))
+        ascii_linef(out, "  tiles chosen by shape");
+    else if (fit->tiles.rows > 0)
+        ascii_linef(out, "  tiles of %g x %g, of %g rows with few tokens", fit->tiles.rows,
+                    fit->tiles.columns, fit->tiles.few_rows);
     ascii_linef(out, "  %zu points, median error %.1f%%, mean %.1f%%, largest %.0f%%",
                 fit->errors.n, 100 * fit->errors.median_abs, 100 * fit->errors.mean_abs,
                 100 * fit->errors.max_abs);
@@ -145,6 +150,10 @@ static json_t *point_object(JsonBuilder *builder, const Calibration *calibration
     json_put(builder, object, "dropped", json_number(point->dropped));
     json_put(builder, object, "flops", json_number(point->flops));
     json_put(builder, object, "bytes", json_number(point->bytes));
+    if (point->moved_bytes > 0) {
+        json_put(builder, object, "moved_bytes", json_number(point->moved_bytes));
+        json_put(builder, object, "reread_bytes", json_number(point->reread_bytes));
+    }
     if (calibration->fits.predicted[index] > 0) {
         json_put(builder, object, "us_predicted",
                  json_number(us_per_s * calibration->fits.predicted[index]));
@@ -160,6 +169,7 @@ static json_t *fit_object(JsonBuilder *builder, const CalFit *fit, const char *h
     json_put(builder, object, "impl", json_text(fit->impl));
     json_put(builder, object, "dtype", json_text(fit->dtype));
     json_put(builder, object, "gpu", json_text(hw));
+    json_put(builder, object, "tile_rows", json_number(fit->tiles.rows));
     json_put(builder, object, "solver", json_text(fit->solver));
     for (int p = 0; p < CAL_PARAMETERS; p++) {
         json_t *parameter = json_object();
@@ -256,7 +266,8 @@ Status files_calibration(const char *directory, const Calibration *calibration, 
 
 Status metrics_calibration(const Calibration *calibration, MetricSet *metrics, Error *error)
 {
-    static const char *const UNITS[CAL_PARAMETERS] = {"s", "bytes/s", "FLOP/s", "1"};
+    static const char *const UNITS[CAL_PARAMETERS] = {"s", "bytes/s", "FLOP/s",
+                                                      "1", "bytes/s", "1"};
     char name[METRIC_NAME_BYTES];
     Status status = STATUS_OK;
     for (size_t i = 0; i < calibration->fits.count && status == STATUS_OK; i++) {

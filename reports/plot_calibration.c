@@ -62,8 +62,7 @@ static size_t find_shapes(const Calibration *calibration, size_t fit, Shape shap
 
 /* Work of the shape at other rows: between its own points, by the straight line through the two
  * nearest in rows. */
-static void work_at(const Calibration *calibration, size_t fit, const Shape *shape, double rows,
-                    double *flops, double *bytes)
+static CalWork work_at(const Calibration *calibration, size_t fit, const Shape *shape, double rows)
 {
     const CalPoint *below = NULL, *above = NULL;
     for (size_t i = 0; i < calibration->points.count; i++) {
@@ -78,10 +77,15 @@ static void work_at(const Calibration *calibration, size_t fit, const Shape *sha
     }
     below = below != NULL ? below : above;
     above = above != NULL ? above : below;
-    const double share =
-        above != NULL && above->m > below->m ? (rows - below->m) / (above->m - below->m) : 0;
-    *flops = below != NULL ? below->flops + share * (above->flops - below->flops) : 0;
-    *bytes = below != NULL ? below->bytes + share * (above->bytes - below->bytes) : 0;
+    if (below == NULL)
+        return (CalWork){0};
+    const CalWork low = cal_point_work(below), high = cal_point_work(above);
+    const double share = above->m > below->m ? (rows - below->m) / (above->m - below->m) : 0;
+    return (CalWork){.flops = low.flops + share * (high.flops - low.flops),
+                     .bytes = low.bytes + share * (high.bytes - low.bytes),
+                     .moved_bytes = low.moved_bytes + share * (high.moved_bytes - low.moved_bytes),
+                     .reread_bytes =
+                         low.reread_bytes + share * (high.reread_bytes - low.reread_bytes)};
 }
 
 static void put_shape(FILE *data, const Calibration *calibration, size_t fit_index,
@@ -101,11 +105,10 @@ static void put_shape(FILE *data, const Calibration *calibration, size_t fit_ind
     }
     fputs("\n\n# rows, fitted seconds, two standard errors below and above\n", data);
     for (int step = 0; step <= CURVE_STEPS; step++) {
-        double flops, bytes;
         const double rows = shape->low * pow(shape->high / shape->low, step / (double)CURVE_STEPS);
-        work_at(calibration, fit_index, shape, rows, &flops, &bytes);
-        const double seconds = cal_curve_seconds(&fit->curve, flops, bytes);
-        const double spread = exp(fmin(2 * cal_fit_log_error(fit, flops, bytes), 10));
+        const CalWork work = work_at(calibration, fit_index, shape, rows);
+        const double seconds = cal_curve_seconds(&fit->curve, &work);
+        const double spread = exp(fmin(2 * cal_fit_log_error(fit, &work), 10));
         fprintf(data, "%.9g %.9g %.9g %.9g\n", rows, seconds, seconds / spread, seconds * spread);
     }
     fputs("\n\n", data);

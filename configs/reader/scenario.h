@@ -195,6 +195,22 @@ typedef struct MeasuredKernel {
     double element_bytes; /* of its operands */
 } MeasuredKernel;
 
+/* Tiles that the products of a layer keep to, whatever its shape, and the cache that their operands
+ * are read from. Rows 0: the kernels choose. */
+typedef struct MoeTiles {
+    double rows, columns;
+    double few_rows; /* with no more tokens than experts; 0: the same */
+    double cache_bytes;
+} MoeTiles;
+
+/* A MoE layer that was measured whole; the form is gpu_whole_layer_seconds, hw/moe_layer.h. */
+typedef struct MeasuredLayerKernels {
+    MeasuredKernel products;
+    double moved_bytes_per_s; /* of the other kernels; 0: as the products' */
+    double reread_share;
+    MoeTiles tiles;
+} MeasuredLayerKernels;
+
 /* What was measured of a device, beside its catalogue entry; see hw/calibration/profile.h. */
 typedef struct CalibrationSpec {
     char name[NAME_BYTES];
@@ -202,7 +218,8 @@ typedef struct CalibrationSpec {
     char device[TITLE_BYTES];
     DeviceClass device_class;
     EvidenceTier tier;
-    MeasuredKernel gemm, moe_gemm, moe_layer, router, permute, combine, copy;
+    MeasuredKernel gemm, moe_gemm, router, permute, combine, copy;
+    MeasuredLayerKernels moe_layer;
     MeasuredKernel activation, activation_plain; /* with a gate, and without */
 } CalibrationSpec;
 

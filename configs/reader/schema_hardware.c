@@ -77,20 +77,43 @@ static const Schema ATTENTION_SCHEMA = {.name = "attention", GROUP_FIELDS(ATTENT
 static const char *const DEVICE_CLASS_WORDS[] = {"gpu", "cpu", NULL};
 static const char *const TIER_WORDS[] = {"datasheet", "published", "measured", NULL};
 
-#define MEASURED(KEY, MEMBER, DIMENSION, MINIMUM, MAXIMUM, FALLBACK, HELP)                         \
-    NUMBER_FIELD(KEY, MeasuredKernel, MEMBER, DIMENSION, MINIMUM, MAXIMUM, FALLBACK, 0, HELP)
+#define MEASURED(TYPE, KEY, MEMBER, DIMENSION, MINIMUM, MAXIMUM, FALLBACK, HELP)                   \
+    NUMBER_FIELD(KEY, TYPE, MEMBER, DIMENSION, MINIMUM, MAXIMUM, FALLBACK, 0, HELP)
 
-static const Field MEASURED_FIELDS[] = {
-    MEASURED("launch", launch_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S, "0s", "of one call"),
-    MEASURED("bandwidth", bytes_per_s, DIMENSION_BYTES_PER_S, 1, MAX_BYTES_PER_S, NULL,
-             "of its operands and results"),
-    MEASURED("peak", flops_per_s, DIMENSION_FLOPS_PER_S, 0, MAX_FLOPS_PER_S, "0FLOP/s",
-             "of its arithmetic; 0: it only moves bytes"),
-    MEASURED("overlap_exponent", overlap_exponent, DIMENSION_NUMBER, 1, 100, "1",
-             "how the two times add up: 1 sum, large maximum"),
-    MEASURED("element", element_bytes, DIMENSION_BYTES, 0, 16, "2B", "size of an operand"),
-};
+/* The fields of a kernel of its own, or of one inside a structure: AT is its path there. */
+#define MEASURED_KERNEL(TYPE, AT)                                                                  \
+    MEASURED(TYPE, "launch", AT launch_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S, "0s",               \
+             "of one call"),                                                                       \
+        MEASURED(TYPE, "bandwidth", AT bytes_per_s, DIMENSION_BYTES_PER_S, 1, MAX_BYTES_PER_S,     \
+                 NULL, "of its operands and results"),                                             \
+        MEASURED(TYPE, "peak", AT flops_per_s, DIMENSION_FLOPS_PER_S, 0, MAX_FLOPS_PER_S,          \
+                 "0FLOP/s", "of its arithmetic; 0: it only moves bytes"),                          \
+        MEASURED(TYPE, "overlap_exponent", AT overlap_exponent, DIMENSION_NUMBER, 1, 100, "1",     \
+                 "how the two times add up: 1 sum, large maximum"),                                \
+        MEASURED(TYPE, "element", AT element_bytes, DIMENSION_BYTES, 0, 16, "2B",                  \
+                 "size of an operand")
+
+static const Field MEASURED_FIELDS[] = {MEASURED_KERNEL(MeasuredKernel, )};
 static const Schema MEASURED_SCHEMA = {.name = "measured", GROUP_FIELDS(MEASURED_FIELDS)};
+
+#define LAYER(KEY, MEMBER, DIMENSION, MAXIMUM, FALLBACK, HELP)                                     \
+    MEASURED(MeasuredLayerKernels, KEY, MEMBER, DIMENSION, 0, MAXIMUM, FALLBACK, HELP)
+
+static const Field MEASURED_LAYER_FIELDS[] = {
+    MEASURED_KERNEL(MeasuredLayerKernels, products.),
+    LAYER("row_bandwidth", moved_bytes_per_s, DIMENSION_BYTES_PER_S, MAX_BYTES_PER_S, "0B/s",
+          "of the kernels around the products; 0: the same"),
+    LAYER("reread_share", reread_share, DIMENSION_NUMBER, 1, "0",
+          "of what tiles read again once the tokens do not fit in the cache"),
+    LAYER("tile_rows", tiles.rows, DIMENSION_NUMBER, 4096, "0",
+          "height of the tiles; 0: chosen by shape"),
+    LAYER("few_tile_rows", tiles.few_rows, DIMENSION_NUMBER, 4096, "0",
+          "with no more tokens than experts; 0: the same"),
+    LAYER("tile_columns", tiles.columns, DIMENSION_NUMBER, 4096, "0", "width of the tiles"),
+    LAYER("cache", tiles.cache_bytes, DIMENSION_BYTES, 1e10, "0B", "last before the memory"),
+};
+static const Schema MEASURED_LAYER_SCHEMA = {.name = "measured_layer",
+                                             GROUP_FIELDS(MEASURED_LAYER_FIELDS)};
 
 #define MEASURED_GROUP(KEY, MEMBER, HELP)                                                          \
     GROUP_FIELD(KEY, CalibrationSpec, MEMBER, &MEASURED_SCHEMA, NULL, FIELD_MAY_MISS, HELP)
@@ -104,7 +127,8 @@ static const Field CALIBRATION_FIELDS[] = {
     WORD_FIELD("tier", CalibrationSpec, tier, TIER_WORDS, NULL, "what the numbers rest on"),
     MEASURED_GROUP("gemm", gemm, "matrix products"),
     MEASURED_GROUP("moe_gemm", moe_gemm, "products of all experts of a layer"),
-    MEASURED_GROUP("moe_layer", moe_layer, "a whole MoE layer as one kernel"),
+    GROUP_FIELD("moe_layer", CalibrationSpec, moe_layer, &MEASURED_LAYER_SCHEMA, NULL,
+                FIELD_MAY_MISS, "a MoE layer that was measured whole"),
     MEASURED_GROUP("router", router, "logits, choice, sort"),
     MEASURED_GROUP("permute", permute, "rows gathered by expert"),
     MEASURED_GROUP("activation", activation, "between the experts' products, with a gate"),

@@ -1,14 +1,15 @@
 #include "hw/calibration/fit.h"
 
+#include "hw/calibration/fit_errors.h"
+
 #include <gsl/gsl_blas.h>
-#include <gsl/gsl_linalg.h>
 #include <gsl/gsl_multifit_nlinear.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-const char *const CAL_PARAMETER_NAMES[CAL_PARAMETERS] = {"launch", "bandwidth", "peak",
-                                                         "overlap_exponent"};
+const char *const CAL_PARAMETER_NAMES[CAL_PARAMETERS] = {
+    "launch", "bandwidth", "peak", "overlap_exponent", "row_bandwidth", "reread_share"};
 
 enum { MOST_ITERATIONS = 200, STARTS = 6, ROUNDS = 6 };
 
@@ -16,25 +17,34 @@ enum { MOST_ITERATIONS = 200, STARTS = 6, ROUNDS = 6 };
 static const double START_ALPHA[STARTS] = {0.5, 0.1, 0.5, 0.02, 0.9, 0.1};
 static const double START_OVERLAP[STARTS] = {0.1, 0.1, 1, 1, 3, 5};
 
-static const double tolerance = 1e-10, step = 1e-6, least_alpha_s = 1e-12;
+static const double tolerance = 1e-10, least_alpha_s = 1e-12, least_overlap = 1e-3;
+/* The scatter of a model that is right, and how far the priors reach, in the solver's parameters:
+ * see fit.h. */
+static const double model_scatter = 0.1;
+static const double SIBLING_DEVIATION[CAL_PARAMETERS] = {0.3, 1.2, 1.2, 1, 0, 0};
+static const double row_deviation = 1, reread_deviation = 1.5;
 /* Cauchy weights 1 / (1 + (r / (c s))^2), c for 95 % efficiency on normal errors; s the median
  * absolute residual over that of a unit normal (Holland and Welsch 1977). */
 static const double cauchy = 2.385, normal_median = 0.6745;
 static const double most_overlap = 99; /* q - 1: a maximum in all but name */
-static const double line_share = 1e-3; /* of bytes, that a line may miss them by */
-static const double singular = 1e-7;   /* of the largest singular value of scaled columns */
 
-double cal_curve_seconds(const CalCurve *curve, double flops, double bytes)
+double cal_curve_seconds(const CalCurve *curve, const CalWork *work)
 {
-    const double move_s = curve->value[CAL_BANDWIDTH] > 0 ? bytes / curve->value[CAL_BANDWIDTH] : 0;
-    const double compute_s = curve->value[CAL_PEAK] > 0 ? flops / curve->value[CAL_PEAK] : 0;
+    const double bandwidth = curve->value[CAL_BANDWIDTH], peak = curve->value[CAL_PEAK];
+    const double move_s = bandwidth > 0 ? work->bytes / bandwidth : 0;
+    const double compute_s = peak > 0 ? work->flops / peak : 0;
     const double larger = fmax(move_s, compute_s), smaller = fmin(move_s, compute_s);
     const double q = curve->value[CAL_OVERLAP];
-    if (!(larger > 0))
-        return curve->value[CAL_ALPHA];
-    if (!(smaller > 0))
-        return curve->value[CAL_ALPHA] + larger;
-    return curve->value[CAL_ALPHA] + larger * pow(1 + pow(smaller / larger, q), 1 / q);
+    double seconds = curve->value[CAL_ALPHA];
+    if (smaller > 0)
+        seconds += larger * pow(1 + pow(smaller / larger, q), 1 / q);
+    else
+        seconds += fmax(larger, 0);
+    if (curve->value[CAL_ROWS] > 0)
+        seconds += work->moved_bytes / curve->value[CAL_ROWS];
+    if (bandwidth > 0)
+        seconds += curve->value[CAL_REREAD] * work->reread_bytes / bandwidth;
+    return seconds;
 }
 
 /* ---- errors ------------------------------------------------------------------------------------
@@ -75,13 +85,23 @@ void cal_errors_of(const double *errors, size_t count, CalErrors *result)
 /* ---- the parameters that the solver sees -------------------------------------------------------
  */
 
-/* log alpha, log or bounded log of bw and P, log(q - 1); only those that are used. */
+/* log alpha, log or logit of bw and P, log(q - 1), log(row_bandwidth / bw), logit of reread_share;
+ * only those that are used. The residuals of the priors stand behind those of the points. */
 typedef struct Problem {
     const CalObservation *observations;
     size_t count;
     int used[CAL_PARAMETERS];
-    double limit[CAL_PARAMETERS]; /* 0: none */
+    double limit[CAL_PARAMETERS];                           /* 0: none */
+    double mean[CAL_PARAMETERS], deviation[CAL_PARAMETERS]; /* of the prior; deviation 0: none */
 } Problem;
+
+static size_t prior_count(const Problem *problem)
+{
+    size_t count = 0;
+    for (int p = 0; p < CAL_PARAMETERS; ++p)
+        count += problem->used[p] && problem->deviation[p] > 0;
+    return count;
+}
 
 static double bounded(double x, double limit)
 {
@@ -96,21 +116,42 @@ static double unbounded(double value, double limit)
     return log(share / (1 - share));
 }
 
+static double value_of(const Problem *problem, const CalCurve *curve, int parameter, double x)
+{
+    const double bandwidth = curve->value[CAL_BANDWIDTH], limit = problem->limit[parameter];
+    switch ((CalParameter)parameter) {
+    case CAL_ALPHA:
+        return exp(fmin(x, 30));
+    case CAL_OVERLAP:
+        return 1 + fmin(exp(fmin(x, 30)), most_overlap);
+    case CAL_ROWS:
+        return fmin(bandwidth * exp(fmin(x, 30)), limit > 0 ? limit : HUGE_VAL);
+    case CAL_BANDWIDTH:
+    case CAL_PEAK:
+    case CAL_REREAD:
+    case CAL_PARAMETERS:
+        break;
+    }
+    return bounded(x, limit);
+}
+
+/* The solver's parameter of a value; of row_bandwidth with that of bw. */
+static double parameter_of(double value, double bandwidth, int parameter, double limit)
+{
+    if (parameter == CAL_ALPHA)
+        return log(fmax(value, least_alpha_s));
+    if (parameter == CAL_OVERLAP)
+        return log(fmax(value - 1, least_overlap));
+    return parameter == CAL_ROWS ? log(value / bandwidth) : unbounded(value, limit);
+}
+
 static CalCurve curve_at(const Problem *problem, const gsl_vector *x)
 {
     CalCurve curve = {.value = {[CAL_OVERLAP] = 1}};
     size_t at = 0;
-    for (int p = 0; p < CAL_PARAMETERS; ++p) {
-        if (!problem->used[p])
-            continue;
-        const double each = gsl_vector_get(x, at++);
-        if (p == CAL_ALPHA)
-            curve.value[p] = exp(fmin(each, 30));
-        else if (p == CAL_OVERLAP)
-            curve.value[p] = 1 + fmin(exp(fmin(each, 30)), most_overlap);
-        else
-            curve.value[p] = bounded(each, problem->limit[p]);
-    }
+    for (int p = 0; p < CAL_PARAMETERS; ++p)
+        if (problem->used[p])
+            curve.value[p] = value_of(problem, &curve, p, gsl_vector_get(x, at++));
     return curve;
 }
 
@@ -118,13 +159,21 @@ static int residuals(const gsl_vector *x, void *context, gsl_vector *f)
 {
     const Problem *problem = context;
     const CalCurve curve = curve_at(problem, x);
-    for (size_t i = 0; i < problem->count; ++i) {
-        const CalObservation *each = &problem->observations[i];
-        const double model = cal_curve_seconds(&curve, each->flops, each->bytes);
+    size_t row = 0, at = 0;
+    for (; row < problem->count; ++row) {
+        const CalObservation *each = &problem->observations[row];
+        const double model = cal_curve_seconds(&curve, &each->work);
         const double residual = log(fmax(model, 1e-300) / each->seconds);
         if (!isfinite(residual))
             return GSL_EDOM;
-        gsl_vector_set(f, i, residual);
+        gsl_vector_set(f, row, residual);
+    }
+    for (int p = 0; p < CAL_PARAMETERS; ++p) {
+        if (problem->used[p] && problem->deviation[p] > 0)
+            gsl_vector_set(f, row++,
+                           model_scatter * (gsl_vector_get(x, at) - problem->mean[p]) /
+                               problem->deviation[p]);
+        at += problem->used[p] != 0;
     }
     return GSL_SUCCESS;
 }
@@ -136,152 +185,15 @@ static void put_start(const Problem *problem, int start, gsl_vector *x)
     for (size_t i = 0; i < problem->count; ++i) {
         const CalObservation *each = &problem->observations[i];
         least_s = fmin(least_s, each->seconds);
-        bandwidth = fmax(bandwidth, each->bytes / each->seconds);
-        peak = fmax(peak, each->flops / each->seconds);
+        bandwidth = fmax(bandwidth, each->work.bytes / each->seconds);
+        peak = fmax(peak, each->work.flops / each->seconds);
     }
-    const double begin[CAL_PARAMETERS] = {fmax(START_ALPHA[start] * least_s, least_alpha_s),
-                                          1.2 * bandwidth, 1.2 * peak, START_OVERLAP[start]};
+    const double begin[CAL_PARAMETERS] = {START_ALPHA[start] * least_s, 1.2 * bandwidth, 1.2 * peak,
+                                          1 + START_OVERLAP[start],     1.2 * bandwidth, 0.5};
     for (int p = 0; p < CAL_PARAMETERS; ++p)
         if (problem->used[p])
             gsl_vector_set(x, at++,
-                           p == CAL_ALPHA || p == CAL_OVERLAP
-                               ? log(begin[p])
-                               : unbounded(begin[p], problem->limit[p]));
-}
-
-/* ---- standard errors ---------------------------------------------------------------------------
- */
-
-/* Derivative of log of the curve by alpha, log bw, log P, q. */
-static void gradient(const CalCurve *curve, const int *used, double flops, double bytes,
-                     double row[CAL_PARAMETERS])
-{
-    const double base = cal_curve_seconds(curve, flops, bytes);
-    for (int p = 0; p < CAL_PARAMETERS; ++p) {
-        CalCurve moved = *curve;
-        row[p] = 0;
-        if (!used[p])
-            continue;
-        if (p == CAL_ALPHA) {
-            row[p] = 1 / base;
-            continue;
-        }
-        if (p == CAL_OVERLAP)
-            moved.value[p] += step;
-        else
-            moved.value[p] *= 1 + step;
-        row[p] = (log(cal_curve_seconds(&moved, flops, bytes)) - log(base)) / step;
-    }
-}
-
-/* Covariance s^2 (J^T J)^-1 by the singular values of J with columns of unit length. A direction
- * that the points do not see makes every parameter in it unidentified. */
-static Status covariance(const Problem *problem, CalFit *fit, Error *error)
-{
-    size_t columns = 0, which[CAL_PARAMETERS];
-    for (int p = 0; p < CAL_PARAMETERS; ++p)
-        if (problem->used[p])
-            which[columns++] = (size_t)p;
-    gsl_matrix *jacobian = gsl_matrix_calloc(problem->count, columns);
-    gsl_matrix *v = gsl_matrix_calloc(columns, columns);
-    gsl_vector *s = gsl_vector_calloc(columns), *work = gsl_vector_calloc(columns);
-    double length[CAL_PARAMETERS] = {0};
-    Status status = STATUS_OK;
-    if (jacobian == NULL || v == NULL || s == NULL || work == NULL) {
-        status = error_set(error, STATUS_ENVIRONMENT, "out of memory for a fit");
-        goto cleanup;
-    }
-    for (size_t i = 0; i < problem->count; ++i) {
-        double row[CAL_PARAMETERS];
-        gradient(&fit->curve, problem->used, problem->observations[i].flops,
-                 problem->observations[i].bytes, row);
-        for (size_t c = 0; c < columns; ++c) {
-            gsl_matrix_set(jacobian, i, c, row[which[c]]);
-            length[c] += row[which[c]] * row[which[c]];
-        }
-    }
-    for (size_t c = 0; c < columns; ++c) {
-        gsl_vector_view column = gsl_matrix_column(jacobian, c);
-        length[c] = sqrt(length[c]);
-        if (length[c] > 0)
-            gsl_vector_scale(&column.vector, 1 / length[c]);
-    }
-    if (gsl_linalg_SV_decomp(jacobian, v, s, work) != GSL_SUCCESS) {
-        status = error_set(error, STATUS_INVALID, "the fit's Jacobian has no singular values");
-        goto cleanup;
-    }
-    const double largest = gsl_vector_get(s, 0);
-    for (size_t a = 0; a < columns; ++a)
-        for (size_t b = 0; b < columns; ++b) {
-            double sum = 0;
-            for (size_t d = 0; d < columns; ++d) {
-                const double seen = fmax(gsl_vector_get(s, d), singular * largest);
-                sum += gsl_matrix_get(v, a, d) * gsl_matrix_get(v, b, d) / (seen * seen);
-            }
-            const double scale = length[a] * length[b];
-            fit->covariance[which[a]][which[b]] =
-                scale > 0 ? fit->scatter * fit->scatter * sum / scale : HUGE_VAL;
-        }
-cleanup:
-    gsl_matrix_free(jacobian);
-    gsl_matrix_free(v);
-    gsl_vector_free(s);
-    gsl_vector_free(work);
-    return status;
-}
-
-/* A sweep at one shape: all work on one line bytes = a + b flops. The launch is then told from the
- * a bytes of the weights by nothing, and without a the movement from the arithmetic by nothing;
- * noise may pretend that the curvature of q does. */
-static void judge_line(const Problem *problem, CalFit *fit)
-{
-    double least = HUGE_VAL, most = -HUGE_VAL, bytes_low = 0, bytes_high = 0, largest = 0;
-    for (size_t i = 0; i < problem->count; ++i) {
-        const CalObservation *each = &problem->observations[i];
-        if (each->flops < least)
-            least = each->flops, bytes_low = each->bytes;
-        if (each->flops > most)
-            most = each->flops, bytes_high = each->bytes;
-        largest = fmax(largest, each->bytes);
-    }
-    const double slope = most > least ? (bytes_high - bytes_low) / (most - least) : 0;
-    const double intercept = bytes_low - slope * least;
-    for (size_t i = 0; i < problem->count; ++i) {
-        const CalObservation *each = &problem->observations[i];
-        if (fabs(intercept + slope * each->flops - each->bytes) > line_share * each->bytes)
-            return;
-    }
-    fit->identified[CAL_BANDWIDTH] = 0;
-    if (intercept > line_share * largest)
-        fit->identified[CAL_ALPHA] = 0;
-    else
-        fit->identified[CAL_PEAK] = 0;
-}
-
-static void judge(const Problem *problem, CalFit *fit)
-{
-    for (int p = 0; p < CAL_PARAMETERS; ++p) {
-        fit->used[p] = problem->used[p];
-        if (!problem->used[p])
-            continue;
-        const int logarithmic = p == CAL_BANDWIDTH || p == CAL_PEAK;
-        const double value = fit->curve.value[p];
-        fit->error[p] = sqrt(fit->covariance[p][p]) * (logarithmic ? value : 1);
-        fit->identified[p] = fit->error[p] <= value;
-    }
-    if (problem->used[CAL_OVERLAP])
-        judge_line(problem, fit);
-}
-
-double cal_fit_log_error(const CalFit *fit, double flops, double bytes)
-{
-    double row[CAL_PARAMETERS], variance = 0;
-    gradient(&fit->curve, fit->used, flops, bytes, row);
-    for (int a = 0; a < CAL_PARAMETERS; ++a)
-        for (int b = 0; b < CAL_PARAMETERS; ++b)
-            if (fit->used[a] && fit->used[b])
-                variance += row[a] * row[b] * fit->covariance[a][b];
-    return sqrt(fmax(variance, 0));
+                           parameter_of(begin[p], begin[CAL_BANDWIDTH], p, problem->limit[p]));
 }
 
 /* ---- one fit -----------------------------------------------------------------------------------
@@ -289,17 +201,23 @@ double cal_fit_log_error(const CalFit *fit, double flops, double bytes)
 
 static size_t used_parameters(Problem *problem, const CalLimits *limits)
 {
-    int moves = 0, computes = 0;
+    int moves = 0, computes = 0, rows = 0, rereads = 0;
     for (size_t i = 0; i < problem->count; ++i) {
-        moves |= problem->observations[i].bytes > 0;
-        computes |= problem->observations[i].flops > 0;
+        const CalWork *work = &problem->observations[i].work;
+        moves |= work->bytes > 0;
+        computes |= work->flops > 0;
+        rows |= work->moved_bytes > 0;
+        rereads |= work->reread_bytes > 0;
     }
     problem->used[CAL_ALPHA] = 1;
     problem->used[CAL_BANDWIDTH] = moves;
     problem->used[CAL_PEAK] = computes;
     problem->used[CAL_OVERLAP] = moves && computes;
+    problem->used[CAL_ROWS] = moves && rows;
+    problem->used[CAL_REREAD] = moves && rereads;
+    problem->limit[CAL_REREAD] = 1;
     if (limits != NULL) {
-        problem->limit[CAL_BANDWIDTH] = limits->bytes_per_s;
+        problem->limit[CAL_BANDWIDTH] = problem->limit[CAL_ROWS] = limits->bytes_per_s;
         problem->limit[CAL_PEAK] = limits->flops_per_s;
     }
     size_t count = 0;
@@ -308,13 +226,30 @@ static size_t used_parameters(Problem *problem, const CalLimits *limits)
     return count;
 }
 
+static void put_priors(Problem *problem, const CalFit *sibling)
+{
+    problem->deviation[CAL_ROWS] = row_deviation;
+    problem->deviation[CAL_REREAD] = reread_deviation;
+    for (int p = 0; sibling != NULL && p < CAL_PARAMETERS; ++p) {
+        const double limit = p == CAL_BANDWIDTH ? sibling->limits.bytes_per_s
+                             : p == CAL_PEAK    ? sibling->limits.flops_per_s
+                                                : 0;
+        /* without a datasheet on either side, a value says nothing of another precision's */
+        const int same = p == CAL_ALPHA || p == CAL_OVERLAP || (limit > 0 && problem->limit[p] > 0);
+        if (!(SIBLING_DEVIATION[p] > 0) || !sibling->used[p] || !same)
+            continue;
+        problem->mean[p] = parameter_of(sibling->curve.value[p], 0, p, limit);
+        problem->deviation[p] = SIBLING_DEVIATION[p];
+    }
+}
+
 /* Minimises the weighted squares from x, which gets the solution. The sum of weighted squares, or
  * infinity. */
 static double solve(const Problem *problem, gsl_multifit_nlinear_workspace *solver,
                     const gsl_vector *weights, gsl_vector *x, CalFit *fit)
 {
     gsl_multifit_nlinear_fdf function = {
-        .f = residuals, .n = problem->count, .p = x->size, .params = (void *)problem};
+        .f = residuals, .n = weights->size, .p = x->size, .params = (void *)problem};
     int info = 0;
     double sum = HUGE_VAL;
     if (gsl_multifit_nlinear_winit(x, weights, &function, solver) != GSL_SUCCESS)
@@ -330,8 +265,8 @@ static double solve(const Problem *problem, gsl_multifit_nlinear_workspace *solv
     return isfinite(sum) ? sum : HUGE_VAL;
 }
 
-/* Weights from the residuals at x, so that a few rows that are wrong do not bend the curve.
- * 0: the residuals have no spread. */
+/* Weights of the points from their residuals at x, so that a few rows that are wrong do not bend
+ * the curve. 0: the residuals have no spread. */
 static int reweight(const Problem *problem, const gsl_vector *x, gsl_vector *f, double *sizes,
                     gsl_vector *weights)
 {
@@ -355,10 +290,11 @@ static Status search(const Problem *problem, size_t parameters, CalFit *fit, Err
 {
     gsl_multifit_nlinear_parameters options = gsl_multifit_nlinear_default_parameters();
     options.trs = gsl_multifit_nlinear_trs_lmaccel;
-    gsl_multifit_nlinear_workspace *solver = gsl_multifit_nlinear_alloc(
-        gsl_multifit_nlinear_trust, &options, problem->count, parameters);
+    const size_t rows = problem->count + prior_count(problem);
+    gsl_multifit_nlinear_workspace *solver =
+        gsl_multifit_nlinear_alloc(gsl_multifit_nlinear_trust, &options, rows, parameters);
     gsl_vector *x = gsl_vector_alloc(parameters), *best = gsl_vector_alloc(parameters);
-    gsl_vector *weights = gsl_vector_alloc(problem->count), *f = gsl_vector_alloc(problem->count);
+    gsl_vector *weights = gsl_vector_alloc(rows), *f = gsl_vector_alloc(rows);
     double *sizes = malloc(problem->count * sizeof *sizes), least = HUGE_VAL;
     Status status = STATUS_OK;
     if (solver == NULL || x == NULL || best == NULL || weights == NULL || f == NULL ||
@@ -388,7 +324,8 @@ static Status search(const Problem *problem, size_t parameters, CalFit *fit, Err
         gsl_vector_memcpy(best, x);
     }
     fit->curve = curve_at(problem, best);
-    fit->scatter = sqrt(least / (double)(problem->count - parameters));
+    const double spare = problem->count > parameters ? (double)(problem->count - parameters) : 1;
+    fit->scatter = sqrt(least / spare);
 cleanup:
     if (solver != NULL)
         gsl_multifit_nlinear_free(solver);
@@ -406,33 +343,35 @@ static void describe(const Problem *problem, CalFit *fit)
     double *errors = malloc(problem->count * sizeof *errors);
     for (size_t i = 0; i < problem->count; ++i) {
         const CalObservation *each = &problem->observations[i];
-        fit->flops_low = fmin(fit->flops_low, each->flops);
-        fit->flops_high = fmax(fit->flops_high, each->flops);
-        fit->bytes_low = fmin(fit->bytes_low, each->bytes);
-        fit->bytes_high = fmax(fit->bytes_high, each->bytes);
+        fit->flops_low = fmin(fit->flops_low, each->work.flops);
+        fit->flops_high = fmax(fit->flops_high, each->work.flops);
+        fit->bytes_low = fmin(fit->bytes_low, each->work.bytes);
+        fit->bytes_high = fmax(fit->bytes_high, each->work.bytes);
         if (errors != NULL)
-            errors[i] =
-                cal_curve_seconds(&fit->curve, each->flops, each->bytes) / each->seconds - 1;
+            errors[i] = cal_curve_seconds(&fit->curve, &each->work) / each->seconds - 1;
     }
     cal_errors_of(errors, errors != NULL ? problem->count : 0, &fit->errors);
     free(errors);
 }
 
 Status cal_fit_curve(const CalObservation *observations, size_t count, const CalLimits *limits,
-                     CalFit *fit, Error *error)
+                     const CalFit *sibling, CalFit *fit, Error *error)
 {
     Problem problem = {.observations = observations, .count = count};
     const size_t parameters = used_parameters(&problem, limits);
+    const size_t without_prior = parameters < CAL_ROWS ? parameters : CAL_ROWS;
     *fit = (CalFit){.curve = {.value = {[CAL_OVERLAP] = 1}}};
-    if (count < parameters + 1)
+    if (limits != NULL)
+        fit->limits = *limits;
+    memcpy(fit->used, problem.used, sizeof fit->used);
+    if (count < without_prior + 1)
         return error_set(error, STATUS_NO, "%zu points are too few for %zu parameters", count,
-                         parameters);
+                         without_prior);
+    put_priors(&problem, sibling);
     Status status = search(&problem, parameters, fit, error);
     if (status == STATUS_OK)
-        status = covariance(&problem, fit, error);
-    if (status == STATUS_OK) {
-        judge(&problem, fit);
+        status = cal_standard_errors(observations, count, fit, error);
+    if (status == STATUS_OK)
         describe(&problem, fit);
-    }
     return status;
 }

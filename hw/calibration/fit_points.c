@@ -8,11 +8,21 @@
 static const double s_per_us = 1e-6;
 enum { MAX_FITS = 256 };
 
+CalWork cal_point_work(const CalPoint *point)
+{
+    return (CalWork){point->flops, point->bytes, point->moved_bytes, point->reread_bytes};
+}
+
+static int same_tiles(const MoeTiles *a, const MoeTiles *b)
+{
+    return a->rows == b->rows && a->columns == b->columns && a->few_rows == b->few_rows;
+}
+
 static int same_group(const CalFit *fit, const CalSample *sample)
 {
     return fit->op == sample->point.op && strcmp(fit->device, sample->device) == 0 &&
            strcmp(fit->impl, sample->point.impl) == 0 &&
-           strcmp(fit->dtype, sample->point.dtype) == 0;
+           strcmp(fit->dtype, sample->point.dtype) == 0 && same_tiles(&fit->tiles, &sample->tiles);
 }
 
 /* Whole layers of a measuring program are put together from their parts, not fitted. */
@@ -23,41 +33,92 @@ static int may_be_fitted(const CalPoints *points, const CalSample *sample)
 
 static CalObservation observation(const CalSample *sample)
 {
-    return (CalObservation){sample->point.flops, sample->point.bytes,
-                            s_per_us * sample->point.us_med};
+    return (CalObservation){cal_point_work(&sample->point), s_per_us * sample->point.us_med};
 }
 
 typedef struct Group {
     const CalPoints *points;
     const CalFits *fits;
+    const CalCatalogue *catalogue;
     size_t index;
     CalObservation *observations; /* room for all points */
-    size_t *samples;              /* which they are */
 } Group;
 
-/* Observations of the group, of all models or all but one. */
-static size_t collect(const Group *group, const char *left_out)
+/* Observations of a group, of all models or all but one. */
+static size_t collect(const Group *group, size_t index, const char *left_out)
 {
     size_t count = 0;
     for (size_t i = 0; i < group->points->count; ++i) {
         const CalSample *sample = &group->points->samples[i];
-        if (group->fits->fit_of[i] != group->index || !may_be_fitted(group->points, sample) ||
-            (left_out != NULL && strcmp(sample->model, left_out) == 0))
-            continue;
-        group->samples[count] = i;
-        group->observations[count++] = observation(sample);
+        if (group->fits->fit_of[i] == index && may_be_fitted(group->points, sample) &&
+            (left_out == NULL || strcmp(sample->model, left_out) != 0))
+            group->observations[count++] = observation(sample);
     }
     return count;
+}
+
+static Status limits_of(const Group *group, size_t index, CalLimits *limits, Error *error)
+{
+    const CalCatalogue *catalogue = group->catalogue;
+    const CalFit *fit = &group->fits->fits[index];
+    *limits = (CalLimits){0};
+    if (catalogue == NULL || catalogue->limits == NULL)
+        return STATUS_OK;
+    return catalogue->limits(catalogue->context, group->points->provenance.device_class,
+                             fit->device, fit->dtype, limits, error);
+}
+
+/* The same kernels of published layers in the precision with most points; the group itself when it
+ * is that. */
+static size_t sibling_of(const Group *group)
+{
+    const CalFits *fits = group->fits;
+    const CalFit *fit = &fits->fits[group->index];
+    size_t best = group->index, best_count = collect(group, group->index, NULL);
+    for (size_t i = 0; i < fits->count && fit->op == CAL_LAYER; ++i) {
+        const CalFit *other = &fits->fits[i];
+        if (other->op != CAL_LAYER || strcmp(other->device, fit->device) != 0 ||
+            strcmp(other->impl, fit->impl) != 0 || !same_tiles(&other->tiles, &fit->tiles))
+            continue;
+        const size_t count = collect(group, i, NULL);
+        if (count > best_count) {
+            best = i;
+            best_count = count;
+        }
+    }
+    return best;
+}
+
+/* A fit of the group to all models or all but one, its sibling's to the same models. STATUS_NO: too
+ * few points. */
+static Status fit_models(const Group *group, const char *left_out, CalFit *fit, Error *error)
+{
+    const size_t sibling = sibling_of(group);
+    CalLimits limits;
+    CalFit other;
+    const CalFit *near = NULL;
+    Status status = limits_of(group, sibling, &limits, error);
+    if (status == STATUS_OK && sibling != group->index) {
+        status = cal_fit_curve(group->observations, collect(group, sibling, left_out), &limits,
+                               NULL, &other, error);
+        near = status == STATUS_OK ? &other : NULL;
+        if (status == STATUS_OK || status == STATUS_NO)
+            status = limits_of(group, group->index, &limits, error);
+    }
+    if (status == STATUS_OK)
+        status = cal_fit_curve(group->observations, collect(group, group->index, left_out), &limits,
+                               near, fit, error);
+    return status;
 }
 
 static double relative_error(const CalCurve *curve, const CalSample *sample)
 {
     const CalObservation each = observation(sample);
-    return cal_curve_seconds(curve, each.flops, each.bytes) / each.seconds - 1;
+    return cal_curve_seconds(curve, &each.work) / each.seconds - 1;
 }
 
 /* Every model in turn predicted by a fit to the others. */
-static Status leave_one_out(const Group *group, const CalLimits *limits, CalFit *fit, Error *error)
+static Status leave_one_out(const Group *group, CalFit *fit, Error *error)
 {
     const size_t total = group->points->count;
     double *errors = malloc((total + 1) * sizeof *errors);
@@ -76,8 +137,7 @@ static Status leave_one_out(const Group *group, const CalLimits *limits, CalFit 
         if (seen)
             continue;
         CalFit other;
-        const size_t others = collect(group, model);
-        status = cal_fit_curve(group->observations, others, limits, &other, error);
+        status = fit_models(group, model, &other, error);
         if (status == STATUS_NO) {
             status = STATUS_OK;
             continue;
@@ -126,34 +186,27 @@ static Status make_groups(const CalPoints *points, CalFits *fits, Error *error)
             memcpy(fit->device, sample->device, sizeof fit->device);
             memcpy(fit->impl, sample->point.impl, sizeof fit->impl);
             memcpy(fit->dtype, sample->point.dtype, sizeof fit->dtype);
+            fit->tiles = sample->tiles;
         }
         fits->fit_of[i] = g;
     }
     return STATUS_OK;
 }
 
-static Status fit_group(const Group *group, CalLimitsOf limits_of, void *context, CalFit *fit,
-                        Error *error)
+static Status fit_group(const Group *group, CalFit *fit, Error *error)
 {
-    CalLimits limits = {0};
     CalFit found;
-    if (limits_of != NULL) {
-        const Status known = limits_of(context, group->points->provenance.device_class, fit->device,
-                                       fit->dtype, &limits, error);
-        if (known != STATUS_OK)
-            return known;
-    }
-    Status status =
-        cal_fit_curve(group->observations, collect(group, NULL), &limits, &found, error);
+    const Status status = fit_models(group, NULL, &found, error);
     if (status != STATUS_OK)
         return status;
     found.op = fit->op;
+    found.tiles = fit->tiles;
     memcpy(found.device, fit->device, sizeof found.device);
     memcpy(found.impl, fit->impl, sizeof found.impl);
     memcpy(found.dtype, fit->dtype, sizeof found.dtype);
     *fit = found;
     predict_uneven(group, fit);
-    return leave_one_out(group, &limits, fit, error);
+    return leave_one_out(group, fit, error);
 }
 
 /* Groups without a fit leave the list. */
@@ -169,7 +222,7 @@ static void drop_group(CalFits *fits, const CalPoints *points, size_t index)
             fits->fit_of[i]--;
 }
 
-Status cal_fit_points(const CalPoints *points, CalLimitsOf limits, void *context, CalFits *fits,
+Status cal_fit_points(const CalPoints *points, const CalCatalogue *catalogue, CalFits *fits,
                       Error *error)
 {
     *fits = (CalFits){.fits = calloc(MAX_FITS, sizeof *fits->fits),
@@ -177,17 +230,17 @@ Status cal_fit_points(const CalPoints *points, CalLimitsOf limits, void *context
                       .predicted = calloc(points->count + 1, sizeof *fits->predicted)};
     Group group = {.points = points,
                    .fits = fits,
-                   .observations = calloc(points->count + 1, sizeof *group.observations),
-                   .samples = calloc(points->count + 1, sizeof *group.samples)};
+                   .catalogue = catalogue,
+                   .observations = calloc(points->count + 1, sizeof *group.observations)};
     Status status = STATUS_OK;
     if (fits->fits == NULL || fits->fit_of == NULL || fits->predicted == NULL ||
-        group.observations == NULL || group.samples == NULL)
+        group.observations == NULL)
         status =
             error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu points", points->count);
     if (status == STATUS_OK)
         status = make_groups(points, fits, error);
     while (status == STATUS_OK && group.index < fits->count) {
-        status = fit_group(&group, limits, context, &fits->fits[group.index], error);
+        status = fit_group(&group, &fits->fits[group.index], error);
         if (status == STATUS_NO) {
             drop_group(fits, points, group.index);
             fits->too_few++;
@@ -197,12 +250,11 @@ Status cal_fit_points(const CalPoints *points, CalLimitsOf limits, void *context
         }
     }
     for (size_t i = 0; status == STATUS_OK && i < points->count; ++i)
-        if (fits->fit_of[i] != CAL_NO_FIT)
-            fits->predicted[i] =
-                cal_curve_seconds(&fits->fits[fits->fit_of[i]].curve,
-                                  points->samples[i].point.flops, points->samples[i].point.bytes);
+        if (fits->fit_of[i] != CAL_NO_FIT) {
+            const CalWork work = cal_point_work(&points->samples[i].point);
+            fits->predicted[i] = cal_curve_seconds(&fits->fits[fits->fit_of[i]].curve, &work);
+        }
     free(group.observations);
-    free(group.samples);
     if (status != STATUS_OK)
         cal_fits_free(fits);
     return status;

@@ -51,9 +51,10 @@ static const char *number_problem(const CalPoint *point)
         point->op == CAL_GEMM || point->op == CAL_MOE_GEMM || point->op == CAL_LAYER;
     if (product && !(point->m > 0 && point->n > 0 && point->k > 0))
         return "a product or layer without rows, columns or depth";
-    if (!(point->flops >= 0 && point->flops <= largest_work && point->bytes >= 0 &&
-          point->bytes <= largest_work))
-        return "flops or bytes are negative, not a number or above 1e18";
+    const double work[] = {point->flops, point->bytes, point->moved_bytes, point->reread_bytes};
+    for (size_t i = 0; i < sizeof work / sizeof work[0]; ++i)
+        if (!(work[i] >= 0 && work[i] <= largest_work))
+            return "flops or bytes are negative, not a number or above 1e18";
     if (!(point->us_med > 0 && point->us_med <= longest_us))
         return "the time is not above zero and at most 1000 s";
     if (point->us_p10 > point->us_p90 * (1 + limit_tolerance))
@@ -91,9 +92,10 @@ Status cal_keep(CalImport *import, CalClass device_class, const CalSample *sampl
         cal_reject(import, sample->line, "%s", problem);
         return STATUS_OK;
     }
-    if (import->limits != NULL) {
-        const Status known = import->limits(import->context, device_class, sample->device,
-                                            point->dtype, &limits, &reason);
+    if (import->catalogue.limits != NULL) {
+        const Status known =
+            import->catalogue.limits(import->catalogue.context, device_class, sample->device,
+                                     point->dtype, &limits, &reason);
         if (known == STATUS_ENVIRONMENT)
             return error_set(import->error, known, "%s", reason.message);
         if (known != STATUS_OK) {
@@ -134,9 +136,10 @@ typedef struct NumberKey {
 #KEY, offsetof(CalPoint, KEY), NEEDED                                                      \
     }
 static const NumberKey NUMBERS[] = {
-    NUMBER(m, 0),     NUMBER(n, 0),       NUMBER(k, 0),      NUMBER(groups, 0), NUMBER(experts, 0),
-    NUMBER(top_k, 0), NUMBER(us_med, 1),  NUMBER(us_mad, 0), NUMBER(us_p10, 0), NUMBER(us_p90, 0),
-    NUMBER(reps, 0),  NUMBER(dropped, 0), NUMBER(flops, 1),  NUMBER(bytes, 1),
+    NUMBER(m, 0),       NUMBER(n, 0),      NUMBER(k, 0),           NUMBER(groups, 0),
+    NUMBER(experts, 0), NUMBER(top_k, 0),  NUMBER(us_med, 1),      NUMBER(us_mad, 0),
+    NUMBER(us_p10, 0),  NUMBER(us_p90, 0), NUMBER(reps, 0),        NUMBER(dropped, 0),
+    NUMBER(flops, 1),   NUMBER(bytes, 1),  NUMBER(moved_bytes, 0), NUMBER(reread_bytes, 0),
 };
 
 static void put_text(const json_t *object, const char *key, char *text, size_t bytes)
@@ -348,10 +351,11 @@ static double sentinel_drift(const CalPoints *points)
     return most > 0 ? most / least - 1 : -1;
 }
 
-Status cal_points_read_text(const char *label, const char *text, size_t bytes, CalLimitsOf limits,
-                            void *context, CalPoints *points, Error *error)
+Status cal_points_read_text(const char *label, const char *text, size_t bytes,
+                            const CalCatalogue *catalogue, CalPoints *points, Error *error)
 {
-    CalImport import = {points, limits, context, error};
+    static const CalCatalogue NOTHING = {0};
+    CalImport import = {points, catalogue != NULL ? *catalogue : NOTHING, error};
     CsvTable table = {0};
     Error local;
     if (error == NULL)
@@ -388,14 +392,14 @@ Status cal_points_read_text(const char *label, const char *text, size_t bytes, C
     return STATUS_OK;
 }
 
-Status cal_points_read(const char *path, CalLimitsOf limits, void *context, CalPoints *points,
+Status cal_points_read(const char *path, const CalCatalogue *catalogue, CalPoints *points,
                        Error *error)
 {
     FileText text = {0};
     *points = (CalPoints){0};
     Status status = file_read_bounded(path, CAL_MAX_FILE_BYTES, &text, error);
     if (status == STATUS_OK)
-        status = cal_points_read_text(path, text.bytes, text.count, limits, context, points, error);
+        status = cal_points_read_text(path, text.bytes, text.count, catalogue, points, error);
     free(text.bytes);
     return status;
 }

@@ -13,6 +13,7 @@
 
 #include "configs/reader/reader.h"
 #include "hw/calibration/records.h"
+#include "hw/moe_layer.h"
 
 enum {
     CAL_MAX_POINTS = 20000,
@@ -31,10 +32,24 @@ typedef struct CalLimits {
 typedef Status (*CalLimitsOf)(void *context, CalClass device_class, const char *device,
                               const char *dtype, CalLimits *limits, Error *error);
 
+/* How the caller knows kernels of MoE layers: the tiles that this one keeps to at a layer of the
+ * shape (all 0: it chooses them), `width` that of an expert. STATUS_NO: an unknown device. */
+typedef Status (*CalTilesOf)(void *context, const char *device, const char *kernel,
+                             const char *dtype, double experts, double width, MoeTiles *tiles,
+                             Error *error);
+
+/* What is known besides the points; any of it may be NULL. */
+typedef struct CalCatalogue {
+    CalLimitsOf limits;
+    CalTilesOf tiles;
+    void *context;
+} CalCatalogue;
+
 /* A point and where it comes from. */
 typedef struct CalSample {
     CalPoint point;
     char device[CAL_NAME_BYTES];
+    MoeTiles tiles;                 /* of a published layer */
     char model[2 * CAL_NAME_BYTES]; /* whose shape it is; empty: not said */
     int line;
 } CalSample;
@@ -56,12 +71,12 @@ typedef struct CalPoints {
     double sentinel_drift; /* largest over smallest sentinel, less one; negative: none */
 } CalPoints;
 
-/* `limits` may be NULL. STATUS_INVALID with file and line, STATUS_ENVIRONMENT. On failure nothing
- * is held. */
-Status cal_points_read(const char *path, CalLimitsOf limits, void *context, CalPoints *points,
+/* `catalogue` may be NULL. STATUS_INVALID with file and line, STATUS_ENVIRONMENT. On failure
+ * nothing is held. */
+Status cal_points_read(const char *path, const CalCatalogue *catalogue, CalPoints *points,
                        Error *error);
-Status cal_points_read_text(const char *label, const char *text, size_t bytes, CalLimitsOf limits,
-                            void *context, CalPoints *points, Error *error);
+Status cal_points_read_text(const char *label, const char *text, size_t bytes,
+                            const CalCatalogue *catalogue, CalPoints *points, Error *error);
 void cal_points_free(CalPoints *points);
 
 /* One line of a measuring program. `progress` is filled by a progress line. */

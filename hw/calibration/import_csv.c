@@ -98,6 +98,8 @@ static const PointColumn POINT_COLUMNS[] = {
     {"dropped", offsetof(CalPoint, dropped)},
     {"flops", offsetof(CalPoint, flops)},
     {"bytes", offsetof(CalPoint, bytes)},
+    {"moved_bytes", offsetof(CalPoint, moved_bytes)},
+    {"reread_bytes", offsetof(CalPoint, reread_bytes)},
 };
 static const size_t STATISTIC_OFFSETS[STATISTIC_COUNT] = {
     offsetof(CalPoint, us_med), offsetof(CalPoint, us_mad), offsetof(CalPoint, us_p10),
@@ -330,6 +332,32 @@ static Status read_published_gemms(CalImport *import, const CsvTable *table)
     return status;
 }
 
+/* What the layer has to do, its rows spread evenly. 0: the row is rejected. */
+static int put_layer_work(CalImport *import, CalSample *sample, double element_bytes)
+{
+    CalPoint *point = &sample->point;
+    const CalCatalogue *catalogue = &import->catalogue;
+    Error reason;
+    if (catalogue->tiles != NULL &&
+        catalogue->tiles(catalogue->context, sample->device, point->impl, point->dtype,
+                         point->experts, point->n, &sample->tiles, &reason) != STATUS_OK) {
+        cal_reject(import, sample->line, "%.150s", reason.message);
+        return 0;
+    }
+    const MoeLayerShape shape = {
+        .tokens = point->m, .hidden = point->k, .inter = point->n, .gated = point->gated};
+    const double rows = point->m * point->top_k, touched = fmin(point->experts, rows);
+    const double tiled_rows = touched * moe_tiled_rows(&sample->tiles, point->m, point->experts,
+                                                       touched > 0 ? rows / touched : 0);
+    const MoeLayerWork work =
+        moe_layer_work(&shape, &sample->tiles, element_bytes, rows, tiled_rows, touched);
+    point->flops = work.flops;
+    point->bytes = work.bytes;
+    point->moved_bytes = work.moved_bytes;
+    point->reread_bytes = work.reread_bytes;
+    return 1;
+}
+
 /* Rows whose experts are loaded unevenly are kept to be predicted, never fitted: how the load was
  * spread is not in the table. */
 static Status read_published_layers(CalImport *import, const CsvTable *table)
@@ -339,6 +367,7 @@ static Status read_published_layers(CalImport *import, const CsvTable *table)
     const int experts = csv_column(table, "experts"), ranks = either(table, "n_gpus_ep", "ep");
     const int skew = either(table, "distribution", "skew"), tensor = csv_column(table, "tp");
     const int notes = csv_column(table, "notes"), kernel = csv_column(table, "kernel");
+    const int flag = csv_column(table, "flag");
     const int model = csv_column(table, "model_shape");
     Status status = STATUS_OK;
     for (size_t r = 0; r < table->row_count && status == STATUS_OK; ++r) {
@@ -350,6 +379,10 @@ static Status read_published_layers(CalImport *import, const CsvTable *table)
         if (csv_column(table, "kind") >= 0 &&
             strcmp(cell(row, csv_column(table, "kind")), "moe_layer_latency") != 0) {
             cal_reject(import, row->line, "not the time of a MoE layer");
+            continue;
+        }
+        if (cell(row, flag)[0] != '\0') {
+            cal_reject(import, row->line, "flagged by its table: %.120s", cell(row, flag));
             continue;
         }
         if (!begin_published(import, table, row, &sample, &bytes) ||
@@ -381,16 +414,8 @@ static Status read_published_layers(CalImport *import, const CsvTable *table)
         else
             snprintf(sample.model, sizeof sample.model, "%gx%g E%g top-%g", point->k, point->n,
                      point->experts, point->top_k);
-        const double rows = point->m * point->top_k, hit = fmin(point->experts, rows);
-        const double weights = 3 * point->k * point->n;
-        point->flops = 2 * rows * weights;
-        /* The operands and results of every stage once: permuted rows written, read, written by the
-         * second product and read by the combination; gate, up and the activation written and
-         * read; tokens in and out. */
-        point->bytes =
-            bytes * hit * weights +
-            output_bytes * (rows * (4 * point->k + 6 * point->n) + 2 * point->m * point->k);
-        status = cal_keep(import, CAL_GPU, &sample);
+        if (put_layer_work(import, &sample, bytes))
+            status = cal_keep(import, CAL_GPU, &sample);
     }
     return status;
 }

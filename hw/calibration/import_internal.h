@@ -7,8 +7,7 @@
 
 typedef struct CalImport {
     CalPoints *points;
-    CalLimitsOf limits;
-    void *context;
+    CalCatalogue catalogue;
     Error *error;
 } CalImport;
 

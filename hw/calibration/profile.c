@@ -17,14 +17,15 @@ typedef struct ProfileGroup {
     size_t offset; /* in CalibrationSpec */
 } ProfileGroup;
 
-#define GROUP(KEY, OP, IMPL)                                                                       \
+#define GROUP_AT(KEY, MEMBER, OP, IMPL)                                                            \
     {                                                                                              \
-#KEY, OP, IMPL, offsetof(CalibrationSpec, KEY)                                             \
+        KEY, OP, IMPL, offsetof(CalibrationSpec, MEMBER)                                           \
     }
+#define GROUP(KEY, OP, IMPL) GROUP_AT(#KEY, KEY, OP, IMPL)
 static const ProfileGroup GROUPS[] = {
     GROUP(gemm, CAL_GEMM, NULL),
     GROUP(moe_gemm, CAL_MOE_GEMM, NULL),
-    GROUP(moe_layer, CAL_LAYER, NULL),
+    GROUP_AT("moe_layer", moe_layer.products, CAL_LAYER, NULL),
     GROUP(router, CAL_ROUTER, NULL),
     GROUP(permute, CAL_PERMUTE, NULL),
     GROUP(activation, CAL_ACTIVATION, "silu"),
@@ -98,6 +99,11 @@ void cal_profile(const CalPoints *points, const CalFits *fits, char (*hw_of_fit)
                              .flops_per_s = fit->curve.value[CAL_PEAK],
                              .overlap_exponent = fit->curve.value[CAL_OVERLAP],
                              .element_bytes = dtype_of(fit->dtype)->bytes};
+        if (fit->op == CAL_LAYER) {
+            profile->moe_layer.moved_bytes_per_s = fit->curve.value[CAL_ROWS];
+            profile->moe_layer.reread_share = fit->curve.value[CAL_REREAD];
+            profile->moe_layer.tiles = fit->tiles;
+        }
     }
     snprintf(profile->device, sizeof profile->device, "%.*s", TITLE_BYTES - 1, device);
 }
@@ -195,8 +201,22 @@ static void put_provenance(FILE *out, const CalPoints *points, const char *progr
     fprintf(out, "#   rows rejected: %zu\n", points->rejected_total);
 }
 
+/* What whole layers have besides. */
+static void put_layer(FILE *out, const MeasuredLayerKernels *layer)
+{
+    const MoeTiles *tiles = &layer->tiles;
+    if (layer->moved_bytes_per_s > 0)
+        fprintf(out, "  row_bandwidth: %.6gGB/s\n", 1e-9 * layer->moved_bytes_per_s);
+    if (tiles->rows > 0)
+        fprintf(out,
+                "  tile_rows: %g\n  few_tile_rows: %g\n  tile_columns: %g\n  cache: %gMB\n"
+                "  reread_share: %.6g\n",
+                tiles->rows, tiles->few_rows, tiles->columns, 1e-6 * tiles->cache_bytes,
+                layer->reread_share);
+}
+
 static void put_group(FILE *out, const ProfileGroup *group, const CalFit *fit,
-                      const MeasuredKernel *kernel)
+                      const MeasuredKernel *kernel, const MeasuredLayerKernels *layer)
 {
     fprintf(out, "%s:\n", group->key);
     fprintf(out, "  launch: %.6gus\n", 1e6 * kernel->launch_s);
@@ -206,6 +226,8 @@ static void put_group(FILE *out, const ProfileGroup *group, const CalFit *fit,
         fprintf(out, "  overlap_exponent: %.6g\n", kernel->overlap_exponent);
     }
     fprintf(out, "  element: %gB\n", kernel->element_bytes);
+    if (fit->op == CAL_LAYER)
+        put_layer(out, layer);
     fprintf(out, "  source: \"fit to %zu points (", fit->errors.n);
     put_plain(out, fit->impl);
     fputs(", ", out);
@@ -256,7 +278,7 @@ void cal_profile_write(FILE *out, const CalPoints *points, const CalFits *fits,
     for (int g = 0; g < GROUP_COUNT; ++g) {
         const CalFit *fit = choose(fits, hw_of_fit, profile->gpu, &GROUPS[g]);
         if (fit != NULL)
-            put_group(out, &GROUPS[g], fit, kernel_of(&copy, &GROUPS[g]));
+            put_group(out, &GROUPS[g], fit, kernel_of(&copy, &GROUPS[g]), &copy.moe_layer);
     }
     put_residuals(out, points, fits, hw_of_fit, profile->gpu);
 }

@@ -135,6 +135,7 @@ typedef struct CalPoint {
     double us_med, us_mad, us_p10, us_p90;
     double reps, dropped; /* samples kept, and samples that something else disturbed */
     double flops, bytes;
+    double moved_bytes, reread_bytes; /* of published layers: hw/moe_layer.h */
 } CalPoint;
 
 /* Each writes one line and flushes it; 0, or -1 when the stream fails. */

@@ -113,6 +113,8 @@ int cal_write_point(FILE *out, const CalPoint *point)
     put_number(out, "dropped", point->dropped);
     put_number(out, "flops", point->flops);
     put_number(out, "bytes", point->bytes);
+    put_positive(out, "moved_bytes", point->moved_bytes);
+    put_positive(out, "reread_bytes", point->reread_bytes);
     return end_line(out);
 }
 

@@ -64,8 +64,9 @@ static Status measure(Session *session, const Backend *backend, MeasuredDevices 
     if (status == STATUS_OK && result.text == NULL)
         status = error_set(error, STATUS_ENVIRONMENT, "%s wrote nothing", backend->program);
     if (status == STATUS_OK) {
-        status = cal_points_read_text(backend->program, result.text, result.bytes,
-                                      measured_device_limits, devices, &calibration->points, error);
+        const CalCatalogue catalogue = measured_catalogue(devices);
+        status = cal_points_read_text(backend->program, result.text, result.bytes, &catalogue,
+                                      &calibration->points, error);
         if (status == STATUS_INVALID) /* our own program's records: no file of the user's */
             error->status = status = STATUS_ENVIRONMENT;
     }
@@ -199,8 +200,9 @@ Status verb_calibrate(Session *session)
         status = measured_devices_start(devices, &session->paths, &error);
     if (status == STATUS_OK && session->line.import_file != NULL) {
         snprintf(calibration->backend, sizeof calibration->backend, "import");
-        status = cal_points_read(session->line.import_file, measured_device_limits, devices,
-                                 &calibration->points, &error);
+        const CalCatalogue catalogue = measured_catalogue(devices);
+        status =
+            cal_points_read(session->line.import_file, &catalogue, &calibration->points, &error);
     } else if (status == STATUS_OK) {
         status = measure_here(session, devices, calibration, &error);
     }

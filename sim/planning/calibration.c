@@ -36,8 +36,8 @@ static void make_profiles(Calibration *calibration)
 Status calibration_fit(Calibration *calibration, MeasuredDevices *devices, Error *error)
 {
     const CalPoints *points = &calibration->points;
-    Status status =
-        cal_fit_points(points, measured_device_limits, devices, &calibration->fits, error);
+    const CalCatalogue catalogue = measured_catalogue(devices);
+    Status status = cal_fit_points(points, &catalogue, &calibration->fits, error);
     if (status == STATUS_OK && calibration->fits.count == 0) {
         status =
             error_set(error, STATUS_INVALID, "%zu points are too few for a fit", points->count);

@@ -41,9 +41,8 @@ static int matches(const CsvTable *table, size_t row, const char *column, const 
     return pattern[0] == '\0' || fnmatch(pattern, text, 0) == 0;
 }
 
-const char *kernel_form_cell(const KernelCases *cases, const KernelWords *words, const char *column)
+const char *kernel_form_find(const CsvTable *table, const KernelWords *words, const char *column)
 {
-    const CsvTable *table = &cases->kernel_forms;
     for (size_t i = 0; i < table->row_count; i++)
         if (matches(table, i, "kernel", words->kernel) &&
             matches(table, i, "dtype", words->dtype) &&
@@ -51,6 +50,24 @@ const char *kernel_form_cell(const KernelCases *cases, const KernelWords *words,
             matches(table, i, "shape", words->shape))
             return cell(table, i, column);
     return NULL;
+}
+
+const char *kernel_form_cell(const KernelCases *cases, const KernelWords *words, const char *column)
+{
+    return kernel_form_find(&cases->kernel_forms, words, column);
+}
+
+Status kernel_gpus_read(const ConfigPaths *paths, CsvTable *table, Error *error)
+{
+    static const char *const COLUMNS[] = {"gpu", "hw", NULL};
+    return read_table(paths, "kernel_gpus.csv", COLUMNS, table, error);
+}
+
+Status kernel_forms_read(const ConfigPaths *paths, CsvTable *table, Error *error)
+{
+    static const char *const COLUMNS[] = {"kernel",    "dtype",    "source", "hw", "shape",
+                                          "precision", "operands", "group",  NULL};
+    return read_table(paths, "kernel_forms.csv", COLUMNS, table, error);
 }
 
 int kernel_source_fits(const KernelCases *cases, const char *source)
@@ -68,10 +85,7 @@ int kernel_source_fits(const KernelCases *cases, const char *source)
 Status kernel_cases_start(KernelCases *cases, const ConfigPaths *paths, const CsvTable *table,
                           const char *const *sets, size_t set_count, Error *error)
 {
-    static const char *const GPUS[] = {"gpu", "hw", NULL};
     static const char *const SOURCES[] = {"source", "fit", NULL};
-    static const char *const FORMS[] = {"kernel",    "dtype",    "source", "hw", "shape",
-                                        "precision", "operands", "group",  NULL};
     static const char *const NO_GROUPS[] = {NULL};
     *cases = (KernelCases){.paths = paths, .sets = sets, .set_count = set_count};
     cases->cases = calloc(table->row_count + 1, sizeof *cases->cases);
@@ -80,11 +94,11 @@ Status kernel_cases_start(KernelCases *cases, const ConfigPaths *paths, const Cs
     Status status =
         kernel_validation_start(&cases->skipped, "", NO_GROUPS, table->row_count, error);
     if (status == STATUS_OK)
-        status = read_table(paths, "kernel_gpus.csv", GPUS, &cases->gpus, error);
+        status = kernel_gpus_read(paths, &cases->gpus, error);
     if (status == STATUS_OK)
         status = read_table(paths, "kernel_sources.csv", SOURCES, &cases->sources, error);
     if (status == STATUS_OK)
-        status = read_table(paths, "kernel_forms.csv", FORMS, &cases->kernel_forms, error);
+        status = kernel_forms_read(paths, &cases->kernel_forms, error);
     return status;
 }
 

@@ -4,7 +4,7 @@
  *
  * What a table's words mean stands in shipped tables in configs/measurements, of whose lines the
  * first that matches counts (* and ? in the patterns; empty: any):
- *   kernel_gpus.csv     gpu -> a GPU in configs/hw
+ *   kernel_gpus.csv     gpu -> a GPU in configs/hw; cache_MB: its last cache
  *   kernel_sources.csv  source -> fit: whether its rows may be used in fits (yes, no)
  *   kernel_forms.csv    kernel, dtype, source, hw, shape -> precision; operands: "quantised" where
  *                       what is timed does not quantise them; group: the constants that price a
@@ -80,6 +80,11 @@ typedef struct KernelWords {
 const char *kernel_form_cell(const KernelCases *cases, const KernelWords *words,
                              const char *column);
 int kernel_source_fits(const KernelCases *cases, const char *source);
+
+/* The tables themselves, and the cell of one that was read. */
+Status kernel_gpus_read(const ConfigPaths *paths, CsvTable *table, Error *error);
+Status kernel_forms_read(const ConfigPaths *paths, CsvTable *table, Error *error);
+const char *kernel_form_find(const CsvTable *forms, const KernelWords *words, const char *column);
 
 /* A cell as a number from `low` to `high`; else the row is skipped with the reason, and 0. A
  * negative column is an empty cell. */

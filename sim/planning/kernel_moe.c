@@ -80,6 +80,14 @@ static const MoeLayerFit *fit_of(const GpuSpec *gpu, size_t offset)
     return (const MoeLayerFit *)((const char *)gpu + offset);
 }
 
+const MoeLayerFit *kernel_moe_constants(const GpuSpec *gpu, const char *group)
+{
+    for (size_t i = 0; i < FORM_COUNT; i++)
+        if (strcmp(FORMS[i].group, group) == 0)
+            return fit_of(gpu, FORMS[i].offset);
+    return NULL;
+}
+
 /* The mean over the draws of the loads. */
 static double predict(const void *shapes, size_t shape, const GpuSpec *gpu)
 {

@@ -15,4 +15,8 @@
 Status kernel_moe_read(const ConfigPaths *paths, const CsvTable *table, const char *const *sets,
                        size_t set_count, KernelCases *cases, Error *error);
 
+/* The constants of a group of kernel_forms.csv ("moe_triton_bf16") in a GPU; NULL: no such group.
+ */
+const MoeLayerFit *kernel_moe_constants(const GpuSpec *gpu, const char *group);
+
 #endif

@@ -1,27 +1,38 @@
 #include "sim/planning/measured_device.h"
 
 #include "configs/reader/suggest.h"
+#include "sim/planning/kernel_cases.h"
+#include "sim/planning/kernel_moe.h"
 
 #include <fnmatch.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 Status measured_devices_start(MeasuredDevices *devices, const ConfigPaths *paths, Error *error)
 {
-    char path[ERROR_PATH_BYTES + 64];
     *devices = (MeasuredDevices){.paths = paths};
-    snprintf(path, sizeof path, "%s/measurements/kernel_gpus.csv", paths->root);
-    Status status = csv_read(path, &devices->names, error);
-    if (status == STATUS_OK &&
-        (csv_column(&devices->names, "gpu") < 0 || csv_column(&devices->names, "hw") < 0))
-        status = error_set(error, STATUS_INVALID, "'%.200s' has no columns gpu and hw", path);
+    Status status = kernel_gpus_read(paths, &devices->names, error);
+    if (status == STATUS_OK)
+        status = kernel_forms_read(paths, &devices->forms, error);
     return status;
 }
 
 void measured_devices_free(MeasuredDevices *devices)
 {
     csv_free(&devices->names);
+    csv_free(&devices->forms);
     devices->count = 0;
+}
+
+/* The line of a GPU's name, or -1. */
+static int find_line(const MeasuredDevices *devices, const char *device)
+{
+    const int gpu = csv_column(&devices->names, "gpu");
+    for (size_t i = 0; i < devices->names.row_count; ++i)
+        if (fnmatch(devices->names.rows[i].cells[gpu].text, device, 0) == 0)
+            return (int)i;
+    return -1;
 }
 
 Status measured_device_name(MeasuredDevices *devices, CalClass device_class, const char *device,
@@ -34,14 +45,13 @@ Status measured_device_name(MeasuredDevices *devices, CalClass device_class, con
         snprintf(name, NAME_BYTES, "cpu");
         return STATUS_OK;
     }
-    for (size_t i = 0; i < names->row_count; ++i) {
-        const char *pattern = names->rows[i].cells[gpu].text;
-        suggest_offer(&nearest, pattern);
-        if (fnmatch(pattern, device, 0) != 0)
-            continue;
-        snprintf(name, NAME_BYTES, "%.63s", names->rows[i].cells[hw].text);
+    const int line = find_line(devices, device);
+    if (line >= 0) {
+        snprintf(name, NAME_BYTES, "%.63s", names->rows[line].cells[hw].text);
         return STATUS_OK;
     }
+    for (size_t i = 0; i < names->row_count; ++i)
+        suggest_offer(&nearest, names->rows[i].cells[gpu].text);
     error_set(error, STATUS_NO, "unknown device '%.40s'%s%.40s%s", device,
               nearest.best != NULL ? ": did you mean '" : "",
               nearest.best != NULL ? nearest.best : "", nearest.best != NULL ? "'?" : "");
@@ -80,8 +90,9 @@ static Status find_gpu(MeasuredDevices *devices, const char *name, const GpuSpec
     return status;
 }
 
-Status measured_device_limits(void *context, CalClass device_class, const char *device,
-                              const char *dtype, CalLimits *limits, Error *error)
+/* A CalLimitsOf. */
+static Status limits_of(void *context, CalClass device_class, const char *device, const char *dtype,
+                        CalLimits *limits, Error *error)
 {
     MeasuredDevices *devices = context;
     const GpuSpec *gpu = NULL;
@@ -100,4 +111,41 @@ Status measured_device_limits(void *context, CalClass device_class, const char *
         limits->flops_per_s =
             gpu->peak_fp8_flops_per_s > 0 ? gpu->peak_fp8_flops_per_s : 2 * limits->flops_per_s;
     return STATUS_OK;
+}
+
+/* A CalTilesOf. */
+static Status tiles_of(void *context, const char *device, const char *kernel, const char *dtype,
+                       double experts, double width, MoeTiles *tiles, Error *error)
+{
+    MeasuredDevices *devices = context;
+    const CsvTable *names = &devices->names;
+    const GpuSpec *gpu = NULL;
+    char name[NAME_BYTES], shape[64];
+    const int cache = csv_column(names, "cache_MB"), line = find_line(devices, device);
+    double cache_mb = 0;
+    *tiles = (MoeTiles){0};
+    Status status = measured_device_name(devices, CAL_GPU, device, name, error);
+    if (status == STATUS_OK)
+        status = find_gpu(devices, name, &gpu, error);
+    if (status != STATUS_OK)
+        return status;
+    snprintf(shape, sizeof shape, "E=%.0f,N=%.0f", experts, ceil(width));
+    const KernelWords words = {
+        .kernel = kernel, .dtype = dtype, .source = "", .hw = name, .shape = shape};
+    const char *group = kernel_form_find(&devices->forms, &words, "group");
+    const MoeLayerFit *fit = group != NULL ? kernel_moe_constants(gpu, group) : NULL;
+    if (fit == NULL || !(fit->tile_rows > 0))
+        return STATUS_OK;
+    if (cache >= 0 && line >= 0)
+        (void)csv_number(names->rows[line].cells[cache].text, &cache_mb);
+    *tiles = (MoeTiles){.rows = fit->tile_rows,
+                        .columns = fit->tile_columns,
+                        .few_rows = fit->few_tile_rows,
+                        .cache_bytes = 1e6 * cache_mb};
+    return STATUS_OK;
+}
+
+CalCatalogue measured_catalogue(MeasuredDevices *devices)
+{
+    return (CalCatalogue){.limits = limits_of, .tiles = tiles_of, .context = devices};
 }

@@ -27,7 +27,8 @@ static Status one_device(void *context, CalClass device_class, const char *devic
 static Status read_text(const char *text, CalPoints *points, Error *error)
 {
     *error = (Error){0};
-    return cal_points_read_text("given", text, strlen(text), one_device, NULL, points, error);
+    const CalCatalogue catalogue = {.limits = one_device};
+    return cal_points_read_text("given", text, strlen(text), &catalogue, points, error);
 }
 
 static void assert_refused(const char *text, int line, const char *part)
@@ -104,14 +105,13 @@ static void what_is_written_is_read_back(void **state)
     fclose(out);
     CalPoints *points = calloc(2, sizeof *points);
     Error error;
-    assert_int_equal(cal_points_read_text("lines", text, bytes, NULL, NULL, &points[0], &error),
+    assert_int_equal(cal_points_read_text("lines", text, bytes, NULL, &points[0], &error),
                      STATUS_OK);
     out = open_memstream(&table, &table_bytes);
     cal_points_csv(out, &points[0]);
     fclose(out);
-    assert_int_equal(
-        cal_points_read_text("table", table, table_bytes, NULL, NULL, &points[1], &error),
-        STATUS_OK);
+    assert_int_equal(cal_points_read_text("table", table, table_bytes, NULL, &points[1], &error),
+                     STATUS_OK);
     for (int i = 0; i < 2; ++i) {
         assert_int_equal(points[i].count, 1);
         assert_int_equal(points[i].rejected_total, 0);

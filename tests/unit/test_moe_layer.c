@@ -104,11 +104,41 @@ static void limits(void **state)
             }
 }
 
+/* A layer that was measured whole, by hand: two rows of tiles, half of the tokens in the cache. */
+static void whole_by_hand(void **state)
+{
+    (void)state;
+    const MoeTiles tiles = {.rows = 64, .columns = 32, .few_rows = 16, .cache_bytes = 1e5};
+    const MoeLayerShape shape = {.tokens = 1000, .hidden = 100, .inter = 48, .gated = 1};
+    assert_near(moe_tiled_rows(&tiles, 1000, 4, 65), 128, 0);
+    assert_near(moe_tiled_rows(&tiles, 4, 4, 17), 32, 0);
+    assert_near(moe_tiled_rows(&(MoeTiles){0}, 4, 4, 17), 17, 0);
+    const MoeLayerWork work = moe_layer_work(&shape, &tiles, 1, 2000, 2048, 3);
+    assert_near(work.flops, 2.0 * 2048 * 100 * (96 + 48), 0);
+    assert_near(work.bytes, 3.0 * 100 * (96 + 48), 0);
+    assert_near(work.moved_bytes, 2 * 2000.0 * (4 * 100 + 2 * 96 + 2 * 48) + 4 * 1000.0 * 100, 0);
+    /* 2e5 bytes of tokens, of which 1e5 stay; 96 / 32 columns of tiles read 4e5 bytes of rows */
+    assert_near(work.reread_bytes, 0.5 * 4e5 * 3, 1e-6);
+    MeasuredLayerKernels layer = {.products = {.launch_s = 1,
+                                               .bytes_per_s = 1e3,
+                                               .flops_per_s = 1e6,
+                                               .overlap_exponent = 1,
+                                               .element_bytes = 1},
+                                  .tiles = tiles};
+    const double products_s = 1 + work.bytes / 1e3 + work.flops / 1e6;
+    assert_near(gpu_whole_layer_seconds(&layer, &work), products_s + work.moved_bytes / 1e3, 1e-9);
+    layer.moved_bytes_per_s = 1e2;
+    layer.reread_share = 0.25;
+    assert_near(gpu_whole_layer_seconds(&layer, &work),
+                products_s + work.moved_bytes / 1e2 + 0.25 * work.reread_bytes / 1e3, 1e-9);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_hand),
         cmocka_unit_test(tiles),
+        cmocka_unit_test(whole_by_hand),
         cmocka_unit_test(limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

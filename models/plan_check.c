@@ -497,6 +497,11 @@ static Status check_serving(const Scenario *scenario, Error *error)
                          "serving.prompt_tokens + serving.output_tokens = %g is more than "
                          "serving.context_limit = %g",
                          mean_length, serving->context_limit);
+    if (serving->batching == BATCH_STATIC && serving->speculation.length > 0)
+        return error_set(error, STATUS_INVALID,
+                         "serving.batching: static and serving.speculation.length = %g exclude "
+                         "each other",
+                         serving->speculation.length);
     return check_speculation(scenario, error);
 }
 

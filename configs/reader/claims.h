@@ -5,6 +5,7 @@
  *   scenarios:                     # name used in expressions -> what to simulate
  *     a100: {scenario: gpt4-a100}
  *     h100: {scenario: gpt4-h100-bf16, set: [training.precision=fp8]}
+ *     busy: {scenario: gpt4-serve-a100, under_load: true}   # sim/serving/load_metrics.h
  *   claims:
  *     - id: C17
  *       claim: training FLOPs
@@ -41,7 +42,8 @@ typedef struct ClaimScenario {
     char scenario[ERROR_PATH_BYTES];
     size_t set_count;
     char sets[MAX_CLAIM_SETS][160];
-    double reps; /* 0: as many as asked for on the command line */
+    int under_load; /* of a serving scenario: as sim/serving/load_metrics.h has it */
+    double reps;    /* 0: as many as asked for on the command line */
     int line, column;
 } ClaimScenario;
 

@@ -88,8 +88,9 @@ typedef enum FailureClock {
 typedef enum CheckpointInterval { INTERVAL_FIXED, INTERVAL_OPTIMAL } CheckpointInterval;
 typedef enum KvSharding { KV_REPLICATED, KV_BY_BATCH } KvSharding;
 typedef enum BatchPolicy {
-    BATCH_DECODE_FIRST, /* every iteration serves all answers; prompts take what is left of it */
-    BATCH_PREFILL_FIRST /* answers wait while a prompt can be read */
+    BATCH_DECODE_FIRST,  /* every iteration serves all answers; prompts take what is left of it */
+    BATCH_PREFILL_FIRST, /* answers wait while a prompt can be read */
+    BATCH_STATIC /* requests are taken together and leave together, with the longest answer */
 } BatchPolicy;
 typedef enum KvAdmission {
     ADMIT_PROMPT, /* memory for the prompt is enough to start; answers may be thrown out later */

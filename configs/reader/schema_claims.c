@@ -10,6 +10,8 @@ static const Field CLAIM_SCENARIO_FIELDS[] = {
                "a name in configs/scenarios or a path"),
     LIST_FIELD("set", FIELD_TEXT_LIST, ClaimScenario, sets, set_count, NULL, FIELD_MAY_MISS,
                "what to change: a list of KEY=VALUE"),
+    WORD_FIELD("under_load", ClaimScenario, under_load, BOOL_WORDS, "false",
+               "serving: requests come one by one at the sold share of what can be served"),
     NUMBER_FIELD("reps", ClaimScenario, reps, DIMENSION_COUNT, 0, 1e7, "0", FIELD_WHOLE,
                  "replications; 0: as many as asked for"),
 };

@@ -22,7 +22,7 @@ static const char *const OWNER_WORDS[] = {"all", "one", NULL};
 static const char *const OUTERMOST_WORDS[] = {"pipeline", "data", NULL};
 static const char *const DISPATCH_WORDS[] = {"copies", "nodes", NULL};
 static const char *const ATTENTION_WORDS[] = {"unfused", "flash1", "flash2", "flash3", NULL};
-static const char *const BATCHING_WORDS[] = {"decode_first", "prefill_first", NULL};
+static const char *const BATCHING_WORDS[] = {"decode_first", "prefill_first", "static", NULL};
 static const char *const ADMISSION_WORDS[] = {"prompt", "whole", NULL};
 static const char *const ARRIVAL_WORDS[] = {"poisson", "gamma", "even", NULL};
 static const char *const SHARDING_WORDS[] = {"replicated", "by_batch", NULL};
@@ -175,8 +175,10 @@ static const Field SERVING_FIELDS[] = {
     NUMBER_FIELD("prefill_chunk_tokens", ServingSpec, prefill_chunk_tokens, DIMENSION_TOKENS, 1,
                  1e8, NULL, FIELD_WHOLE, "prompt tokens of one iteration"),
     TEXT_FIELD("name", ServingSpec, name, "custom", FIELD_LABEL, "of the engine, for reports"),
-    WORD_FIELD("batching", ServingSpec, batching, BATCHING_WORDS, "decode_first",
-               "under load: every iteration serves all answers first, or waiting prompts"),
+    WORD_FIELD(
+        "batching", ServingSpec, batching, BATCHING_WORDS, "decode_first",
+        "under load: every iteration serves all answers first, or waiting prompts; static: a batch "
+        "is taken when the last one is done"),
     WORD_FIELD("kv_admission", ServingSpec, kv_admission, ADMISSION_WORDS, "prompt",
                "under load: a request starts when its prompt fits, or its longest answer as well"),
     NUMBER_FIELD("kv_block", ServingSpec, kv_block_tokens, DIMENSION_TOKENS, 1, 1024, "16",

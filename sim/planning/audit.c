@@ -2,6 +2,7 @@
 
 #include "models/plan_check.h"
 #include "sim/planning/verdict.h"
+#include "sim/serving/load_metrics.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -44,7 +45,16 @@ static Status simulate(const ForecastOptions *options, AuditScenario *entry, Err
     Status status = plan_check(&entry->scenario, error);
     if (status != STATUS_OK)
         return status;
-    if (entry->scenario.kind == SCENARIO_TRAINING) {
+    if (entry->scenario.kind == SCENARIO_SERVING && entry->spec->under_load) {
+        status = load_metrics(&entry->scenario, &own, &entry->load, error);
+        entry->metrics = &entry->load;
+        entry->serve.reps = own.reps;
+        if (status == STATUS_NO) {
+            entry->infeasible = 1;
+            snprintf(entry->reason, sizeof entry->reason, "%s", error->message);
+            status = STATUS_OK;
+        }
+    } else if (entry->scenario.kind == SCENARIO_TRAINING) {
         status = train_forecast(&entry->scenario, &own, &entry->train, error);
         entry->metrics = &entry->train.metrics;
         if (status == STATUS_NO) {
@@ -221,6 +231,7 @@ void audit_free(AuditResult *result)
         AuditScenario *entry = &result->scenarios[i];
         if (entry->metrics == NULL)
             continue;
+        metrics_free(&entry->load);
         if (entry->scenario.kind == SCENARIO_TRAINING)
             train_forecast_free(&entry->train);
         else

@@ -46,6 +46,7 @@ typedef struct AuditScenario {
     char reason[512];
     TrainForecast train; /* by scenario.kind */
     ServeForecast serve;
+    MetricSet load;           /* of a serving scenario under a load, in place of `serve` */
     const MetricSet *metrics; /* of whichever ran */
 } AuditScenario;
 

@@ -92,6 +92,9 @@ void draft_cost_pipeline(DraftCost *draft, StageCost *target, const StageLayout 
 {
     size_t slowest;
     stage_cost_pipeline(target, layout, load, stage_s, &slowest);
-    if (draft != NULL)
-        stage_s[0] += draft_cost_s(draft, target, layout, load);
+    if (draft == NULL)
+        return;
+    const double part_s = draft_cost_s(draft, target, layout, load) / (double)layout->stages;
+    for (size_t i = 0; i < layout->stages; i++)
+        stage_s[i] += part_s;
 }

@@ -1,8 +1,9 @@
 /* Seconds that drafting takes in one iteration: `drafts` small decode steps of the draft model one
  * behind the other, the first of which also reads the prompts that the iteration reads (the draft
- * keeps keys and values of its own). They run on the GPUs of the first stage, before the model's
- * own pass. Without a draft model a step costs a share of the model's pass: drafting heads, or
- * nothing (look-up in the prompt). */
+ * keeps keys and values of its own), then the model's own pass. In a pipeline every stage has the
+ * draft model, and each batch that circulates drafts on the GPUs of another stage: all stages bear
+ * the same part of it. Without a draft model a step costs a share of the model's pass: drafting
+ * heads, or nothing (look-up in the prompt). */
 #ifndef SIM_SERVING_DRAFT_COST_H
 #define SIM_SERVING_DRAFT_COST_H
 
@@ -29,8 +30,7 @@ double draft_cost_s(DraftCost *draft, StageCost *target, const StageLayout *layo
 /* Weights and KV that drafting reads on all its GPUs; of drafting heads nothing is known: 0. */
 double draft_cost_bytes(DraftCost *draft, const PassLoad *load);
 
-/* The model's stages, with the drafting of the iteration in the first of them. `draft` may be NULL.
- */
+/* The model's stages, each with its part of the drafting. `draft` may be NULL. */
 void draft_cost_pipeline(DraftCost *draft, StageCost *target, const StageLayout *layout,
                          const PassLoad *load, double *stage_s);
 

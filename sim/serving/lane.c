@@ -103,6 +103,11 @@ static int speculates(const Lane *lane)
     return lane->limits.speculation.length > 0;
 }
 
+static int is_static(const Lane *lane)
+{
+    return lane->limits.batching == BATCH_STATIC;
+}
+
 static uint32_t residue(const Lane *lane, const LaneRequest *request)
 {
     const uint32_t block = lane->limits.block_tokens;
@@ -135,12 +140,19 @@ static uint64_t blocks_held(const Lane *lane, const LaneRequest *request, uint64
     return (tokens + block - 1) / block;
 }
 
+/* Iterations until a sequence that joins now leaves; under speculation nobody knows. */
+static uint64_t answer_steps(const Lane *lane, const LaneRequest *request)
+{
+    if (speculates(lane))
+        return UINT64_MAX - lane->step;
+    return is_static(lane) ? lane->longest : request->asked.output - request->asked.given;
+}
+
 static void join(Lane *lane, uint32_t index)
 {
     LaneRequest *request = &lane->requests[index];
     request->join_step = lane->step;
-    request->last_step =
-        speculates(lane) ? UINT64_MAX : lane->step + request->asked.output - request->asked.given;
+    request->last_step = lane->step + answer_steps(lane, request);
     request->grown = 0;
     if (speculates(lane))
         lane->opening += blocks_wanted(lane, request) - request->held_blocks;
@@ -270,6 +282,17 @@ static void admit(Lane *lane, WaitingLine *line)
     waiting_pop(line);
 }
 
+/* Takes the next static batch. */
+static void take_batch(Lane *lane, WaitingLine *line)
+{
+    lane->longest = 0;
+    while (head_fits(lane, line)) {
+        const uint64_t steps = waiting_first(line)->output - 1;
+        lane->longest = steps > lane->longest ? steps : lane->longest;
+        admit(lane, line);
+    }
+}
+
 /* Gives `left` tokens to readers in the order of their coming, and takes new ones in. */
 static void plan_reading(Lane *lane, WaitingLine *line, double left, int take, PassLoad *load)
 {
@@ -295,8 +318,11 @@ static void plan_reading(Lane *lane, WaitingLine *line, double left, int take, P
 Status lane_plan(Lane *lane, WaitingLine *line, PassLoad *load, Error *error)
 {
     const LaneLimits *limits = &lane->limits;
-    const int prompts_first = limits->batching == BATCH_PREFILL_FIRST &&
-                              (lane->reading_count > 0 || head_fits(lane, line));
+    if (is_static(lane) && lane->decoding == 0 && lane->reading_count == 0)
+        take_batch(lane, line);
+    const int prompts_first = (is_static(lane) && lane->reading_count > 0) ||
+                              (limits->batching == BATCH_PREFILL_FIRST &&
+                               (lane->reading_count > 0 || head_fits(lane, line)));
     const uint64_t preempted = lane->preempted;
 
     memset(load, 0, sizeof *load);
@@ -323,7 +349,7 @@ Status lane_plan(Lane *lane, WaitingLine *line, PassLoad *load, Error *error)
     if (limits->iteration_tokens > 0)
         left = fmin(left, limits->iteration_tokens - pass_tokens(load));
     lane->unsettled = lane->preempted != preempted;
-    plan_reading(lane, line, left, !lane->unsettled, load);
+    plan_reading(lane, line, left, !lane->unsettled && !is_static(lane), load);
     return STATUS_OK;
 }
 
@@ -362,7 +388,7 @@ static void give_first_token(Lane *lane, uint32_t index, double now_s, const Lan
         lane->blocks_used -= request->held_blocks - needed;
         request->held_blocks = (uint32_t)needed;
     }
-    if (request->asked.given < request->asked.output) {
+    if (request->asked.given < request->asked.output || (is_static(lane) && lane->longest > 0)) {
         join(lane, index);
         return;
     }
@@ -406,16 +432,23 @@ static double finish_round(Lane *lane, double now_s, const LaneSink *sink)
     return given;
 }
 
-/* `repeats` tokens for each sequence; returns the tokens given. */
+/* `repeats` tokens for each sequence; returns the tokens given: those of a static batch at its end.
+ */
 static double finish_steps(Lane *lane, uint64_t repeats, double now_s, const LaneSink *sink)
 {
-    const double given = (double)repeats * (double)lane->decoding;
+    double given = (double)repeats * (double)lane->decoding;
     const uint64_t first = blocks_opened(lane, 1);
     lane->blocks_used += blocks_opened(lane, repeats) - first;
     lane->kv_tokens += given;
     lane->step += repeats;
-    while (lane->decoding > 0 && lane->requests[lane->heap[0]].last_step == lane->step)
+    if (is_static(lane))
+        given = 0;
+    while (lane->decoding > 0 && lane->requests[lane->heap[0]].last_step == lane->step) {
+        const QueuedRequest *asked = &lane->requests[lane->heap[0]].asked;
+        if (is_static(lane))
+            given += asked->output - asked->given;
         end(lane, lane->heap[0], now_s, sink);
+    }
     return given;
 }
 

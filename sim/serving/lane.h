@@ -8,6 +8,11 @@
  * histogram of (tokens - step) mod block, from which the blocks that the next k iterations open
  * follow.
  *
+ * A static batch (request-level batching, Yu et al. 2022, ORCA, section 2) is taken from the line
+ * when the one before it is done: as many as fit. Its prompts are read, then all decode until the
+ * longest answer is there; those that are done before take their place in every iteration and are
+ * handed over at its end.
+ *
  * Under speculation each decoding sequence draws the tokens of every round from the exact
  * distribution (models/speculation.h), from a stream of the lane's own, in the order of their age:
  * a round costs time in proportion to its sequences, some 10 ns each. A sequence then holds blocks
@@ -61,6 +66,7 @@ typedef struct Lane {
     uint64_t blocks_used;
     double kv_tokens; /* of decoding sequences */
     uint32_t residues[MAX_BLOCK_TOKENS];
+    uint64_t longest;      /* static batch: answer tokens of the longest after the first */
     uint64_t opening;      /* speculation: blocks that the next round takes */
     size_t drafts;         /* of the iteration under way */
     RandomStream accepted; /* one uniform a sequence and round */

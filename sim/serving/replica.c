@@ -63,7 +63,8 @@ static void set_limits(Replica *replica, const Scenario *scenario, const ServeMe
     LaneLimits *limits = &replica->limits;
 
     limits->batching = serving->batching;
-    limits->admission = serving->kv_admission;
+    /* An engine that cannot throw anybody out sets memory aside for all. */
+    limits->admission = serving->batching == BATCH_STATIC ? ADMIT_WHOLE : serving->kv_admission;
     limits->block_tokens = (uint32_t)serving->kv_block_tokens;
     limits->iteration_tokens = serving->iteration_tokens;
     limits->prompt_tokens = floor(serving->prefill_chunk_tokens);

@@ -179,16 +179,15 @@ static Status simulate_draw(Worker *worker, const Scenario *scenario, unsigned l
     return STATUS_OK;
 }
 
-/* One uniform for each uncertain input, from a stream named by its path. */
-static void sample_inputs(const Job *job, unsigned long long address, Scenario *sampled)
+void serve_sample(const Scenario *scenario, unsigned long long seed, unsigned long long replication,
+                  Scenario *sampled)
 {
     double uniforms[MAX_UNCERTAIN];
-    for (size_t i = 0; i < job->scenario->uncertain_count; i++) {
-        RandomStream stream =
-            random_stream(job->options->seed, job->scenario->uncertain[i].path, address);
+    for (size_t i = 0; i < scenario->uncertain_count; i++) {
+        RandomStream stream = random_stream(seed, scenario->uncertain[i].path, replication);
         uniforms[i] = random_uniform_open(&stream);
     }
-    scenario_sample(job->scenario, uniforms, sampled);
+    scenario_sample(scenario, uniforms, sampled);
 }
 
 static Status report_progress(Job *job, size_t worker, Error *error)
@@ -214,7 +213,7 @@ static Status run_replication(void *context, size_t index, size_t worker_index, 
     Status status = STATUS_NO;
 
     for (size_t attempt = 0; attempt < MOST_ATTEMPTS && status == STATUS_NO; attempt++) {
-        sample_inputs(job, index + attempt * reps, &worker->sampled);
+        serve_sample(job->scenario, job->options->seed, index + attempt * reps, &worker->sampled);
         status = simulate_draw(worker, &worker->sampled, job->options->seed, index, error);
         if (attempt == 0)
             job->first_fitted[index] = status == STATUS_OK;

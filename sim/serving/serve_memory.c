@@ -11,7 +11,7 @@
 /* What one GPU of a stage holds. */
 typedef struct StageShare {
     double weights_bytes;
-    double draft_weights_bytes; /* of speculation's draft model: on the first stage */
+    double draft_weights_bytes; /* of speculation's draft model: on every stage */
     double kv_bytes_per_token;  /* the draft's included */
     double parameters;          /* of the whole stage, one copy of everything */
 } StageShare;
@@ -61,8 +61,9 @@ static StageShare stage_share(const Scenario *scenario, const StageLayout *layou
     return share;
 }
 
-/* The draft model's weights and its keys and values, on each of its GPUs. */
-static void add_draft(const Scenario *scenario, StageShare *share)
+/* The draft model's weights on every stage, and keys and values of the sequences that draft there
+ * (draft_cost.h). */
+static void add_draft(const Scenario *scenario, StageShare *share, double stages)
 {
     Scenario own;
     StageLayout layout;
@@ -73,7 +74,7 @@ static void add_draft(const Scenario *scenario, StageShare *share)
     stage_layout(&own.model, 1, &layout);
     const StageShare draft = stage_share(&own, &layout, 0);
     share->draft_weights_bytes = draft.weights_bytes;
-    share->kv_bytes_per_token += draft.kv_bytes_per_token;
+    share->kv_bytes_per_token += draft.kv_bytes_per_token / stages;
 }
 
 /* Capacity for KV tokens with the most loaded stage as `worst`; negative when weights do not fit.
@@ -88,8 +89,7 @@ static double kv_tokens(const Scenario *scenario, double free_bytes, StageShare 
     stage_layout(&scenario->model, (size_t)scenario->serving.pipeline, &layout);
     for (size_t stage = 0; stage < layout.stages; stage++) {
         StageShare share = stage_share(scenario, &layout, stage);
-        if (stage == 0)
-            add_draft(scenario, &share);
+        add_draft(scenario, &share, (double)layout.stages);
         const double left = free_bytes - share.weights_bytes - share.draft_weights_bytes;
         /* A stage without room is ranked by what it lacks, one with room by the tokens that fit. */
         const double tokens = left < 0 ? left : left / share.kv_bytes_per_token;

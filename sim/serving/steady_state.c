@@ -358,8 +358,9 @@ static Status check_load(const Scenario *scenario, Error *error)
             error, STATUS_INVALID,
             "serving: tensor, pipeline (at most the layers), max_batch and lengths must "
             "be at least 1, context_limit at least 2");
-    if (serving->speculation.length > 0) {
-        error_set(error, STATUS_INVALID, "speculation is simulated under a load only");
+    if (serving->speculation.length > 0 || serving->batching == BATCH_STATIC) {
+        error_set(error, STATUS_INVALID, "%s simulated under a load only",
+                  serving->speculation.length > 0 ? "speculation is" : "static batches are");
         error_hint(error, "--load RATE, --trace FILE or --find rate");
         return STATUS_INVALID;
     }

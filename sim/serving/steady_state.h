@@ -96,6 +96,10 @@ typedef struct ServeOutcome {
 Status serve_simulate(Engine *engine, const Scenario *scenario, unsigned long long seed,
                       unsigned long long replication, ServeOutcome *outcome, Error *error);
 
+/* The uncertain inputs of one replication, each from a stream named by its path. */
+void serve_sample(const Scenario *scenario, unsigned long long seed, unsigned long long replication,
+                  Scenario *sampled);
+
 typedef struct ServeForecast {
     ServeMemory memory;
     ServeOutcome nominal; /* midpoint scenario */

@@ -84,4 +84,27 @@ run 1 serve "$work/draft.yaml" --load 1 --set serving.speculation.draft=llama3-7
     --set serving.speculation.draft_tensor=0 --set serving.tensor=2
 stderr_has "weights need"
 
+# Static batches: what continuous ones are held against.
+run 0 serve gpt4-serve-a100 --load 1 --json
+continuous=$(jq .load.stable_maximum_per_s "$work/out")
+run 0 serve gpt4-serve-a100 --load 1 --json --set serving.batching=static
+json ".load.stable_maximum_per_s < $continuous / 2"
+run 3 serve gpt4-serve-a100 --set serving.batching=static; stderr_has "static batches are simulated under a load only"
+run 3 serve gpt4-serve-a100-drafts; stderr_has "speculation is simulated under a load only"
+run 3 serve gpt4-serve-a100-drafts --load 1 --set serving.batching=static; stderr_has "exclude each other"
+
+# Claims over loads.
+cat >"$work/claims.yaml" <<'YAML'
+schema: 1
+title: "two policies"
+scenarios:
+  whole: {scenario: gpt4-serve-a100, under_load: true, reps: 2, set: [serving.batching=static]}
+  drafts: {scenario: gpt4-serve-a100-drafts, under_load: true, reps: 2}
+claims:
+  - {id: A, claim: "drafts can be served faster", holds: drafts.load.stable_maximum_per_s > whole.load.stable_maximum_per_s}
+  - {id: B, claim: "rounds give tokens", holds: drafts.speculation.tokens_per_round > 1}
+YAML
+run 0 audit "$work/claims.yaml" --json
+json '[.claims[].verdict] == ["reproduced", "reproduced"]'
+
 [ "$failures" -eq 0 ]

@@ -243,12 +243,54 @@ static void one_request_takes_its_iterations(void **state)
     free(scenario);
 }
 
+/* A static batch leaves as one: prompts first, then as many iterations as the longest answer has.
+ */
+static void static_batches_leave_together(void **state)
+{
+    enum { REQUESTS = 8 };
+    Scenario *scenario = malloc(sizeof *scenario);
+    Tally sums = {0};
+    const LaneSink sink = {.finished = tally, .context = &sums};
+    Replica *replica = NULL;
+    Error error = {0};
+    (void)state;
+    assert_non_null(scenario);
+    small_model(scenario);
+    scenario->serving.batching = BATCH_STATIC;
+    scenario->serving.max_batch = 4;
+    assert_int_equal(replica_create(scenario, &sink, 0, &replica, &error), STATUS_OK);
+    double tokens = 0;
+    for (uint32_t i = 0; i < REQUESTS; i++) {
+        const QueuedRequest request = {0, -1, 100, 1 + 10 * i, 0, 0};
+        tokens += request.output;
+        assert_int_equal(replica_offer(replica, &request, &error), STATUS_OK);
+    }
+    assert_int_equal(replica_advance(replica, HUGE_VAL, &error), STATUS_OK);
+    const ReplicaCounters counters = replica_counters(replica);
+    assert_int_equal(sums.count, REQUESTS);
+    /* Answers of 1..31 tokens, then of 41..71, in one iteration of prompts each. */
+    assert_near(counters.iterations, (1 + 30) + (1 + 70), 0);
+    assert_near(counters.sequence_iterations, 4 * 30 + 4 * 70, 0);
+    assert_near(counters.output_tokens, tokens, 0);
+    replica_destroy(replica);
+
+    ReplicaCounters ignored;
+    /* The same requests take longer than with continuous batches. */
+    const Tally with = run_both(scenario, 0, 3, 1000, &ignored);
+    scenario->serving.batching = BATCH_DECODE_FIRST;
+    const Tally without = run_both(scenario, 0, 3, 1000, &ignored);
+    assert_near(with.output, without.output, 0);
+    assert_true(with.last_s > without.last_s);
+    free(scenario);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_request_takes_its_iterations),
         cmocka_unit_test(closed_forms_equal_single_steps),
         cmocka_unit_test(queue_limits_hold),
+        cmocka_unit_test(static_batches_leave_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -502,6 +502,12 @@ static Status check_serving(const Scenario *scenario, Error *error)
                          "serving.batching: static and serving.speculation.length = %g exclude "
                          "each other",
                          serving->speculation.length);
+    if (serving->preemption == PREEMPT_SWAP && scenario->hardware.node.host_bytes_per_s <= 0) {
+        error_set(error, STATUS_INVALID,
+                  "serving.preemption: swap needs hardware.node.host_bandwidth");
+        error_hint(error, "bytes a second between one GPU and host memory, for example 32GB/s");
+        return STATUS_INVALID;
+    }
     return check_speculation(scenario, error);
 }
 

@@ -134,6 +134,9 @@ void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast
                 point->offered, point->seconds, forecast->replicas,
                 forecast->replicas == 1 ? "" : "s", point->iterations, point->preempted,
                 point->rejected, point->largest_line);
+    if (point->swapped > 0)
+        ascii_linef(out, "%.0f of the preempted kept by the host; moving them takes %.2f%% of time",
+                    point->swapped, 100 * point->swap_share);
     if (options->trace != NULL && options->skip_bad)
         ascii_linef(out, "%llu bad rows of the trace passed over",
                     (unsigned long long)forecast->rows_skipped);
@@ -163,6 +166,8 @@ static const PointField POINT_FIELDS[] = {
     POINT("load.finished", finished),
     POINT("load.rejected", rejected),
     POINT("load.preempted", preempted),
+    POINT("load.swapped", swapped),
+    POINT("load.swap_share", swap_share),
     POINT("load.seconds", seconds),
     POINT("load.iterations", iterations),
     POINT("load.largest_line", largest_line),

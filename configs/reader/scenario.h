@@ -96,6 +96,8 @@ typedef enum KvAdmission {
     ADMIT_PROMPT, /* memory for the prompt is enough to start; answers may be thrown out later */
     ADMIT_WHOLE   /* memory for the longest answer is set aside first */
 } KvAdmission;
+/* What happens to keys and values of a sequence that is thrown out of memory. */
+typedef enum PreemptionRule { PREEMPT_RECOMPUTE, PREEMPT_SWAP } PreemptionRule;
 /* How a draft token is accepted: as the target's distribution demands, or more often, at a price in
  * quality. */
 typedef enum AcceptanceRule { ACCEPT_EXACT, ACCEPT_RELAXED } AcceptanceRule;
@@ -302,6 +304,7 @@ typedef struct NodeSpec {
     ExpertNodeFit expert_dispatch, expert_combine;
     double collective_sms;       /* multiprocessors that a collective holds while it runs */
     double memory_per_wire_byte; /* bytes that HBM moves for each byte on the wire */
+    double host_bytes_per_s;     /* between one GPU and host memory, one direction; 0: unknown */
 } NodeSpec;
 
 /* How rings that are larger than a segment pass through the segments. */
@@ -683,6 +686,8 @@ typedef struct ServingSpec {
     double arrival_cv;    /* of the gaps between requests, arrivals: gamma */
     double diurnal_swing; /* rate * (1 + swing * sin(2 pi t / day)) */
     SpeculationSpec speculation;
+    PreemptionRule preemption;
+    double swap_bytes; /* of host memory for each GPU, for keys and values of preempted sequences */
 } ServingSpec;
 
 /* One uncertain input: which field, and from what it is drawn. */

@@ -274,6 +274,8 @@ static const Field NODE_FIELDS[] = {
                  "GPUs in one NVLink domain"),
     NUMBER_FIELD("nics", NodeSpec, nics, DIMENSION_COUNT, 1, 4096, NULL, FIELD_WHOLE,
                  "network ports"),
+    NUMBER_FIELD("host_bandwidth", NodeSpec, host_bytes_per_s, DIMENSION_BYTES_PER_S, 0, 1e15, "0",
+                 0, "between one GPU and host memory, one direction; 0: unknown"),
     NUMBER_FIELD("nic_bandwidth", NodeSpec, nic_bytes_per_s, DIMENSION_BYTES_PER_S, 1,
                  MAX_BYTES_PER_S, NULL, 0, "of one port in one direction"),
     NUMBER_FIELD("power", NodeSpec, power_w, DIMENSION_WATTS, 1, 1e7, NULL, 0,

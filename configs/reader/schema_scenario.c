@@ -24,6 +24,7 @@ static const char *const DISPATCH_WORDS[] = {"copies", "nodes", NULL};
 static const char *const ATTENTION_WORDS[] = {"unfused", "flash1", "flash2", "flash3", NULL};
 static const char *const BATCHING_WORDS[] = {"decode_first", "prefill_first", "static", NULL};
 static const char *const ADMISSION_WORDS[] = {"prompt", "whole", NULL};
+static const char *const PREEMPTION_WORDS[] = {"recompute", "swap", NULL};
 static const char *const ARRIVAL_WORDS[] = {"poisson", "gamma", "even", NULL};
 static const char *const SHARDING_WORDS[] = {"replicated", "by_batch", NULL};
 
@@ -208,6 +209,11 @@ static const Field SERVING_FIELDS[] = {
                  "arrivals: gamma: deviation over mean of the gaps"),
     NUMBER_FIELD("diurnal_swing", ServingSpec, diurnal_swing, DIMENSION_FRACTION, 0, 0.999, "0", 0,
                  "rate over a day: mean * (1 + swing * sin)"),
+    WORD_FIELD(
+        "preemption", ServingSpec, preemption, PREEMPTION_WORDS, "recompute",
+        "under load: what a sequence loses with its memory: read again, or kept by the host"),
+    NUMBER_FIELD("swap_space", ServingSpec, swap_bytes, DIMENSION_BYTES, 0, MAX_RESERVED_BYTES,
+                 "4GiB", 0, "preemption: swap: host memory of a GPU (vLLM's default: 4 GiB)"),
     GROUP_FIELD("speculation", ServingSpec, speculation, &SPECULATION_SCHEMA, NULL, FIELD_MAY_MISS,
                 "several tokens a sequence and iteration: drafts that the model checks at once"),
 };

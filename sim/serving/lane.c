@@ -23,6 +23,7 @@ Status lane_init(Lane *lane, const LaneLimits *limits, Error *error)
     for (size_t i = 0; i < count; i++)
         lane->unused[i] = (uint32_t)(count - 1 - i);
     lane->unused_count = count;
+    lane->swapped.most = SIZE_MAX;
     lane_seed(lane, 0, 0);
     return STATUS_OK;
 }
@@ -38,6 +39,7 @@ void lane_free(Lane *lane)
     free(lane->unused);
     free(lane->heap);
     free(lane->reading);
+    waiting_free(&lane->swapped);
     lane->requests = NULL;
     lane->unused = lane->heap = lane->reading = NULL;
 }
@@ -221,16 +223,34 @@ static uint64_t blocks_to_start(const Lane *lane, const QueuedRequest *asked)
     return lane_blocks_of(&lane->limits, tokens);
 }
 
+/* KV tokens of a sequence that the host keeps. */
+static uint32_t swapped_tokens(const QueuedRequest *asked)
+{
+    return asked->prompt + asked->given - 1;
+}
+
+/* Room for the first swapped sequence and for the next tokens of all. */
+static int swapped_fits(const Lane *lane)
+{
+    const QueuedRequest *head = waiting_first(&lane->swapped);
+    if (head == NULL || lane->unused_count == 0)
+        return 0;
+    const double next = fmin(swapped_tokens(head) + 1.0 + (double)lane->limits.speculation.length,
+                             (double)head->prompt + head->output);
+    return lane_blocks_of(&lane->limits, next) + blocks_opened(lane, 1) <= blocks_free(lane);
+}
+
 static int head_fits(const Lane *lane, const WaitingLine *line)
 {
     const QueuedRequest *head = waiting_first(line);
-    return head != NULL && lane->unused_count > 0 &&
+    return head != NULL && lane->unused_count > 0 && lane->swapped.count == 0 &&
            blocks_to_start(lane, head) <= blocks_free(lane);
 }
 
 int lane_has_work(const Lane *lane, const WaitingLine *line)
 {
-    return lane->decoding > 0 || lane->reading_count > 0 || head_fits(lane, line);
+    return lane->decoding > 0 || lane->reading_count > 0 || swapped_fits(lane) ||
+           head_fits(lane, line);
 }
 
 static uint32_t reader(const Lane *lane, size_t i)
@@ -239,7 +259,8 @@ static uint32_t reader(const Lane *lane, size_t i)
     return lane->reading[at < lane->limits.sequences ? at : at - lane->limits.sequences];
 }
 
-/* The youngest goes back to the head of the line; what it had must be read again. */
+/* The youngest goes back to the head of the line, where what it had must be read again, or to the
+ * host. */
 static Status throw_out_youngest(Lane *lane, WaitingLine *line, Error *error)
 {
     QueuedRequest asked;
@@ -257,6 +278,14 @@ static Status throw_out_youngest(Lane *lane, WaitingLine *line, Error *error)
         if (speculates(lane))
             lane->opening -= blocks_wanted(lane, request) - request->held_blocks;
         leave(lane, index);
+        const uint64_t blocks = lane_blocks_of(&lane->limits, swapped_tokens(&asked));
+        if (lane->swapped_blocks + blocks <= lane->limits.host_blocks) {
+            lane->preempted++;
+            lane->swaps++;
+            lane->swapped_blocks += blocks;
+            lane->swap_tokens += swapped_tokens(&asked);
+            return waiting_push_head(&lane->swapped, &asked, error);
+        }
     }
     lane->preempted++;
     return waiting_push_head(line, &asked, error);
@@ -280,6 +309,24 @@ static void admit(Lane *lane, WaitingLine *line)
     request->held_blocks = (uint32_t)blocks_to_start(lane, head);
     lane->blocks_used += request->held_blocks;
     waiting_pop(line);
+}
+
+/* Brings back what fits, to decode in this very iteration. */
+static void swap_in(Lane *lane)
+{
+    while (swapped_fits(lane)) {
+        const uint32_t index = lane->unused[--lane->unused_count];
+        LaneRequest *request = &lane->requests[index];
+        request->asked = *waiting_first(&lane->swapped);
+        request->to_read = request->read = swapped_tokens(&request->asked);
+        request->chunk = 0;
+        request->held_blocks = (uint32_t)lane_blocks_of(&lane->limits, request->to_read);
+        lane->blocks_used += request->held_blocks;
+        lane->swapped_blocks -= request->held_blocks;
+        lane->swap_tokens += request->to_read;
+        waiting_pop(&lane->swapped);
+        join(lane, index);
+    }
 }
 
 /* Takes the next static batch. */
@@ -327,6 +374,7 @@ Status lane_plan(Lane *lane, WaitingLine *line, PassLoad *load, Error *error)
 
     memset(load, 0, sizeof *load);
     lane->chunks = 0;
+    lane->swap_tokens = 0;
     lane->decodes = lane->decoding > 0 && !prompts_first;
     while (lane->decodes && blocks_opened(lane, 1) > blocks_free(lane)) {
         const Status status = throw_out_youngest(lane, line, error);
@@ -334,6 +382,12 @@ Status lane_plan(Lane *lane, WaitingLine *line, PassLoad *load, Error *error)
             return status;
         lane->decodes = lane->decoding > 0;
     }
+    lane->unsettled = lane->preempted != preempted;
+    if (!lane->unsettled && lane->swapped.count > 0)
+        swap_in(lane);
+    lane->unsettled |= lane->swap_tokens > 0;
+    lane->decodes = lane->decoding > 0 && !prompts_first;
+    load->swapped = lane->swap_tokens;
     lane->drafts = 0;
     if (lane->decodes) {
         load->decode = (double)lane->decoding;
@@ -348,7 +402,6 @@ Status lane_plan(Lane *lane, WaitingLine *line, PassLoad *load, Error *error)
     double left = limits->prompt_tokens;
     if (limits->iteration_tokens > 0)
         left = fmin(left, limits->iteration_tokens - pass_tokens(load));
-    lane->unsettled = lane->preempted != preempted;
     plan_reading(lane, line, left, !lane->unsettled && !is_static(lane), load);
     return STATUS_OK;
 }

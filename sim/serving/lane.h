@@ -13,6 +13,11 @@
  * longest answer is there; those that are done before take their place in every iteration and are
  * handed over at its end.
  *
+ * A sequence that is thrown out goes back to the head of the line and is read again, or, with room
+ * left in host memory, keeps its keys and values there: it comes back before anybody new is taken,
+ * when the blocks for it and for the next tokens of all others are free. Both ways are charged to
+ * the iteration before which they happen (vLLM of 2023-24 moves blocks ahead of the pass).
+ *
  * Under speculation each decoding sequence draws the tokens of every round from the exact
  * distribution (models/speculation.h), from a stream of the lane's own, in the order of their age:
  * a round costs time in proportion to its sequences, some 10 ns each. A sequence then holds blocks
@@ -48,6 +53,7 @@ typedef struct LaneLimits {
     size_t sequences;
     uint64_t blocks;
     AcceptedTokens speculation; /* length 0: none */
+    uint64_t host_blocks;       /* for swapped sequences; 0: what is thrown out is read again */
     double drafting_sequences;  /* no drafts while more decode; 0: always */
 } LaneLimits;
 
@@ -70,6 +76,10 @@ typedef struct Lane {
     uint64_t opening;      /* speculation: blocks that the next round takes */
     size_t drafts;         /* of the iteration under way */
     RandomStream accepted; /* one uniform a sequence and round */
+    WaitingLine swapped;   /* kept by the host, the oldest first */
+    uint64_t swapped_blocks;
+    double swap_tokens; /* moved before the iteration under way */
+    uint64_t swaps;     /* of the preempted, those that went to the host */
     uint64_t preempted;
     int decodes;   /* whether the iteration under way decodes */
     int unsettled; /* sequences were thrown out for it: the next one may take some back */

@@ -33,6 +33,7 @@ struct Replica {
     LaneClock *clocks;
     double stage_free_s[MAX_STAGES];
     double stage_s[MAX_STAGES];
+    double swap_s_per_token; /* of a GPU's share of its keys and values, one way */
     double now_s;
     double matmul_flops, pair_flops; /* of a token, and of a pair of tokens that attend */
     double layers, ranks;            /* of the model; GPUs that share a layer */
@@ -69,6 +70,12 @@ static void set_limits(Replica *replica, const Scenario *scenario, const ServeMe
     limits->iteration_tokens = serving->iteration_tokens;
     limits->prompt_tokens = floor(serving->prefill_chunk_tokens);
     speculation_tokens(&serving->speculation, &limits->speculation);
+    if (serving->preemption == PREEMPT_SWAP) {
+        const double token_bytes = memory->kv_bytes_per_token_gpu;
+        limits->host_blocks =
+            (uint64_t)floor(serving->swap_bytes / token_bytes / limits->block_tokens / lanes);
+        replica->swap_s_per_token = token_bytes / scenario->hardware.node.host_bytes_per_s;
+    }
     limits->drafting_sequences = serving->speculation.most_sequences;
     limits->blocks = (uint64_t)floor(memory->kv_capacity_tokens / serving->kv_block_tokens / lanes);
     /* A sequence holds one block at least. */
@@ -202,7 +209,10 @@ static double pass_stages(Replica *replica, const PassLoad *load, double start_s
 {
     double at_s = start_s;
     iteration_stages(&replica->time, load, replica->stage_s);
+    const double swap_s = load->swapped * replica->swap_s_per_token;
+    replica->counters.swap_s += swap_s;
     for (size_t i = 0; i < replica->layout.stages; i++) {
+        replica->stage_s[i] += swap_s;
         at_s = fmax(at_s, replica->stage_free_s[i]) + replica->stage_s[i];
         replica->stage_free_s[i] = at_s;
     }
@@ -213,7 +223,8 @@ static double pass_stages(Replica *replica, const PassLoad *load, double start_s
         answers.prefill = 0;
         if (load->decode > 0)
             iteration_stages(&replica->time, &answers, replica->stage_s);
-        replica->counters.prefill_s += load->decode > 0 ? first_s - replica->stage_s[0] : first_s;
+        replica->counters.prefill_s +=
+            load->decode > 0 ? first_s - swap_s - replica->stage_s[0] : first_s;
     }
     return at_s;
 }
@@ -328,8 +339,10 @@ const ReplicaMemory *replica_memory(const Replica *replica)
 ReplicaCounters replica_counters(const Replica *replica)
 {
     ReplicaCounters counters = replica->counters;
-    counters.preempted = 0;
-    for (size_t i = 0; i < replica->lane_count; i++)
+    counters.preempted = counters.swapped = 0;
+    for (size_t i = 0; i < replica->lane_count; i++) {
         counters.preempted += (double)replica->lanes[i].preempted;
+        counters.swapped += (double)replica->lanes[i].swaps;
+    }
     return counters;
 }

@@ -32,6 +32,7 @@ typedef struct ReplicaMemory {
 typedef struct ReplicaCounters {
     double input_tokens, output_tokens; /* processed; prompts read again count again */
     double preempted;
+    double swapped, swap_s; /* of these to host memory; time of moving both ways, first stage */
     double iterations;
     double busy_s;              /* of the first stage */
     double prefill_s;           /* part of it that prompts added to answers */

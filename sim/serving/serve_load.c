@@ -226,11 +226,14 @@ static void fill_use(const LoadRun *run, LoadPoint *point)
         round_tokens += counters.round_tokens;
         point->iterations += counters.iterations;
         point->preempted += counters.preempted;
+        point->swapped += counters.swapped;
+        point->swap_share += counters.swap_s;
         point->largest_line = fmax(point->largest_line, counters.largest_line);
     }
     if (!(seconds > 0))
         return;
     point->busy = busy_s / seconds;
+    point->swap_share /= seconds;
     point->tokens_per_round = rounds > 0 ? round_tokens / rounds : 0;
     point->decoding = sequences / fmax(1, point->iterations);
     point->kv_occupancy = blocks / seconds / unit_memory(run->units[0])->blocks;

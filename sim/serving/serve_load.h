@@ -45,6 +45,7 @@ typedef struct LoadPoint {
     double busy;          /* share of time that the first stage works */
     double mfu, mbu;
     double preempted, iterations, largest_line;
+    double swapped, swap_share; /* preempted to host memory; share of the time moving takes */
     ServedLoad served;
     Economics economics;
     double tokens_per_round; /* speculation: of rounds with drafts; 0: there were none */

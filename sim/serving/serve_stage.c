@@ -425,7 +425,10 @@ ServeStageTime serve_stage_time(const Scenario *scenario, double layers, double 
                                 double context, double prefill_tokens, double prefill_context)
 {
     StageCost cost;
-    const PassLoad load = {decode_sequences, context, prefill_tokens, prefill_context, 0};
+    const PassLoad load = {.decode = decode_sequences,
+                           .context = context,
+                           .prefill = prefill_tokens,
+                           .prefill_context = prefill_context};
 
     memset(&cost, 0, sizeof cost);
     stage_cost_prepare(&cost, scenario);

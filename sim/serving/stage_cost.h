@@ -52,7 +52,8 @@ typedef struct StageCost {
 typedef struct PassLoad {
     double decode, context;          /* sequences, mean tokens of KV each reads */
     double prefill, prefill_context; /* prompt tokens, mean tokens that each attends to */
-    double drafts; /* tokens that each sequence has checked beyond its next one; 0: none */
+    double drafts;  /* tokens that each sequence has checked beyond its next one; 0: none */
+    double swapped; /* tokens whose KV goes to host memory or comes from it before the pass */
 } PassLoad;
 
 /* A zeroed StageCost or one used before: the grid is kept when nothing it depends on has changed.

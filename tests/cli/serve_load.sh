@@ -72,6 +72,15 @@ run 1 serve "$work/small.yaml" --load 4 --set serving.tensor=1; stderr_has "weig
 run 0 serve gpt4-serve-h100 --load 1 --set serving.weight_precision=fp8 --json
 json '.load.stable and .load.finished == 20000'
 
+# Preemption: by reading again, or kept in host memory.
+run 0 serve "$work/small.yaml" --load 8 --set serving.reserved=65GB --json
+json '.load.preempted > 0 and .load.swapped == 0'
+slow=$(jq .latency.e2e_s.mean "$work/out")
+run 0 serve "$work/small.yaml" --load 8 --set serving.reserved=65GB --set serving.preemption=swap --json
+json ".load.swapped > 0 and .load.swap_share > 0 and .load.swap_share < 0.1 and .latency.e2e_s.mean < $slow"
+run 3 serve "$work/small.yaml" --load 6 --set serving.preemption=swap --set hardware.node.host_bandwidth=0
+stderr_has "swap needs hardware.node.host_bandwidth"
+
 # Published speeds of engines; bounds a little above what README states.
 run 0 validate serving --json
 json '(.rows | length) >= 390 and .summary.median_abs_error < 0.10'

@@ -243,6 +243,53 @@ static void one_request_takes_its_iterations(void **state)
     free(scenario);
 }
 
+/* Short memory: keys and values kept by the host are not read again, and cost their way there and
+ * back. */
+static void swapped_sequences_come_back(void **state)
+{
+    Scenario *scenario = malloc(sizeof *scenario);
+    ReplicaCounters recomputed, swapped, partly, slow;
+    (void)state;
+    assert_non_null(scenario);
+    small_model(scenario);
+    scenario->hardware.gpu.memory_bytes = 30e9;
+    const Tally first = run_both(scenario, 0, 4, 2000, &recomputed);
+    assert_true(recomputed.preempted > 0 && recomputed.swapped == 0);
+
+    scenario->serving.preemption = PREEMPT_SWAP;
+    scenario->serving.swap_bytes = 1e12;
+    scenario->hardware.node.host_bytes_per_s = 32e9;
+    const Tally second = run_both(scenario, 0, 4, 2000, &swapped);
+    assert_int_equal(second.count, 2000);
+    assert_near(second.output, first.output, 0);
+    assert_true(swapped.swapped > 0 && swapped.swap_s > 0);
+    /* Prompts are read once, but for those thrown out while they are read. */
+    assert_near(swapped.output_tokens, second.output, 0);
+    if (swapped.preempted == swapped.swapped)
+        assert_near(swapped.input_tokens, second.prompt, 0);
+    assert_true(swapped.input_tokens < recomputed.input_tokens);
+
+    /* The same step by step, bit for bit in what is counted. */
+    ReplicaCounters steps;
+    const Tally third = run_both(scenario, 1, 4, 2000, &steps);
+    assert_near(third.last_s, second.last_s, 1e-6 * second.last_s);
+    assert_near(steps.swapped, swapped.swapped, 0);
+    assert_near(steps.swap_s, swapped.swap_s, 1e-9 * swapped.swap_s);
+
+    /* A slow way costs more; little room on the host sends some to be read again; none, all. */
+    scenario->hardware.node.host_bytes_per_s = 1e9;
+    const Tally late = run_both(scenario, 0, 4, 2000, &slow);
+    assert_true(late.last_s > second.last_s);
+    scenario->hardware.node.host_bytes_per_s = 32e9;
+    scenario->serving.swap_bytes = 0.6e9;
+    run_both(scenario, 0, 4, 2000, &partly);
+    assert_true(partly.swapped > 0 && partly.swapped < partly.preempted);
+    scenario->serving.swap_bytes = 0;
+    const Tally none = run_both(scenario, 0, 4, 2000, &partly);
+    assert_near(none.last_s, first.last_s, 0);
+    free(scenario);
+}
+
 /* A static batch leaves as one: prompts first, then as many iterations as the longest answer has.
  */
 static void static_batches_leave_together(void **state)
@@ -290,6 +337,7 @@ int main(void)
         cmocka_unit_test(one_request_takes_its_iterations),
         cmocka_unit_test(closed_forms_equal_single_steps),
         cmocka_unit_test(queue_limits_hold),
+        cmocka_unit_test(swapped_sequences_come_back),
         cmocka_unit_test(static_batches_leave_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

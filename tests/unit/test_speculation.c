@@ -146,6 +146,7 @@ static void blocks_are_counted_exactly(void **state)
                              .prompt_tokens = 200,
                              .sequences = 32,
                              .blocks = i < 8 ? 40 : 600,
+                             .host_blocks = i / 4 % 2 == 0 ? 0 : 20,
                              .drafting_sequences = i % 3 == 0 ? 4 : 0};
         const SpeculationSpec speculation = {.length = 1 + (double)(i % 5), .acceptance = 0.75};
         speculation_tokens(&speculation, &limits.speculation);

@@ -93,6 +93,7 @@ extern const Schema RENT_SCHEMA;
 extern const Schema OWN_SCHEMA;
 extern const Schema SERVING_SCHEMA;
 extern const Schema SPECULATION_SCHEMA;
+extern const Schema FLEET_SCHEMA;
 extern const Schema CLAIM_FILE_SCHEMA;
 
 extern const Part PARTS[];

@@ -247,5 +247,7 @@ static const Field SCENARIO_FIELDS[] = {
                "phases of the run, each with what it does otherwise"),
     GROUP_FIELD("serving", Scenario, serving, &SERVING_SCHEMA, "engine", FIELD_MAY_MISS,
                 "the serving cluster"),
+    GROUP_FIELD("fleet", Scenario, fleet, &FLEET_SCHEMA, NULL, FIELD_MAY_MISS,
+                "clusters in several datacentres and the regions that ask them"),
 };
 const Schema SCENARIO_SCHEMA = {.name = "scenario", GROUP_FIELDS(SCENARIO_FIELDS)};

@@ -42,6 +42,7 @@ const OptionSpec OPTION_SPECS[] = {
     {"skip-bad", 0, OPTION_FLAG, NULL, FIELD(skip_bad), 0, NULL, OPTIONS_LOAD, "pass over bad rows of the trace and count them"},
     {"slo", 0, OPTION_TEXT, "LIMITS", FIELD(slo), 0, NULL, OPTIONS_LOAD, "latencies to hold: ttft<2s,tpot.p90<33ms (p99 unless said)"},
     {"find", 0, OPTION_CHOICE, "WHAT", FIELD(find), 0, "nothing rate", OPTIONS_LOAD, "rate: the largest load that holds --slo"},
+    {"fleet", 0, OPTION_FLAG, NULL, FIELD(fleet), 0, NULL, OPTIONS_LOAD, "a day of the scenario's fleet: datacentres, regions, routing, autoscaling; with --load: at that mean rate"},
     {"canonical", 0, OPTION_FLAG, NULL, FIELD(canonical), 0, NULL, OPTIONS_CANONICAL, "print the canonical form that the hash is taken of"},
     {"json", 0, OPTION_FLAG, NULL, FIELD(json), 0, NULL, OPTIONS_COMMON, "one JSON document on standard output, nothing else"},
     {"quiet", 'q', OPTION_FLAG, NULL, FIELD(quiet), 0, NULL, OPTIONS_COMMON, "no progress, no notes"},

@@ -31,7 +31,7 @@ typedef struct CommandLine {
     const char *out_directory; /* NULL: none */
     const char *database;
     const char *load, *trace, *slo; /* serve under a load; NULL: none */
-    int find, skip_bad;
+    int find, skip_bad, fleet;
 } CommandLine;
 
 typedef enum CalibrateBackend { BACKEND_AUTO, BACKEND_CPU, BACKEND_CUDA } CalibrateBackend;
@@ -61,7 +61,7 @@ enum {
     OPTIONS_CANONICAL = 16u,  /* --canonical */
     OPTIONS_CALIBRATE = 512u, /* --backend --quick --import --out --db --jobs --seed */
     OPTIONS_PRECISION = 64u,  /* --precision */
-    OPTIONS_LOAD = 128u,      /* --load --trace --slo --find --skip-bad */
+    OPTIONS_LOAD = 128u,      /* --load --trace --slo --find --skip-bad --fleet */
     OPTIONS_VALIDATE = 32u    /* --split --fit --fail-above --plot --out --seed --jobs --reps */
 };
 

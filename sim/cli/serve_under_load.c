@@ -6,6 +6,7 @@
 #include "reports/files.h"
 #include "reports/serve_load.h"
 #include "reports/speculation.h"
+#include "sim/cli/serve_fleet.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,8 @@ static Status read_options(Session *session, LoadOptions *options, Error *error)
         error_hint(error, "for example --slo 'ttft<2s,tpot<33ms'");
         return STATUS_USAGE;
     }
+    if (line->fleet && (line->trace != NULL || line->find))
+        return error_set(error, STATUS_USAGE, "--fleet takes neither --trace nor --find");
     if (line->skip_bad && line->trace == NULL)
         return error_set(error, STATUS_USAGE, "--skip-bad needs --trace");
     if (line->load != NULL &&
@@ -150,6 +153,10 @@ Status serve_under_load(Session *session)
     status = read_serving(session, scenario, &provenance);
     if (status != STATUS_OK)
         goto cleanup;
+    if (session->line.fleet) {
+        status = serve_fleet(session, scenario, &options, &provenance);
+        goto cleanup;
+    }
     status = serve_load(scenario, &options, forecast, &error);
     if (status == STATUS_OK && scenario->serving.speculation.length > 0)
         status = without_speculation(scenario, &options, &plain, &error);

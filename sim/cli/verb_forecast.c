@@ -188,7 +188,7 @@ Status verb_train(Session *session)
 Status verb_serve(Session *session)
 {
     const CommandLine *line = &session->line;
-    if (line->load != NULL || line->trace != NULL || line->slo != NULL || line->find)
+    if (line->load != NULL || line->trace != NULL || line->slo != NULL || line->find || line->fleet)
         return serve_under_load(session);
     return forecast(session, SCENARIO_SERVING);
 }

@@ -26,6 +26,16 @@ ArrivalStream arrivals_drawn(const Scenario *scenario, double rate_per_s, uint64
     return stream;
 }
 
+ArrivalStream arrivals_on_curve(const Scenario *scenario, double rate_per_s, const RateCurve *curve,
+                                unsigned long long seed, unsigned long long source)
+{
+    ArrivalStream stream = arrivals_drawn(scenario, rate_per_s, UINT64_MAX, seed);
+    stream.curve = curve;
+    stream.gaps = random_stream(seed, "arrivals", source);
+    stream.lengths = random_stream(seed, "request lengths", source);
+    return stream;
+}
+
 ArrivalStream arrivals_replayed(TraceReader *trace, double stretch)
 {
     ArrivalStream stream;
@@ -105,7 +115,9 @@ Status arrivals_next(ArrivalStream *stream, Arrival *arrival, int *more, Error *
         return STATUS_OK;
     stream->left--;
     stream->units += draw_gap(stream);
-    stream->now_s = time_of(stream, stream->units);
+    stream->now_s = stream->curve != NULL ? rate_curve_time(stream->curve, stream->rate_per_s,
+                                                            &stream->cursor, stream->units)
+                                          : time_of(stream, stream->units);
     arrival->at_s = stream->now_s;
     /* A sequence ends at the context limit: a long answer is cut, then a long prompt. */
     const double prompt = draw_length(stream, stream->mean_prompt);

@@ -9,6 +9,7 @@
 
 #include "configs/reader/scenario.h"
 #include "sim/engine/random.h"
+#include "sim/serving/rate_curve.h"
 #include "sim/serving/trace_reader.h"
 
 typedef TraceRow Arrival;
@@ -23,13 +24,19 @@ typedef struct ArrivalStream {
     RandomStream gaps, lengths;
     double units; /* arrivals' own clock: one unit is one mean gap */
     double now_s;
-    uint64_t left;      /* requests still to come */
-    TraceReader *trace; /* NULL: drawn */
+    uint64_t left;          /* requests still to come */
+    TraceReader *trace;     /* NULL: drawn */
+    const RateCurve *curve; /* NULL: the daily swing above */
+    RateCursor cursor;
 } ArrivalStream;
 
 /* `count` requests at `rate_per_s` by the scenario's mix. */
 ArrivalStream arrivals_drawn(const Scenario *scenario, double rate_per_s, uint64_t count,
                              unsigned long long seed);
+
+/* Endless, of one of several sources on a curve of its own, with streams of its own. */
+ArrivalStream arrivals_on_curve(const Scenario *scenario, double rate_per_s, const RateCurve *curve,
+                                unsigned long long seed, unsigned long long source);
 
 /* Rows of `trace` (which the caller closes), its times multiplied by `stretch`. */
 ArrivalStream arrivals_replayed(TraceReader *trace, double stretch);

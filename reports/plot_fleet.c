@@ -1,0 +1,122 @@
+/* A fleet's day: what is asked, how many replicas answer, how full their KV memory is. */
+#include "reports/files.h"
+#include "reports/fleet.h"
+#include "reports/format.h"
+#include "reports/gnuplot.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static const char *const COLORS[] = {COLOR_MAIN, COLOR_WARN,  COLOR_GAIN,
+                                     COLOR_LOSS, COLOR_LIGHT, COLOR_GREY};
+enum { COLOR_COUNT = sizeof COLORS / sizeof *COLORS };
+
+static void put_data(FILE *data, const FleetResult *result)
+{
+    fprintf(data, "# hour");
+    for (size_t i = 0; i < result->cluster_count; i++)
+        fprintf(data, ", of %zu: requests/s, replicas, KV memory in use (%%)", i + 1);
+    fputc('\n', data);
+    for (size_t bin = 0; bin < FLEET_BINS; bin++) {
+        fprintf(data, "%.9g", ((double)bin + 0.5) * result->bin_s / 3600);
+        for (size_t i = 0; i < result->cluster_count; i++) {
+            const FleetBin *at = &result->clusters[i].bins[bin];
+            fprintf(data, " %.9g %.9g %.9g", at->asked / result->bin_s, at->ready,
+                    100 * at->kv_occupancy);
+        }
+        fputc('\n', data);
+    }
+}
+
+/* A step of 1, 2 or 5 times a power of ten that leaves at most four marks. */
+static double tick_of(const FleetResult *result, size_t panel)
+{
+    double most = 1e-9;
+    for (size_t i = 0; i < result->cluster_count; i++)
+        for (size_t bin = 0; bin < FLEET_BINS; bin++) {
+            const FleetBin *at = &result->clusters[i].bins[bin];
+            const double values[] = {at->asked / result->bin_s, at->ready, 100 * at->kv_occupancy};
+            most = fmax(most, values[panel]);
+        }
+    const double power = pow(10, floor(log10(most / 4)));
+    const double times = most / 4 / power;
+    return power * (times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10);
+}
+
+static void put_panel(FILE *script, const FleetResult *result, size_t panel, double bottom,
+                      double top, const char *label)
+{
+    fprintf(script,
+            "set tmargin at screen %.3f\nset bmargin at screen %.3f\nset ylabel '%s'\n"
+            "set yrange [0:*]\nset ytics %.9g\nplot ",
+            top, bottom, label, tick_of(result, panel));
+    for (size_t i = 0; i < result->cluster_count; i++) {
+        fprintf(script,
+                "%s'fleet-day.dat' using 1:%zu with %s linewidth 2 linecolor rgb '%s' title ",
+                i > 0 ? ", \\\n     " : "", 2 + 3 * i + panel, panel == 1 ? "steps" : "lines",
+                COLORS[i % COLOR_COUNT]);
+        gnuplot_quote(script, panel == 0 ? result->clusters[i].name : "");
+    }
+    fputc('\n', script);
+}
+
+static void put_panels(FILE *script, const FleetResult *result)
+{
+    fprintf(script,
+            "set multiplot\nset lmargin at screen 0.09\nset rmargin at screen 0.97\n"
+            "set key at screen 0.97,0.89 right horizontal samplen 2\n"
+            "set xrange [0:%.9g]\nset xtics format ''\n\n",
+            result->seconds / 3600);
+    put_panel(script, result, 0, 0.62, 0.84, "requests/s");
+    fprintf(script, "unset key\nunset label 1000\nunset label 1001\n");
+    put_panel(script, result, 1, 0.36, 0.57, "replicas");
+    fprintf(script, "set xtics format '%%g'\nset xlabel 'hours of fleet time'\n");
+    put_panel(script, result, 2, 0.13, 0.31, "KV in use, %");
+    fprintf(script, "unset multiplot\n");
+}
+
+Status plot_fleet(const char *directory, const Scenario *scenario, const FleetResult *result,
+                  const Provenance *provenance, Error *error)
+{
+    TextFile script = {0}, data = {0};
+    char title[256], subtitle[384], with[64], without[64];
+    int missing = 0;
+    const ClusterResult *all = &result->all;
+    Status status = files_begin(&script, error);
+    if (status == STATUS_OK)
+        status = files_begin(&data, error);
+    if (status != STATUS_OK)
+        goto cleanup;
+    format_quantity(all->usd_per_1k_tokens, "USD", with, sizeof with);
+    format_quantity(all->usd_per_1k_without_reuse, "USD", without, sizeof without);
+    snprintf(title, sizeof title, "1k tokens cost %s; %s if idle replicas were not lent", with,
+             without);
+    snprintf(subtitle, sizeof subtitle,
+             "%.44s: %.0f requests, %.0f x %.0f GPUs; seed %llu, "
+             "sha256 %.12s, flopcast %s",
+             scenario->title, result->asked, all->replicas, result->gpus_per_replica,
+             provenance->seed, provenance->sha256, PROGRAM_VERSION);
+    put_data(data.out, result);
+    gnuplot_begin(script.out, "fleet-day", title, subtitle);
+    put_panels(script.out, result);
+    /* The tail redraws with replot, which a multiplot is not: its commands stand twice. */
+    fprintf(script.out, "set terminal pngcairo size 1000,560 noenhanced font 'DejaVu Sans,11' "
+                        "background '#ffffff'\nset output png_file\nset label 1000 ");
+    gnuplot_quote(script.out, title);
+    fprintf(script.out, " at screen 0.02,0.955 left font ',15' textcolor rgb '" COLOR_INK "'\n"
+                        "set label 1001 ");
+    gnuplot_quote(script.out, subtitle);
+    fprintf(script.out, " at screen 0.02,0.91 left font ',10' textcolor rgb '#666666'\n"
+                        "unset xlabel\n");
+    put_panels(script.out, result);
+    fprintf(script.out, "set output\n");
+    status = files_finish(&data, directory, "fleet-day.dat", error);
+    if (status == STATUS_OK)
+        status = files_finish(&script, directory, "fleet-day.gp", error);
+    if (status == STATUS_OK)
+        status = gnuplot_run(directory, "fleet-day", &missing, error);
+cleanup:
+    files_abandon(&script);
+    files_abandon(&data);
+    return status;
+}

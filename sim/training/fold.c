@@ -32,9 +32,8 @@ struct Fold {
     double *first_start_s;
     ChunkEnd *chunk_ends;
     double *scratch; /* of special forms */
-    char *runs;      /* of DualPipe */
     size_t nodes_capacity, orders_capacity, positions_capacity, ready_capacity, times_capacity,
-        free_capacity, start_capacity, ends_capacity, scratch_capacity, runs_capacity;
+        free_capacity, start_capacity, ends_capacity, scratch_capacity;
 };
 
 Fold *fold_create(Error *error)
@@ -58,7 +57,6 @@ void fold_destroy(Fold *fold)
     free(fold->first_start_s);
     free(fold->chunk_ends);
     free(fold->scratch);
-    free(fold->runs);
     free(fold);
 }
 
@@ -69,6 +67,11 @@ static inline double later(double one, double other)
 }
 
 /* ---- memory and times ---- */
+
+static size_t scratch_numbers(const ScheduleShape *shape)
+{
+    return shape->schedule == SCHEDULE_DUALPIPE ? dualpipe_scratch(shape) : line_scratch(shape);
+}
 
 static Status reserve_stages(Fold *fold, const ScheduleShape *shape, Error *error)
 {
@@ -86,7 +89,7 @@ static Status reserve_stages(Fold *fold, const ScheduleShape *shape, Error *erro
                                   sizeof *fold->chunk_ends, error);
     if (status == STATUS_OK)
         status = pipeline_reserve((void **)&fold->scratch, &fold->scratch_capacity,
-                                  line_scratch(shape), sizeof *fold->scratch, error);
+                                  scratch_numbers(shape), sizeof *fold->scratch, error);
     return status;
 }
 
@@ -390,48 +393,35 @@ static Status run_specially(Fold *fold, const StepInput *input, FoldDetail detai
 
 /* ---- DualPipe ---- */
 
-/* One run; *work_s: of the mean stage. */
-static Status run_dualpipe(Fold *fold, const FoldOutcome *outcome, StreamRates rates, double send_s,
-                           double *work_s, Error *error)
+static double run_dualpipe(const Fold *fold, const FoldOutcome *outcome, StreamRates rates,
+                           double send_s)
 {
     const DualPipe pipe = {.shape = &outcome->shape,
                            .times = fold->times,
                            .send_s = send_s,
                            .rates = rates,
-                           .memory = fold->runs};
-    *work_s = dualpipe_run(&pipe, &outcome->ends);
-    if (*work_s < 0.0)
-        return error_set(error, STATUS_INVALID, "the pipeline schedule waits for itself");
-    return STATUS_OK;
+                           .scratch = fold->scratch};
+    return dualpipe_run(&pipe, &outcome->ends);
 }
 
 static Status run_both_ways(Fold *fold, const StepInput *input, FoldDetail detail,
                             FoldOutcome *outcome, Error *error)
 {
     const ScheduleShape *shape = &outcome->shape;
-    Status status = pipeline_reserve((void **)&fold->runs, &fold->runs_capacity,
-                                     dualpipe_memory_bytes(shape), sizeof *fold->runs, error);
-    if (status == STATUS_OK && detail == FOLD_CAUSES) {
-        status = run_dualpipe(fold, outcome, input->block_rates, 0.0, &outcome->work_s, error);
-        if (status != STATUS_OK)
-            return status;
+    Status status = STATUS_OK;
+    if (detail == FOLD_CAUSES) {
+        outcome->work_s = run_dualpipe(fold, outcome, input->block_rates, 0.0);
         outcome->instant_s = pipeline_makespan(shape, &outcome->ends);
         outcome->hidden_s = hidden_seconds(fold, shape, outcome->work_s);
         average_times(fold, shape);
-        status =
-            run_dualpipe(fold, outcome, input->block_rates, 0.0, &outcome->ideal_work_s, error);
+        outcome->ideal_work_s = run_dualpipe(fold, outcome, input->block_rates, 0.0);
         outcome->ideal_s = pipeline_makespan(shape, &outcome->ends);
-        if (status == STATUS_OK)
-            status = fill_times(fold, shape, input, error);
+        status = fill_times(fold, shape, input, error);
     }
-    if (status == STATUS_OK)
-        status =
-            run_dualpipe(fold, outcome, input->block_rates, input->send_s, &outcome->work_s, error);
-    if (status != STATUS_OK)
-        return status;
+    outcome->work_s = run_dualpipe(fold, outcome, input->block_rates, input->send_s);
     outcome->makespan_s = pipeline_makespan(shape, &outcome->ends);
     place_first_gradients(outcome, input);
-    return STATUS_OK;
+    return status;
 }
 
 Status fold_evaluate(Fold *fold, const StepInput *input, FoldDetail detail, StepSpan *spans,

@@ -13,20 +13,34 @@
 #include <stdint.h>
 
 /* Tile shapes and splits that the libraries choose from; not measurements but the model's own grid.
- * Each number of rows is twice the one before. */
-static const double tile_rows[] = {16, 32, 64, 128, 256};
+ * Large tiles come first: they are mostly best. */
+typedef struct Tile {
+    size_t height, width; /* indices of its rows and columns */
+    double rows, columns;
+    double thinness; /* 1/a + 1/b over that of the tile that carries no penalty */
+} Tile;
+#define TILE(height, width, a, b)                                                                  \
+    {                                                                                              \
+        height, width, a, b, 1.0 / (a) + 1.0 / (b) - (1.0 / 128 + 1.0 / 256)                       \
+    }
+static const Tile tiles_of_machine[] = {
+    TILE(3, 2, 128, 256), TILE(2, 2, 64, 256),  TILE(1, 2, 32, 256), TILE(0, 2, 16, 256),
+    TILE(4, 1, 256, 128), TILE(3, 1, 128, 128), TILE(2, 1, 64, 128), TILE(1, 1, 32, 128),
+    TILE(0, 1, 16, 128),  TILE(4, 0, 256, 64),  TILE(3, 0, 128, 64), TILE(2, 0, 64, 64),
+    TILE(1, 0, 32, 64),   TILE(0, 0, 16, 64),
+};
+static const double tile_rows[] = {16, 32, 64, 128, 256}; /* each is twice the one before */
 static const double tile_columns[] = {64, 128, 256};
 enum {
     TILE_ROWS = 5,
     TILE_COLUMNS = 3,
-    LARGEST_TILE = 128 * 256,
+    TILE_SHAPES = sizeof tiles_of_machine / sizeof tiles_of_machine[0],
     MOST_DOUBLINGS = 5,
     LEAST_K_OF_A_SPLIT = 64
 };
 
-static const double tile_reference = 1.0 / 128 + 1.0 / 256; /* the tile that carries no penalty */
-static const double output_bytes = 2;                       /* bf16, also from fp8 operands */
-static const double partial_sum_bytes = 4;                  /* fp32 */
+static const double output_bytes = 2;      /* bf16, also from fp8 operands */
+static const double partial_sum_bytes = 4; /* fp32 */
 
 /* A GPU at one precision, with what all tiles share worked out. */
 typedef struct GemmMachine {
@@ -94,9 +108,9 @@ static double tile_seconds(const GemmMachine *machine, double rounds, double wor
 }
 
 /* Seconds of the arithmetic. row_tiles[i]: tiles of tile_rows[i] rows that cover all rows (of each
- * expert, summed); `outputs`: elements of C. Large tiles come first: they are mostly best, and no
- * split makes another tile faster than its FLOPs on all SMs (waves >= rounds, k_overhead >= 0),
- * less what rounding may take. */
+ * expert, summed); `outputs`: elements of C. No split makes a tile faster than its FLOPs on all SMs
+ * (waves >= rounds, k_overhead >= 0), less what rounding may take: most tiles need no second look.
+ */
 static double compute_seconds(const GemmMachine *machine, const double row_tiles[TILE_ROWS],
                               double n, double k, double outputs)
 {
@@ -104,23 +118,18 @@ static double compute_seconds(const GemmMachine *machine, const double row_tiles
     const GemmFit *fit = machine->fit;
     const double partial_s = partial_sum_bytes * outputs / machine->memory_bytes_per_s;
     const double flops_per_s = machine->sm_flops_per_s * machine->sms;
-    double best = HUGE_VAL;
-    for (size_t column = TILE_COLUMNS; column-- > 0;) {
-        const double columns = tile_columns[column];
-        const double column_tiles = ceil(n / columns);
-        for (size_t row = TILE_ROWS; row-- > 0;) {
-            const double rows = tile_rows[row];
-            if (rows * columns > LARGEST_TILE)
-                continue;
-            const double penalty =
-                1 + fit->tile_penalty * (1 / rows + 1 / columns - tile_reference);
-            const double work = 2 * rows * columns * penalty;
-            const double tiles = row_tiles[row] * column_tiles;
-            if (tiles * work * k * less_rounding >= best * flops_per_s)
-                continue;
-            const double seconds = tile_seconds(machine, tiles / machine->sms, work, k, partial_s);
-            best = seconds < best ? seconds : best;
-        }
+    double column_tiles[TILE_COLUMNS], best = HUGE_VAL;
+    for (size_t i = 0; i < TILE_COLUMNS; i++)
+        column_tiles[i] = ceil(n / tile_columns[i]);
+    for (size_t i = 0; i < TILE_SHAPES; i++) {
+        const Tile *tile = &tiles_of_machine[i];
+        const double penalty = 1 + fit->tile_penalty * tile->thinness;
+        const double work = 2 * tile->rows * tile->columns * penalty;
+        const double tiles = row_tiles[tile->height] * column_tiles[tile->width];
+        if (tiles * work * k * less_rounding >= best * flops_per_s)
+            continue;
+        const double seconds = tile_seconds(machine, tiles / machine->sms, work, k, partial_s);
+        best = seconds < best ? seconds : best;
     }
     return best;
 }

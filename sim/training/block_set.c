@@ -54,10 +54,7 @@ static void fill(const Scenario *scenario, const ExpertLoad *load, double *rows,
                          .expert_max_over_mean = load->max_over_mean,
                          .rank_max_over_mean = load->rank_max_over_mean};
     operators_layer_forward(scenario, &list);
-    for (size_t draw = 0; draw < blocks->draws; draw++) {
-        clock.draw = draw;
-        blocks->layer[draw] = block_time(&clock, &list);
-    }
+    block_times(&clock, &list, blocks->draws, blocks->layer);
     blocks->memory_share = block_memory_share(&blocks->layer[0]);
     blocks->rates = stream_rates(&scenario->hardware.gpu,
                                  parallel->expert > 1.0 ? clock.expert_demand : clock.tensor_demand,

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TABLE_PLACES = 1 << 12, TABLE_WAYS = 4, RECOMPUTE_MODES = RECOMPUTE_FULL + 1 };
+enum { TABLE_PLACES = 1 << 11, TABLE_WAYS = 4 };
+
+/* Modes of recomputation: none, each scope of the selective one, full. */
+enum { WITHOUT, SELECTIVE, FULL = SELECTIVE + SELECTIVE_MODULES + 1, RECOMPUTE_MODES };
 
 /* A plan with all that layers do not depend on set to nothing. As words, since the whole of it is
  * compared: a field that is not named below counts. */
@@ -17,11 +20,13 @@ _Static_assert(sizeof(BlockKey) == sizeof(ParallelSpec), "a plan is whole words"
 typedef struct Place {
     BlockKey key;
     uint64_t age; /* 0: empty */
+    int filled[RECOMPUTE_MODES];
     BlockSet by_mode[RECOMPUTE_MODES];
 } Place;
 
 struct BlockTable {
     BlockMemo memo;
+    Scenario plain; /* of the blocks being filled in */
     uint64_t clock;
     Place places[TABLE_PLACES];
 };
@@ -62,6 +67,7 @@ static BlockKey key_of(const ParallelSpec *parallel)
     kept.zero_stage = kept.shard_group = kept.gather_limit = 0.0;
     kept.schedule = SCHEDULE_1F1B;
     kept.recompute = RECOMPUTE_NONE;
+    kept.selective_scope = SELECTIVE_SCORES;
     kept.overlap_grad_reduce = kept.overlap_param_gather = 0;
     memcpy(&key, &kept, sizeof key);
     return key;
@@ -91,25 +97,46 @@ static Place *place_of(BlockTable *table, const BlockKey *key)
     return oldest;
 }
 
+static size_t mode_of(const ParallelSpec *parallel)
+{
+    const size_t modes[] = {
+        [RECOMPUTE_NONE] = WITHOUT,
+        [RECOMPUTE_SELECTIVE] = SELECTIVE + (size_t)parallel->selective_scope,
+        [RECOMPUTE_FULL] = FULL,
+    };
+    return modes[parallel->recompute];
+}
+
+/* The blocks of a new place. */
+static Status fill_place(BlockTable *table, const Scenario *scenario, unsigned long long seed,
+                         unsigned long long replication, Place *place, Error *error)
+{
+    table->plain = *scenario;
+    table->plain.training.parallel.recompute = RECOMPUTE_NONE;
+    memset(place->filled, 0, sizeof place->filled);
+    Status status = block_set_fill(&table->plain, seed, replication, &table->memo,
+                                   &place->by_mode[WITHOUT], error);
+    place->filled[WITHOUT] = status == STATUS_OK;
+    return status;
+}
+
 Status block_table_find(BlockTable *table, const Scenario *scenario, unsigned long long seed,
                         unsigned long long replication, const BlockSet **blocks, Error *error)
 {
-    const Recompute mode = scenario->training.parallel.recompute;
-    const BlockKey key = key_of(&scenario->training.parallel);
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    const size_t mode = mode_of(parallel);
+    const BlockKey key = key_of(parallel);
     Place *place = place_of(table, &key);
     if (place->age == 0) {
-        Scenario plain = *scenario;
-        BlockSet *without = &place->by_mode[RECOMPUTE_NONE];
-        plain.training.parallel.recompute = RECOMPUTE_NONE;
-        Status status = block_set_fill(&plain, seed, replication, &table->memo, without, error);
+        Status status = fill_place(table, scenario, seed, replication, place, error);
         if (status != STATUS_OK)
             return status;
-        for (int i = RECOMPUTE_NONE + 1; i < RECOMPUTE_MODES; i++) {
-            plain.training.parallel.recompute = (Recompute)i;
-            block_set_recompute(without, &plain.training.parallel, &place->by_mode[i]);
-        }
         place->key = key;
         place->age = ++table->clock;
+    }
+    if (!place->filled[mode]) {
+        block_set_recompute(&place->by_mode[WITHOUT], parallel, &place->by_mode[mode]);
+        place->filled[mode] = 1;
     }
     *blocks = &place->by_mode[mode];
     return STATUS_OK;

@@ -33,8 +33,7 @@ static ProductKey product_key(const Clock *clock, const Operator *op)
                         .k = op->k,
                         .precision = (unsigned)clock->precision,
                         .weights = op->backward_twice != 0,
-                        .ranks = grouped ? (unsigned)clock->load->ranks : 0,
-                        .draw = grouped ? (unsigned)clock->draw : 0};
+                        .ranks = grouped ? (unsigned)clock->load->ranks : 0};
 }
 
 /* Each operand is quantised once where the products are in fp8, by the operator that writes it
@@ -107,48 +106,44 @@ static Seconds kept_dense_gemm(const Clock *clock, const Operator *op)
 }
 
 /* Every rank's time from its own experts' loads; all wait for the slowest. */
-static void sampled_grouped_gemm(const Clock *clock, const Operator *op, size_t sample,
-                                 Seconds *mean, Seconds *worst)
+static ProductTimes sampled_grouped_gemm(const Clock *clock, const Operator *op, size_t draw,
+                                         size_t sample)
 {
-    const double *share = expert_load_share(clock->load, clock->draw, sample);
+    const double *share = expert_load_share(clock->load, draw, sample);
     size_t ranks = clock->load->ranks;
     size_t experts = clock->load->experts / ranks;
     double all_rows = op->m * (double)ranks;
     size_t distinct = clock->load->balanced ? 1 : ranks;
 
-    *mean = *worst = (Seconds){0};
+    ProductTimes times = {0};
     for (size_t rank = 0; rank < distinct; rank++) {
         for (size_t i = 0; i < experts; i++)
             clock->rows[i] = share[rank * experts + i] * all_rows;
         Seconds seconds = rank_grouped_gemm(clock, op, experts);
-        mean->forward += seconds.forward / (double)distinct;
-        mean->backward += seconds.backward / (double)distinct;
-        mean->weight += seconds.weight / (double)distinct;
-        worst->forward = fmax(worst->forward, seconds.forward);
-        worst->backward = fmax(worst->backward, seconds.backward);
+        times.forward += seconds.forward / (double)distinct;
+        times.backward += seconds.backward / (double)distinct;
+        times.weight += seconds.weight / (double)distinct;
+        times.worst_forward = fmax(times.worst_forward, seconds.forward);
+        times.worst_backward = fmax(times.worst_backward, seconds.backward);
     }
+    return times;
 }
 
-/* Drawn loads follow from the ranks and from the tokens that they have together, which is m times
- * the ranks over k: the key holds both. */
-static void kept_grouped_gemm(const Clock *clock, const Operator *op, size_t sample, Seconds *mean,
-                              Seconds *worst)
+/* [draw][sample]. Drawn loads follow from the ranks and from the tokens that they have together,
+ * which is m times the ranks over k: the key holds both. */
+static const ProductTimes *kept_grouped_gemm(const Clock *clock, const Operator *op,
+                                             ProductTimes *scratch)
 {
-    ProductKey key = product_key(clock, op);
-    key.draw = key.draw * MAX_LOAD_SAMPLES + (unsigned)sample;
-    const ProductTimes *kept = product_memo_find(clock->products, &key);
-    if (kept != NULL) {
-        *mean = (Seconds){kept->forward, kept->backward, kept->weight};
-        *worst = (Seconds){.forward = kept->worst_forward, .backward = kept->worst_backward};
-        return;
-    }
-    sampled_grouped_gemm(clock, op, sample, mean, worst);
-    const ProductTimes times = {.forward = mean->forward,
-                                .backward = mean->backward,
-                                .weight = mean->weight,
-                                .worst_forward = worst->forward,
-                                .worst_backward = worst->backward};
-    product_memo_keep(clock->products, &key, &times);
+    const ProductKey key = product_key(clock, op);
+    const ExpertLoad *load = clock->load;
+    const ProductTimes *kept = product_memo_find_series(clock->products, &key);
+    if (kept != NULL)
+        return kept;
+    ProductTimes *times = product_memo_new_series(clock->products, &key, scratch);
+    for (size_t draw = 0; draw < load->draws; draw++)
+        for (size_t sample = 0; sample < load->samples; sample++)
+            times[draw * load->samples + sample] = sampled_grouped_gemm(clock, op, draw, sample);
+    return times;
 }
 
 static void add_compute(BlockTime *block, Seconds seconds)
@@ -160,22 +155,20 @@ static void add_compute(BlockTime *block, Seconds seconds)
 
 /* The mean over the drawn microbatches: of the mean rank as computing, of what the slowest takes
  * longer as imbalance. */
-static void add_grouped_gemm(const Clock *clock, const Operator *op, BlockTime *block)
+static void add_grouped_gemm(const Clock *clock, const ProductTimes *times, BlockTime *block)
 {
     const double slower = 1.0 + clock->scenario->training.kernel_overhead;
     const size_t samples = clock->load->samples;
     const double weight = 1.0 / (double)samples;
-    for (size_t i = 0; i < samples; i++) {
-        Seconds mean, worst;
-        kept_grouped_gemm(clock, op, i, &mean, &worst);
-        add_compute(block, (Seconds){.forward = weight * mean.forward,
-                                     .backward = weight * mean.backward,
-                                     .weight = weight * mean.weight});
-        block->products_s += weight * mean.forward;
-        block->forward.expert_imbalance_s += weight * (worst.forward - mean.forward);
-        block->backward.expert_imbalance_s += weight * (worst.backward - mean.backward);
-        block->drawn_forward_s[i] += worst.forward + (slower - 1.0) * mean.forward;
-        block->drawn_backward_s[i] += worst.backward + (slower - 1.0) * mean.backward;
+    for (size_t i = 0; i < samples; i++, times++) {
+        add_compute(block, (Seconds){.forward = weight * times->forward,
+                                     .backward = weight * times->backward,
+                                     .weight = weight * times->weight});
+        block->products_s += weight * times->forward;
+        block->forward.expert_imbalance_s += weight * (times->worst_forward - times->forward);
+        block->backward.expert_imbalance_s += weight * (times->worst_backward - times->backward);
+        block->drawn_forward_s[i] += times->worst_forward + (slower - 1.0) * times->forward;
+        block->drawn_backward_s[i] += times->worst_backward + (slower - 1.0) * times->backward;
     }
 }
 
@@ -294,7 +287,7 @@ static double expert_collective(const Clock *clock, double bytes)
 }
 
 /* The busiest rank receives as many times more bytes as it has rows. */
-static void add_all_to_all(const Clock *clock, const Operator *op, BlockTime *block)
+static void add_all_to_all(const Clock *clock, const Operator *op, size_t draw, BlockTime *block)
 {
     const size_t samples = clock->load->samples;
     const double beside = clock->scenario->training.parallel.expert_overlap;
@@ -303,7 +296,7 @@ static void add_all_to_all(const Clock *clock, const Operator *op, BlockTime *bl
     block->backward.expert_s += (1.0 - beside) * even_s;
     block->expert_beside_s += beside * even_s;
     for (size_t i = 0; i < samples && !clock->load->balanced; i++) {
-        const double most = expert_load_worst(clock->load, clock->draw, i);
+        const double most = expert_load_worst(clock->load, draw, i);
         const double seconds = expert_collective(clock, op->bytes * most);
         const double longer_s = (seconds - even_s) / (double)samples;
         block->forward.expert_imbalance_s += (1.0 - beside) * longer_s;
@@ -325,7 +318,8 @@ static void add_launches(const Clock *clock, const Operator *op, BlockTime *bloc
     block->backward_launch_s += kernels * launch_s * (op->backward_twice != 0 ? 2.0 : 1.0);
 }
 
-/* Communication is done again in the backward: the gradient takes the opposite way. */
+/* What does not depend on the experts' loads. Communication is done again in the backward: the
+ * gradient takes the opposite way. */
 static void add_operator(const Clock *clock, const Operator *op, BlockTime *block)
 {
     Seconds product;
@@ -336,9 +330,6 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
         product = kept_dense_gemm(clock, op);
         add_compute(block, product);
         block->products_s += product.forward;
-        break;
-    case OPERATOR_GROUPED_GEMM:
-        add_grouped_gemm(clock, op, block);
         break;
     case OPERATOR_ATTENTION:
         add_attention(clock, op, block);
@@ -359,9 +350,9 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
     case OPERATOR_EXPERT_REDUCE_SCATTER:
         add_tensor(clock, expert_slices_collective(clock, op), block);
         break;
+    case OPERATOR_GROUPED_GEMM:
     case OPERATOR_ALL_TO_ALL:
-        add_all_to_all(clock, op, block);
-        break;
+        break; /* see add_drawn */
     }
 }
 
@@ -405,31 +396,59 @@ static double variance_of(const double *values, size_t count)
     return squares / (double)(count - 1);
 }
 
+static void finish_block(const Clock *clock, BlockTime *block)
+{
+    /* What no kernel table sees slows kernels, not wires. */
+    const double slower = 1.0 + clock->scenario->training.kernel_overhead;
+    block->forward.compute_s *= slower;
+    block->backward.compute_s *= slower;
+    block->backward.weight_s *= slower;
+    block->attention_s *= slower;
+    block->products_s *= slower;
+    block->light_s *= slower;
+    block->memory_bound_s *= slower;
+
+    block->forward.compute_s += block->forward_launch_s;
+    block->backward.compute_s += block->backward_launch_s;
+    block->attention_s += block->attention_launch_s;
+
+    settle_overlap(clock, block, &block->forward);
+    settle_overlap(clock, block, &block->backward);
+
+    block->forward.expert_variance_s2 = variance_of(block->drawn_forward_s, clock->load->samples);
+    block->backward.expert_variance_s2 = variance_of(block->drawn_backward_s, clock->load->samples);
+}
+
+/* What a layer of each draw takes longer or shorter than another. */
+static void add_drawn(const Clock *clock, const Operator *op, size_t draws, BlockTime *blocks)
+{
+    ProductTimes scratch[PRODUCT_SERIES];
+    if (op->kind == OPERATOR_GROUPED_GEMM) {
+        const ProductTimes *times = kept_grouped_gemm(clock, op, scratch);
+        for (size_t draw = 0; draw < draws; draw++)
+            add_grouped_gemm(clock, times + draw * clock->load->samples, &blocks[draw]);
+    }
+    for (size_t draw = 0; op->kind == OPERATOR_ALL_TO_ALL && draw < draws; draw++)
+        add_all_to_all(clock, op, draw, &blocks[draw]);
+}
+
+void block_times(const Clock *clock, const OperatorList *list, size_t draws, BlockTime *blocks)
+{
+    BlockTime common = {0};
+    for (size_t i = 0; i < list->count; i++)
+        add_operator(clock, &list->operators[i], &common);
+    for (size_t draw = 0; draw < draws; draw++)
+        blocks[draw] = common;
+    for (size_t i = 0; i < list->count; i++)
+        add_drawn(clock, &list->operators[i], draws, blocks);
+    for (size_t draw = 0; draw < draws; draw++)
+        finish_block(clock, &blocks[draw]);
+}
+
 BlockTime block_time(const Clock *clock, const OperatorList *list)
 {
-    BlockTime block = {0};
-    for (size_t i = 0; i < list->count; i++)
-        add_operator(clock, &list->operators[i], &block);
-
-    /* What no kernel table sees slows kernels, not wires. */
-    double slower = 1.0 + clock->scenario->training.kernel_overhead;
-    block.forward.compute_s *= slower;
-    block.backward.compute_s *= slower;
-    block.backward.weight_s *= slower;
-    block.attention_s *= slower;
-    block.products_s *= slower;
-    block.light_s *= slower;
-    block.memory_bound_s *= slower;
-
-    block.forward.compute_s += block.forward_launch_s;
-    block.backward.compute_s += block.backward_launch_s;
-    block.attention_s += block.attention_launch_s;
-
-    settle_overlap(clock, &block, &block.forward);
-    settle_overlap(clock, &block, &block.backward);
-
-    block.forward.expert_variance_s2 = variance_of(block.drawn_forward_s, clock->load->samples);
-    block.backward.expert_variance_s2 = variance_of(block.drawn_backward_s, clock->load->samples);
+    BlockTime block;
+    block_times(clock, list, 1, &block);
     return block;
 }
 

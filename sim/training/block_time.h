@@ -29,7 +29,6 @@ typedef struct Clock {
     GpuSpec gpu;         /* at the clock that it sustains (gpu_at_sustained_clock) */
     Precision precision; /* of this block's matrix products */
     const ExpertLoad *load;
-    size_t draw;
     double *rows;          /* scratch for one rank's experts */
     ProductMemo *products; /* kept from other plans, or NULL */
     double tensor_ranks_per_node, expert_ranks_per_node, expert_tensor_ranks_per_node;
@@ -44,6 +43,10 @@ GpuSpec gpu_at_sustained_clock(const GpuSpec *gpu);
 /* Share of a block's computing that only moves bytes. */
 double block_memory_share(const BlockTime *block);
 
+/* A layer with the expert loads of each of the first `draws` of the clock's. */
+void block_times(const Clock *clock, const OperatorList *list, size_t draws, BlockTime *blocks);
+
+/* A block without experts. */
 BlockTime block_time(const Clock *clock, const OperatorList *list);
 
 /* Recomputation runs before a layer's backward (Korthikanti et al. 2022, section 5): the whole

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static size_t count_of(double number)
 {
@@ -66,6 +67,7 @@ static void balance(ExpertLoad *load)
     load->draws = load->samples = 1;
     for (size_t i = 0; i < load->experts; i++)
         load->share[i] = 1.0 / (double)load->experts;
+    load->worst[0] = expert_load_most(load->share, load->experts, load->ranks);
 }
 
 static void draw_sample(const Scenario *scenario, RowSampler *sampler, double tokens,
@@ -79,11 +81,23 @@ static void draw_sample(const Scenario *scenario, RowSampler *sampler, double to
     } else {
         row_sampler_draw(sampler, tokens, stream, share);
     }
-    load->max_over_mean += weight * expert_load_most(share, load->experts, load->experts);
-    load->rank_max_over_mean += weight * expert_load_most(share, load->experts, load->ranks);
     const double all = sum_of(share, load->experts);
     for (size_t i = 0; i < load->experts; i++)
         share[i] = all > 0.0 ? share[i] / all : 1.0 / (double)load->experts;
+}
+
+/* What follows from the shares and the ranks. */
+static void measure(ExpertLoad *load)
+{
+    const size_t count = load->draws * load->samples;
+    load->max_over_mean = load->rank_max_over_mean = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        const double *share = load->share + i * load->experts;
+        load->worst[i] = expert_load_most(share, load->experts, load->ranks);
+        load->rank_max_over_mean += load->worst[i] / (double)count;
+        load->max_over_mean +=
+            expert_load_most(share, load->experts, load->experts) / (double)count;
+    }
 }
 
 /* `popularity` and `drifted` are scratch. */
@@ -95,7 +109,6 @@ static void draw_layers(const Scenario *scenario, unsigned long long seed,
     const double tokens = group_tokens(scenario, load->ranks);
     RandomStream layers = random_stream(seed, "expert load", replication);
     RandomStream rows = random_stream(seed, "expert tokens", replication);
-    load->max_over_mean = load->rank_max_over_mean = 0.0;
     for (size_t draw = 0; draw < load->draws; draw++) {
         popularity_draw(spec, load->experts, &layers, popularity);
         row_sampler_set(sampler, popularity);
@@ -108,6 +121,7 @@ static void draw_layers(const Scenario *scenario, unsigned long long seed,
                         load->share + (draw * load->samples + sample) * load->experts);
         }
     }
+    measure(load);
     if (scenario->training.capacity_factor > 0.0)
         balance(load);
 }
@@ -184,6 +198,34 @@ void expert_load_memo_destroy(ExpertLoadMemo *memo)
     free(memo);
 }
 
+/* What was drawn for as many tokens among other ranks: the rows do not depend on the ranks unless a
+ * capacity factor looks at each rank's own. */
+static const ExpertLoad *find_tokens(const ExpertLoadMemo *memo, const Scenario *scenario,
+                                     double tokens)
+{
+    for (size_t i = 0; i < MEMO_PLACES && !(scenario->training.capacity_factor > 0.0); i++)
+        if (memo->places[i].filled && !(memo->places[i].tokens < tokens) &&
+            !(memo->places[i].tokens > tokens))
+            return &memo->places[i].load;
+    return NULL;
+}
+
+static Status regroup(const ExpertLoad *drawn, size_t ranks, ExpertLoad *load, Error *error)
+{
+    const size_t count = drawn->draws * drawn->samples * drawn->experts;
+    *load = *drawn;
+    load->ranks = ranks;
+    load->share = calloc(count, sizeof *load->share);
+    if (load->share == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu experts", load->experts);
+    memcpy(load->share, drawn->share, count * sizeof *load->share);
+    if (load->balanced)
+        balance(load);
+    else
+        measure(load);
+    return STATUS_OK;
+}
+
 Status expert_load_find(ExpertLoadMemo *memo, const Scenario *scenario, unsigned long long seed,
                         unsigned long long replication, const ExpertLoad **load, Error *error)
 {
@@ -195,8 +237,10 @@ Status expert_load_find(ExpertLoadMemo *memo, const Scenario *scenario, unsigned
         memo->places[place].tokens < tokens || memo->places[place].tokens > tokens) {
         expert_load_free(&memo->places[place].load);
         memo->places[place].filled = 0;
-        Status status =
-            expert_load_draw(scenario, seed, replication, &memo->places[place].load, error);
+        const ExpertLoad *alike = find_tokens(memo, scenario, tokens);
+        Status status = alike != NULL ? regroup(alike, ranks, &memo->places[place].load, error)
+                                      : expert_load_draw(scenario, seed, replication,
+                                                         &memo->places[place].load, error);
         if (status != STATUS_OK)
             return status;
         memo->places[place].filled = 1;
@@ -215,5 +259,5 @@ const double *expert_load_share(const ExpertLoad *load, size_t draw, size_t samp
 
 double expert_load_worst(const ExpertLoad *load, size_t draw, size_t sample)
 {
-    return expert_load_most(expert_load_share(load, draw, sample), load->experts, load->ranks);
+    return load->worst[draw % load->draws * load->samples + sample % load->samples];
 }

@@ -23,6 +23,7 @@ typedef struct ExpertLoad {
     double dropped;            /* share of the tokens' copies above the capacity factor */
     double max_over_mean;      /* rows of the most loaded expert over the mean expert's */
     double rank_max_over_mean; /* of the most loaded rank over the mean rank's */
+    double worst[MAX_LOAD_DRAWS * MAX_LOAD_SAMPLES]; /* that of each; see expert_load_worst */
 } ExpertLoad;
 
 /* Popularity is drawn layer by layer from (seed, "expert load", replication), the rows of each

@@ -245,7 +245,7 @@ static void stages_backward(const Fronts *fronts, const double *backward_s, size
 static void front_forward(const Fronts *fronts, size_t front)
 {
     const size_t p = fronts->stages, chunks = fronts->chunks, group = front / p;
-    const size_t turn = front % p + 1;
+    const size_t turn = chunks > 1 ? front % p + 1 : p; /* one chunk has one row of times */
     const size_t from = front + 1 > fronts->all ? front + 1 - fronts->all : 0;
     const size_t past = front < p ? front + 1 : p;
     /* a later chunk begins with what the last stage handed on one front before */
@@ -267,7 +267,7 @@ static void front_backward(const Fronts *fronts, size_t front, size_t ahead, Chu
     past = past < p ? past : p;
     if (from >= past)
         return;
-    const size_t group = start / p, turn = front < ahead ? p : p - start % p;
+    const size_t group = start / p, turn = front < ahead || chunks < 2 ? p : p - start % p;
     const size_t last_group = turn < p ? group + 1 : group;
     /* the gradient of an earlier chunk left the first stage one front before; that of the last
      * chunk turns round here */

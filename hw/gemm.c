@@ -23,7 +23,7 @@ typedef struct Tile {
     {                                                                                              \
         height, width, a, b, 1.0 / (a) + 1.0 / (b) - (1.0 / 128 + 1.0 / 256)                       \
     }
-static const Tile tiles_of_machine[] = {
+static const Tile tile_shapes[GEMM_TILES] = {
     TILE(3, 2, 128, 256), TILE(2, 2, 64, 256),  TILE(1, 2, 32, 256), TILE(0, 2, 16, 256),
     TILE(4, 1, 256, 128), TILE(3, 1, 128, 128), TILE(2, 1, 64, 128), TILE(1, 1, 32, 128),
     TILE(0, 1, 16, 128),  TILE(4, 0, 256, 64),  TILE(3, 0, 128, 64), TILE(2, 0, 64, 64),
@@ -31,26 +31,10 @@ static const Tile tiles_of_machine[] = {
 };
 static const double tile_rows[] = {16, 32, 64, 128, 256}; /* each is twice the one before */
 static const double tile_columns[] = {64, 128, 256};
-enum {
-    TILE_ROWS = 5,
-    TILE_COLUMNS = 3,
-    TILE_SHAPES = sizeof tiles_of_machine / sizeof tiles_of_machine[0],
-    MOST_DOUBLINGS = 5,
-    LEAST_K_OF_A_SPLIT = 64
-};
+enum { TILE_ROWS = 5, TILE_COLUMNS = 3, MOST_DOUBLINGS = 5, LEAST_K_OF_A_SPLIT = 64 };
 
 static const double output_bytes = 2;      /* bf16, also from fp8 operands */
 static const double partial_sum_bytes = 4; /* fp32 */
-
-/* A GPU at one precision, with what all tiles share worked out. */
-typedef struct GemmMachine {
-    const GemmFit *fit;
-    double sm_flops_per_s;
-    double memory_bytes_per_s;
-    double hbm_bytes_per_s;
-    double sms;
-    double operand_bytes;
-} GemmMachine;
 
 static int has_fp8(const GpuSpec *gpu)
 {
@@ -63,11 +47,13 @@ double gpu_peak_flops_per_s(const GpuSpec *gpu, Precision precision)
                                                       : gpu->peak_bf16_flops_per_s;
 }
 
-static GemmMachine machine_at(const GpuSpec *gpu, Precision precision)
+GemmMachine gemm_machine(const GpuSpec *gpu, Precision precision)
 {
     const int fp8 = precision == PRECISION_FP8 && has_fp8(gpu);
     const GemmFit *fit = fp8 ? &gpu->gemm_fp8 : &gpu->gemm_bf16;
-    return (GemmMachine){
+    GemmMachine machine = {
+        .gpu = gpu,
+        .precision = precision,
         .fit = fit,
         .sm_flops_per_s = fit->compute_efficiency * gpu_peak_flops_per_s(gpu, precision) / gpu->sms,
         .memory_bytes_per_s = fit->memory_efficiency * gpu->memory_bytes_per_s,
@@ -75,6 +61,12 @@ static GemmMachine machine_at(const GpuSpec *gpu, Precision precision)
         .sms = gpu->sms,
         .operand_bytes = fp8 ? 1 : 2,
     };
+    for (size_t i = 0; i < GEMM_TILES; i++) {
+        const Tile *tile = &tile_shapes[i];
+        const double penalty = 1 + fit->tile_penalty * tile->thinness;
+        machine.tile_flops[i] = 2 * tile->rows * tile->columns * penalty;
+    }
+    return machine;
 }
 
 static double waves(double rounds, double wave_quantisation)
@@ -115,16 +107,14 @@ static double compute_seconds(const GemmMachine *machine, const double row_tiles
                               double n, double k, double outputs)
 {
     static const double less_rounding = 1 - 1e-9;
-    const GemmFit *fit = machine->fit;
     const double partial_s = partial_sum_bytes * outputs / machine->memory_bytes_per_s;
     const double flops_per_s = machine->sm_flops_per_s * machine->sms;
     double column_tiles[TILE_COLUMNS], best = HUGE_VAL;
     for (size_t i = 0; i < TILE_COLUMNS; i++)
         column_tiles[i] = ceil(n / tile_columns[i]);
-    for (size_t i = 0; i < TILE_SHAPES; i++) {
-        const Tile *tile = &tiles_of_machine[i];
-        const double penalty = 1 + fit->tile_penalty * tile->thinness;
-        const double work = 2 * tile->rows * tile->columns * penalty;
+    for (size_t i = 0; i < GEMM_TILES; i++) {
+        const Tile *tile = &tile_shapes[i];
+        const double work = machine->tile_flops[i];
         const double tiles = row_tiles[tile->height] * column_tiles[tile->width];
         if (tiles * work * k * less_rounding >= best * flops_per_s)
             continue;
@@ -196,8 +186,8 @@ static void add_row_tiles(double rows, double row_tiles[TILE_ROWS])
         row_tiles[i] += (double)count;
 }
 
-double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const double *rows,
-                                size_t experts, double n, double k)
+double gemm_machine_seconds(const GemmMachine *machine, const double *rows, size_t experts,
+                            double n, double k)
 {
     double row_tiles[TILE_ROWS] = {0};
     double all_rows = 0, touched = 0;
@@ -210,11 +200,18 @@ double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const d
     }
     if (touched == 0 || n <= 0 || k <= 0)
         return 0;
-    if (experts > 1 && is_measured(&gpu->calibration.moe_gemm, precision))
-        return measured_product_seconds(&gpu->calibration.moe_gemm, all_rows, touched, n, k);
-    const GemmMachine machine = machine_at(gpu, precision);
-    const double compute_s = compute_seconds(&machine, row_tiles, n, k, all_rows * n);
-    return product_seconds(&machine, compute_s, all_rows, touched, n, k);
+    if (experts > 1 && is_measured(&machine->gpu->calibration.moe_gemm, machine->precision))
+        return measured_product_seconds(&machine->gpu->calibration.moe_gemm, all_rows, touched, n,
+                                        k);
+    const double compute_s = compute_seconds(machine, row_tiles, n, k, all_rows * n);
+    return product_seconds(machine, compute_s, all_rows, touched, n, k);
+}
+
+double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const double *rows,
+                                size_t experts, double n, double k)
+{
+    const GemmMachine machine = gemm_machine(gpu, precision);
+    return gemm_machine_seconds(&machine, rows, experts, n, k);
 }
 
 double gpu_grouped_gemm_tile_seconds(const GpuSpec *gpu, Precision precision, const GemmTile *tile,
@@ -230,7 +227,7 @@ double gpu_grouped_gemm_tile_seconds(const GpuSpec *gpu, Precision precision, co
     }
     if (touched == 0 || n <= 0 || k <= 0)
         return 0;
-    const GemmMachine machine = machine_at(gpu, precision);
+    const GemmMachine machine = gemm_machine(gpu, precision);
     const double tiles = row_tiles * ceil(n / tile->columns);
     const double tile_s =
         2 * tile->rows * tile->columns * (k + machine.fit->k_overhead) / machine.sm_flops_per_s;

@@ -14,6 +14,25 @@ double gpu_gemm_seconds(const GpuSpec *gpu, Precision precision, double m, doubl
 double gpu_grouped_gemm_seconds(const GpuSpec *gpu, Precision precision, const double *rows,
                                 size_t experts, double n, double k);
 
+/* A GPU at one precision, with what all of its products share worked out: for many of them. */
+enum { GEMM_TILES = 14 };
+typedef struct GemmMachine {
+    const GpuSpec *gpu;
+    const GemmFit *fit;
+    Precision precision;
+    double sm_flops_per_s;
+    double memory_bytes_per_s;
+    double hbm_bytes_per_s;
+    double sms;
+    double operand_bytes;
+    double tile_flops[GEMM_TILES]; /* for each element of k, penalty included */
+} GemmMachine;
+GemmMachine gemm_machine(const GpuSpec *gpu, Precision precision);
+
+/* gpu_grouped_gemm_seconds */
+double gemm_machine_seconds(const GemmMachine *machine, const double *rows, size_t experts,
+                            double n, double k);
+
 /* The same by a kernel that keeps to one tile, whatever the shape: no choice of a better one, no
  * split of k, and `traffic` of the tiles' operands come from HBM besides. */
 typedef struct GemmTile {

@@ -125,26 +125,31 @@ static double attention_parameters(const ModelSpec *model, double attention_per_
     return query + 2 * model->d_model * model_kv_heads_on_rank(model, tensor) * model->head_dim;
 }
 
-PartParameters layer_parameters(const Scenario *scenario, int experts)
+static PartParameters layer_of(const Scenario *scenario, const ModelParameters *count, int experts)
 {
     const ModelSpec *model = &scenario->model;
     const ParallelSpec *parallel = &scenario->training.parallel;
-    const ModelParameters count = model_parameters(model);
     const double tensor = parallel->tensor;
-    const double attention = attention_parameters(model, count.attention_per_layer, tensor);
+    const double attention = attention_parameters(model, count->attention_per_layer, tensor);
     if (!experts)
-        return (PartParameters){.common = attention + count.dense_mlp_per_layer / tensor +
-                                          count.norms_per_layer};
+        return (PartParameters){.common = attention + count->dense_mlp_per_layer / tensor +
+                                          count->norms_per_layer};
 
-    const double routed = model->experts / fmax(1, parallel->expert) * count.expert_per_layer /
+    const double routed = model->experts / fmax(1, parallel->expert) * count->expert_per_layer /
                           plan_expert_tensor_ways(parallel);
-    PartParameters part = {.common =
-                               attention + count.shared_per_layer / tensor + count.other_per_layer};
+    PartParameters part = {.common = attention + count->shared_per_layer / tensor +
+                                     count->other_per_layer};
     if (plan_experts_are_spread(parallel))
         part.spread = routed;
     else
         part.common += routed;
     return part;
+}
+
+PartParameters layer_parameters(const Scenario *scenario, int experts)
+{
+    const ModelParameters count = model_parameters(&scenario->model);
+    return layer_of(scenario, &count, experts);
 }
 
 double table_parameters(const Scenario *scenario)
@@ -153,38 +158,59 @@ double table_parameters(const Scenario *scenario)
            scenario->model.d_model;
 }
 
+/* Layers with experts of a stage: all or none in most models. */
+static double expert_layers(const MemoryParts *parts, const StageLayout *layout, size_t stage)
+{
+    const ModelSpec *model = &parts->scenario->model;
+    if (parts->expert_layers >= model->layers)
+        return layout->layers[stage];
+    return parts->expert_layers > 0 ? stage_expert_layers(model, layout, stage) : 0;
+}
+
+static double larger(double one, double other)
+{
+    return one > other ? one : other;
+}
+
+static double smaller(double one, double other)
+{
+    return one < other ? one : other;
+}
+
 static ParameterSplit stage_split(const MemoryParts *parts, const StageLayout *layout, size_t stage)
 {
     const ModelSpec *model = &parts->scenario->model;
     const double layers = layout->layers[stage];
-    const double with_experts = stage_expert_layers(model, layout, stage);
+    const double with_experts = expert_layers(parts, layout, stage);
     const int first = stage == 0;
     const int last = stage + 1 == layout->stages;
-    const PartParameters dense = parts->dense;
-    const PartParameters moe = parts->moe;
+    const PartParameters *dense = &parts->dense, *moe = &parts->moe;
 
     const double table = parts->table;
     const int one_copy = model->tied_embeddings && first && last;
     ParameterSplit split = {.tables = (first ? table : 0) + (last && !one_copy ? table : 0)};
-    const double seeing = model_sees(model) ? stage_cross_layers(model, layout, stage) *
-                                                      cross_layer_parameters(parts->scenario) +
-                                                  (first ? encoder_parameters(parts->scenario) : 0)
-                                            : 0;
-    split.common = (layers - with_experts) * dense.common + with_experts * moe.common +
+    const double seeing = parts->sees ? stage_cross_layers(model, layout, stage) *
+                                                cross_layer_parameters(parts->scenario) +
+                                            (first ? encoder_parameters(parts->scenario) : 0)
+                                      : 0;
+    split.common = (layers - with_experts) * dense->common + with_experts * moe->common +
                    split.tables + (last ? model->d_model : 0) +
                    (first ? model->learned_positions * model->d_model : 0) + seeing;
-    split.spread = with_experts * moe.spread;
-    split.largest_layer = fmax(with_experts < layers ? dense.common : 0,
-                               with_experts > 0 ? moe.common + moe.spread : 0);
+    split.spread = with_experts * moe->spread;
+    split.largest_layer = larger(with_experts < layers ? dense->common : 0,
+                                 with_experts > 0 ? moe->common + moe->spread : 0);
     return split;
 }
 
 /* The part of `parts` that parameters depend on. */
 static MemoryParts parameter_parts(const Scenario *scenario)
 {
+    const ModelParameters count = model_parameters(&scenario->model);
     return (MemoryParts){.scenario = scenario,
-                         .dense = layer_parameters(scenario, 0),
-                         .moe = layer_parameters(scenario, 1),
+                         .sees = model_sees(&scenario->model),
+                         .expert_layers = model_expert_layers(&scenario->model),
+                         .dense = layer_of(scenario, &count, 0),
+                         .moe = layer_of(scenario, &count, 1),
                          .table = table_parameters(scenario)};
 }
 
@@ -213,7 +239,7 @@ double stage_spread_parameters(const Scenario *scenario, const StageLayout *layo
 double stage_in_flight(const Scenario *scenario, size_t stages, size_t stage, double microbatches)
 {
     const ParallelSpec *parallel = &scenario->training.parallel;
-    const double p = (double)stages, chunks = fmax(1, parallel->virtual_stages);
+    const double p = (double)stages, chunks = larger(1, parallel->virtual_stages);
     const double behind = p - 1 - (double)stage;
     double in_flight = behind + 1;
     switch (parallel->schedule) {
@@ -236,7 +262,7 @@ double stage_in_flight(const Scenario *scenario, size_t stages, size_t stage, do
     case SCHEDULE_1F1B:
         break;
     }
-    return fmin(microbatches, in_flight);
+    return smaller(microbatches, in_flight);
 }
 
 /* Bytes that one layer keeps for the backward pass of one microbatch, on one GPU. */
@@ -412,15 +438,14 @@ static double logits_bytes(const Scenario *scenario)
 static double stage_activations(const MemoryParts *parts, const StageLayout *layout, size_t stage)
 {
     const double layers = layout->layers[stage];
-    const double with_experts = stage_expert_layers(&parts->scenario->model, layout, stage);
-    const KeptActivations dense = parts->dense_kept;
-    const KeptActivations moe = parts->moe_kept;
+    const double with_experts = expert_layers(parts, layout, stage);
+    const KeptActivations *dense = &parts->dense_kept, *moe = &parts->moe_kept;
     const double in_flight =
         stage_in_flight(parts->scenario, layout->stages, stage, parts->microbatches);
     double bytes =
-        in_flight * ((layers - with_experts) * dense.kept + with_experts * moe.kept) +
-        fmax(with_experts < layers ? dense.working : 0, with_experts > 0 ? moe.working : 0) +
-        vision_activations(parts->scenario, layout, stage, in_flight);
+        in_flight * ((layers - with_experts) * dense->kept + with_experts * moe->kept) +
+        larger(with_experts < layers ? dense->working : 0, with_experts > 0 ? moe->working : 0) +
+        (parts->sees ? vision_activations(parts->scenario, layout, stage, in_flight) : 0);
     if (stage + 1 == layout->stages)
         bytes += parts->logits_bytes;
     return bytes;
@@ -448,8 +473,8 @@ static GatheredParameters gathered_parameters(const MemoryParts *parts, const Pa
 {
     const ModelSpec *model = &parts->scenario->model;
     const ParallelSpec *parallel = &parts->scenario->training.parallel;
-    const double table = fmin(split->tables, parts->table);
-    const double unit = fmax(split->largest_layer, table);
+    const double table = smaller(split->tables, parts->table);
+    const double unit = larger(split->largest_layer, table);
     GatheredParameters gathered = {.weights = unit + split->largest_layer, .gradients = unit};
     if (parallel->gather_limit > 0) {
         const double matrix =
@@ -470,15 +495,9 @@ static StageMemory one_stage_memory(const MemoryParts *parts, const StageLayout 
     StageMemory memory = {.parameters = split.common + split.spread,
                           .overhead_bytes = training->reserved_bytes};
 
-    /* What is left of a state on one GPU when ZeRO divides it over its copies, or over the copies
-     * inside a sharding group. */
-    const double shards = plan_shard_ranks(parallel);
-    const double divided =
-        split.common / shards + split.spread / fmin(shards, plan_expert_copies(parallel));
-    const double weight = weight_bytes(training->precision);
-    const double gradient = training->gradient_bytes_per_param > 0
-                                ? training->gradient_bytes_per_param
-                                : precision_bytes(training->gradient_precision);
+    /* What is left of a state on one GPU when ZeRO divides it. */
+    const double divided = split.common / parts->shards + split.spread / parts->spread_shards;
+    const double weight = parts->weight_bytes, gradient = parts->gradient_bytes;
     memory.weights_bytes = weight * (parallel->zero_stage >= 3 ? divided : memory.parameters);
     const double trained = 1 - training->frozen;
     memory.gradients_bytes =
@@ -526,6 +545,14 @@ MemoryParts memory_parts(const Scenario *scenario)
     parts.moe_kept = kept_activations(scenario, 1);
     parts.microbatches = plan_microbatches(&scenario->training);
     parts.logits_bytes = logits_bytes(scenario);
+    /* ZeRO divides over all copies, or over those inside a sharding group. */
+    const TrainingSpec *training = &scenario->training;
+    parts.shards = plan_shard_ranks(&training->parallel);
+    parts.spread_shards = fmin(parts.shards, plan_expert_copies(&training->parallel));
+    parts.weight_bytes = weight_bytes(training->precision);
+    parts.gradient_bytes = training->gradient_bytes_per_param > 0
+                               ? training->gradient_bytes_per_param
+                               : precision_bytes(training->gradient_precision);
     return parts;
 }
 

@@ -82,9 +82,13 @@ typedef struct MemoryParts {
     const Scenario *scenario;
     PartParameters dense, moe; /* of one layer */
     KeptActivations dense_kept, moe_kept;
-    double table;        /* parameters of embedding or head */
-    double microbatches; /* of a step */
-    double logits_bytes; /* on the last stage */
+    double table;                 /* parameters of embedding or head */
+    double microbatches;          /* of a step */
+    double logits_bytes;          /* on the last stage */
+    int sees;                     /* images */
+    double expert_layers;         /* of the model */
+    double shards, spread_shards; /* ranks among which ZeRO divides; of experts that are spread */
+    double weight_bytes, gradient_bytes; /* of one parameter that is held, of one that is trained */
 } MemoryParts;
 MemoryParts memory_parts(const Scenario *scenario);
 PartParameters stage_part_parameters(const MemoryParts *parts, const StageLayout *layout,

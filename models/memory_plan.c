@@ -18,7 +18,7 @@ static int needs_no_more_than_before(const MemoryParts *parts, const StageLayout
     const ModelSpec *model = &parts->scenario->model;
     const int mirrored = parts->scenario->training.parallel.schedule == SCHEDULE_DUALPIPE;
     const size_t last = layout->stages - 1;
-    if (model_sees(model) || parts->scenario->hardware.older_stages > 0)
+    if (parts->sees || parts->scenario->hardware.older_stages > 0)
         return 0;
     if (stage < 2 || stage >= last || layout->layers[stage] != layout->layers[stage - 1])
         return 0;
@@ -31,8 +31,8 @@ static int needs_no_more_than_before(const MemoryParts *parts, const StageLayout
 void memory_worst(const MemoryParts *parts, MemoryPlan *plan)
 {
     const Scenario *scenario = parts->scenario;
-    const double with_experts = model_expert_layers(&scenario->model);
-    const int layers_alike = with_experts <= 0 || with_experts >= scenario->model.layers;
+    const int layers_alike =
+        parts->expert_layers <= 0 || parts->expert_layers >= scenario->model.layers;
     StageLayout layout;
     plan_layout(scenario, (size_t)scenario->training.parallel.pipeline, &layout);
     plan->stages = layout.stages;

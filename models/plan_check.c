@@ -6,6 +6,7 @@
 #include "models/speculation.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 
 double plan_microbatches(const TrainingSpec *training)
@@ -73,14 +74,20 @@ double plan_expert_group_replicas(const ParallelSpec *parallel)
     return fmax(1, fmin(replicas, parallel->data));
 }
 
+static int is_whole(double value)
+{
+    return fabs(value) < 0x1p52 ? (double)(int64_t)value == value : isfinite(value);
+}
+
 /* Of whole numbers; up to 2^53 products of theirs are exact, and faster than fmod. */
 static int divides(double divisor, double number)
 {
     if (!(divisor > 0))
         return 0;
-    if (fabs(number) > 0x1p53)
+    const double times = number / divisor;
+    if (!(fabs(number) <= 0x1p53) || !(fabs(times) <= 0x1p53))
         return fmod(number, divisor) == 0;
-    return floor(number / divisor) * divisor == number;
+    return (double)(int64_t)times * divisor == number;
 }
 
 /* One rule between two values: `part` must divide `whole`. */
@@ -103,18 +110,31 @@ static Status check_divisible(const Divisibility *rules, size_t count, Error *er
     return STATUS_OK;
 }
 
-static Status check_whole_numbers(const Scenario *scenario, Error *error)
+/* A value that counts things. */
+typedef struct Count {
+    const char *key;
+    double value;
+    int applies;
+    double least;
+} Count;
+
+static Status check_counts(const Count *counts, size_t number, Error *error)
+{
+    for (size_t i = 0; i < number; i++) {
+        const double value = counts[i].value;
+        if (!counts[i].applies || (value >= counts[i].least && is_whole(value)))
+            continue;
+        return error_set(error, STATUS_INVALID, "%s = %g is not a whole number of at least %g",
+                         counts[i].key, value, counts[i].least);
+    }
+    return STATUS_OK;
+}
+
+static Status check_model_counts(const Scenario *scenario, Error *error)
 {
     const ModelSpec *model = &scenario->model;
-    const ParallelSpec *parallel = &scenario->training.parallel;
-    const ServingSpec *serving = &scenario->serving;
     const int training = scenario->kind == SCENARIO_TRAINING;
-    const struct {
-        const char *key;
-        double value;
-        int applies;
-        double least;
-    } counts[] = {
+    const Count counts[] = {
         {"model.layers", model->layers, 1, 1},
         {"model.d_model", model->d_model, 1, 1},
         {"model.d_ff", model->d_ff, 1, 1},
@@ -139,27 +159,33 @@ static Status check_whole_numbers(const Scenario *scenario, Error *error)
         {"model.learned_positions", model->learned_positions, 1, 0},
         {"hardware.node.gpus", scenario->hardware.node.gpus, 1, 1},
         {"training.sequence_length", scenario->training.sequence_length, training, 1},
-        {"training.parallel.tensor", parallel->tensor, training, 1},
-        {"training.parallel.pipeline", parallel->pipeline, training, 1},
-        {"training.parallel.data", parallel->data, training, 1},
-        {"training.parallel.expert", parallel->expert, training, 1},
-        {"training.parallel.context", parallel->context, training, 0},
-        {"training.parallel.expert_tensor", parallel->expert_tensor, training, 0},
-        {"training.parallel.shard_group", parallel->shard_group, training, 0},
-        {"training.parallel.zero_stage", parallel->zero_stage, training, 0},
-        {"training.parallel.micro_batch", parallel->micro_batch, training, 1},
-        {"serving.tensor", serving->tensor, !training, 1},
-        {"serving.pipeline", serving->pipeline, !training, 1},
     };
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
-        const double value = counts[i].value;
-        if (!counts[i].applies ||
-            (isfinite(value) && value >= counts[i].least && floor(value) == value))
-            continue;
-        return error_set(error, STATUS_INVALID, "%s = %g is not a whole number of at least %g",
-                         counts[i].key, value, counts[i].least);
-    }
-    return STATUS_OK;
+    return check_counts(counts, sizeof counts / sizeof counts[0], error);
+}
+
+static Status check_parallel_counts(const ParallelSpec *parallel, Error *error)
+{
+    const Count counts[] = {
+        {"training.parallel.tensor", parallel->tensor, 1, 1},
+        {"training.parallel.pipeline", parallel->pipeline, 1, 1},
+        {"training.parallel.data", parallel->data, 1, 1},
+        {"training.parallel.expert", parallel->expert, 1, 1},
+        {"training.parallel.context", parallel->context, 1, 0},
+        {"training.parallel.expert_tensor", parallel->expert_tensor, 1, 0},
+        {"training.parallel.shard_group", parallel->shard_group, 1, 0},
+        {"training.parallel.zero_stage", parallel->zero_stage, 1, 0},
+        {"training.parallel.micro_batch", parallel->micro_batch, 1, 1},
+    };
+    return check_counts(counts, sizeof counts / sizeof counts[0], error);
+}
+
+static Status check_serving_counts(const ServingSpec *serving, Error *error)
+{
+    const Count counts[] = {
+        {"serving.tensor", serving->tensor, 1, 1},
+        {"serving.pipeline", serving->pipeline, 1, 1},
+    };
+    return check_counts(counts, sizeof counts / sizeof counts[0], error);
 }
 
 static Status check_model(const ModelSpec *model, Error *error)
@@ -538,11 +564,26 @@ Status plan_check(const Scenario *scenario, Error *error)
 {
     if (scenario->course_count > 0 && scenario->kind == SCENARIO_TRAINING)
         return check_course(scenario, error);
-    Status status = check_whole_numbers(scenario, error);
+    const int training = scenario->kind == SCENARIO_TRAINING;
+    Status status = check_model_counts(scenario, error);
+    if (status == STATUS_OK)
+        status = training ? check_parallel_counts(&scenario->training.parallel, error)
+                          : check_serving_counts(&scenario->serving, error);
     if (status == STATUS_OK)
         status = check_model(&scenario->model, error);
     if (status != STATUS_OK)
         return status;
-    return scenario->kind == SCENARIO_TRAINING ? check_training(scenario, error)
-                                               : check_serving(scenario, error);
+    return training ? check_training(scenario, error) : check_serving(scenario, error);
+}
+
+Status plan_check_base(const Scenario *scenario, Error *error)
+{
+    const Status status = check_model_counts(scenario, error);
+    return status == STATUS_OK ? check_model(&scenario->model, error) : status;
+}
+
+Status plan_check_parallel(const Scenario *scenario, Error *error)
+{
+    const Status status = check_parallel_counts(&scenario->training.parallel, error);
+    return status == STATUS_OK ? check_training(scenario, error) : status;
 }

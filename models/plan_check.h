@@ -33,4 +33,9 @@ double plan_expert_group_replicas(const ParallelSpec *parallel);
 /* STATUS_INVALID with the offending keys and the rule when they contradict each other. */
 Status plan_check(const Scenario *scenario, Error *error);
 
+/* The same in two parts, for many plans of one training scenario without a course: what does not
+ * depend on training.parallel, and the rest. */
+Status plan_check_base(const Scenario *scenario, Error *error);
+Status plan_check_parallel(const Scenario *scenario, Error *error);
+
 #endif

@@ -64,17 +64,16 @@ static Seconds dense_gemm(const Clock *clock, const Operator *op)
  * expert e is dB_e[k,n] = A_e^T[k,rows_e] dC_e: equal m = k for all, depth rows_e, of which the
  * mean is taken. No operator before an expert quantises its rows, which come from other ranks or
  * in another order (Transformer Engine, module/grouped_linear.py). */
-static Seconds rank_grouped_gemm(const Clock *clock, const Operator *op, size_t experts)
+static Seconds rank_grouped_gemm(const Clock *clock, const GemmMachine *machine, const Operator *op,
+                                 size_t experts)
 {
-    const GpuSpec *gpu = &clock->gpu;
-    const Precision precision = clock->precision;
     const double trained = 1.0 - clock->scenario->training.frozen;
     double total = 0.0;
     for (size_t i = 0; i < experts; i++)
         total += clock->rows[i];
     Seconds seconds = {
-        .forward = gpu_grouped_gemm_seconds(gpu, precision, clock->rows, experts, op->n, op->k),
-        .backward = gpu_grouped_gemm_seconds(gpu, precision, clock->rows, experts, op->k, op->n),
+        .forward = gemm_machine_seconds(machine, clock->rows, experts, op->n, op->k),
+        .backward = gemm_machine_seconds(machine, clock->rows, experts, op->k, op->n),
     };
     if (op->backward_twice == 0)
         return seconds;
@@ -85,9 +84,9 @@ static Seconds rank_grouped_gemm(const Clock *clock, const Operator *op, size_t 
     const double mean_rows = used > 0 ? total / (double)used : 0.0;
     if (used > 0)
         seconds.weight =
-            trained *
-            (gpu_grouped_gemm_seconds(gpu, precision, clock->rows, used, op->n, mean_rows) -
-             gpu_quantise_seconds(gpu, precision, op->k * (double)used, mean_rows));
+            trained * (gemm_machine_seconds(machine, clock->rows, used, op->n, mean_rows) -
+                       gpu_quantise_seconds(machine->gpu, machine->precision, op->k * (double)used,
+                                            mean_rows));
     seconds.backward += seconds.weight;
     return seconds;
 }
@@ -106,8 +105,8 @@ static Seconds kept_dense_gemm(const Clock *clock, const Operator *op)
 }
 
 /* Every rank's time from its own experts' loads; all wait for the slowest. */
-static ProductTimes sampled_grouped_gemm(const Clock *clock, const Operator *op, size_t draw,
-                                         size_t sample)
+static ProductTimes sampled_grouped_gemm(const Clock *clock, const GemmMachine *machine,
+                                         const Operator *op, size_t draw, size_t sample)
 {
     const double *share = expert_load_share(clock->load, draw, sample);
     size_t ranks = clock->load->ranks;
@@ -119,7 +118,7 @@ static ProductTimes sampled_grouped_gemm(const Clock *clock, const Operator *op,
     for (size_t rank = 0; rank < distinct; rank++) {
         for (size_t i = 0; i < experts; i++)
             clock->rows[i] = share[rank * experts + i] * all_rows;
-        Seconds seconds = rank_grouped_gemm(clock, op, experts);
+        Seconds seconds = rank_grouped_gemm(clock, machine, op, experts);
         times.forward += seconds.forward / (double)distinct;
         times.backward += seconds.backward / (double)distinct;
         times.weight += seconds.weight / (double)distinct;
@@ -139,10 +138,12 @@ static const ProductTimes *kept_grouped_gemm(const Clock *clock, const Operator 
     const ProductTimes *kept = product_memo_find_series(clock->products, &key);
     if (kept != NULL)
         return kept;
+    const GemmMachine machine = gemm_machine(&clock->gpu, clock->precision);
     ProductTimes *times = product_memo_new_series(clock->products, &key, scratch);
     for (size_t draw = 0; draw < load->draws; draw++)
         for (size_t sample = 0; sample < load->samples; sample++)
-            times[draw * load->samples + sample] = sampled_grouped_gemm(clock, op, draw, sample);
+            times[draw * load->samples + sample] =
+                sampled_grouped_gemm(clock, &machine, op, draw, sample);
     return times;
 }
 

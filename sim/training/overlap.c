@@ -38,32 +38,3 @@ StreamRates stream_rates(const GpuSpec *gpu, StreamDemand demand, double memory_
         .communication = (products_s + moving_s * moving) / (products_s + moving_s),
     };
 }
-
-static double rate(double value)
-{
-    return value > 0.0 ? value : 1.0;
-}
-
-double overlap_seconds(StreamRates rates, double compute_s, double communication_s)
-{
-    const double a = rate(rates.compute), b = rate(rates.communication);
-    return compute_s * b <= communication_s * a ? communication_s + compute_s * (1.0 - b) / a
-                                                : compute_s + communication_s * (1.0 - a) / b;
-}
-
-double overlap_exposed_s(StreamRates rates, double compute_s, double communication_s)
-{
-    return fmax(0.0, overlap_seconds(rates, compute_s, communication_s) - compute_s);
-}
-
-double overlap_contention_s(StreamRates rates, double compute_s, double communication_s)
-{
-    return fmax(0.0, overlap_seconds(rates, compute_s, communication_s) -
-                         fmax(compute_s, communication_s));
-}
-
-double overlap_delay_s(StreamRates rates, double compute_s, double communication_s)
-{
-    const double a = rate(rates.compute), b = rate(rates.communication);
-    return (1.0 - a) * fmin(compute_s / a, communication_s / b);
-}

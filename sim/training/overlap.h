@@ -37,16 +37,43 @@ StreamDemand stream_demand(const HardwareSpec *hardware, Collective collective, 
  * these ask for more than HBM gives to both, both slow down alike. */
 StreamRates stream_rates(const GpuSpec *gpu, StreamDemand demand, double memory_share);
 
+static inline double overlap_rate(double value)
+{
+    return value > 0.0 ? value : 1.0;
+}
+
 /* Until both are done. */
-double overlap_seconds(StreamRates rates, double compute_s, double communication_s);
+static inline double overlap_seconds(StreamRates rates, double compute_s, double communication_s)
+{
+    const double a = overlap_rate(rates.compute), b = overlap_rate(rates.communication);
+    if (!(communication_s > 0.0))
+        return compute_s;
+    return compute_s * b <= communication_s * a ? communication_s + compute_s * (1.0 - b) / a
+                                                : compute_s + communication_s * (1.0 - a) / b;
+}
 
 /* The same less the computing alone: what shows of the communication. */
-double overlap_exposed_s(StreamRates rates, double compute_s, double communication_s);
+static inline double overlap_exposed_s(StreamRates rates, double compute_s, double communication_s)
+{
+    const double exposed_s = overlap_seconds(rates, compute_s, communication_s) - compute_s;
+    return exposed_s > 0.0 ? exposed_s : 0.0;
+}
 
 /* The same less the longer of the two: what contention costs. */
-double overlap_contention_s(StreamRates rates, double compute_s, double communication_s);
+static inline double overlap_contention_s(StreamRates rates, double compute_s,
+                                          double communication_s)
+{
+    const double longer_s = compute_s > communication_s ? compute_s : communication_s;
+    const double lost_s = overlap_seconds(rates, compute_s, communication_s) - longer_s;
+    return lost_s > 0.0 ? lost_s : 0.0;
+}
 
 /* By how much the computing ends later than alone. */
-double overlap_delay_s(StreamRates rates, double compute_s, double communication_s);
+static inline double overlap_delay_s(StreamRates rates, double compute_s, double communication_s)
+{
+    const double a = overlap_rate(rates.compute), b = overlap_rate(rates.communication);
+    const double alone_s = compute_s / a, beside_s = communication_s / b;
+    return (1.0 - a) * (alone_s < beside_s ? alone_s : beside_s);
+}
 
 #endif

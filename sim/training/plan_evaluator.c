@@ -13,6 +13,7 @@ struct PlanEvaluator {
     Scenario scenario; /* the base, with the plan under way */
     Plan base;
     unsigned long long seed;
+    Status checked;   /* what all plans have in common */
     ModelFlops flops; /* of one token */
     BlockTable *blocks;
     StepSimulator *simulator;
@@ -31,6 +32,7 @@ PlanEvaluator *plan_evaluator_create(const Scenario *base, unsigned long long se
                              .gradient_precision = base->training.gradient_precision,
                              .batch_tokens = base->training.batch_tokens};
     evaluator->seed = seed;
+    evaluator->checked = plan_check_base(base, NULL);
     evaluator->flops = model_flops_per_token(&base->model, base->training.sequence_length);
     evaluator->blocks = block_table_create(error);
     if (evaluator->blocks != NULL)
@@ -65,13 +67,22 @@ static void set_plan(PlanEvaluator *evaluator, const Plan *plan)
     evaluator->scenario.hardware.gpus = plan_gpus(&plan->parallel);
 }
 
+/* Every phase of a course is a plan of its own. */
+static Status check(const PlanEvaluator *evaluator)
+{
+    if (evaluator->scenario.course_count > 0)
+        return plan_check(&evaluator->scenario, NULL);
+    return evaluator->checked != STATUS_OK ? evaluator->checked
+                                           : plan_check_parallel(&evaluator->scenario, NULL);
+}
+
 Status plan_evaluate(PlanEvaluator *evaluator, const Plan *plan, PlanResult *result)
 {
     const Scenario *scenario = &evaluator->scenario;
     *result = (PlanResult){0};
     set_plan(evaluator, plan);
     result->gpus = scenario->hardware.gpus;
-    Status status = plan_check(scenario, NULL);
+    Status status = check(evaluator);
     if (status != STATUS_OK)
         return status;
 

@@ -109,17 +109,18 @@ typedef struct StageKind {
     ShardedUnits units;
 } StageKind;
 
-static StageKind stage_kind(const Scenario *scenario, const BlockSet *blocks)
+/* Sharded units are filled in where the plan has them. */
+static void fill_kind(const Scenario *scenario, const BlockSet *blocks, StageKind *kind)
 {
-    StageKind kind = {.scenario = scenario, .blocks = blocks};
+    kind->scenario = scenario;
+    kind->blocks = blocks;
     if (blocks == NULL)
-        return kind;
-    kind.input = blocks->embedding;
+        return;
+    kind->input = blocks->embedding;
     for (double layer = 0.0; layer < scenario->model.vision.layers; layer++) {
-        add_phase(&kind.input.forward, &blocks->encoder_layer.forward);
-        add_phase(&kind.input.backward, &blocks->encoder_layer.backward);
+        add_phase(&kind->input.forward, &blocks->encoder_layer.forward);
+        add_phase(&kind->input.backward, &blocks->encoder_layer.backward);
     }
-    return kind;
 }
 
 static void fill_sharded_units(const MemoryParts *parts, StageKind *kind)
@@ -366,9 +367,10 @@ Status step_input_of_blocks(const Scenario *scenario, const MemoryParts *parts,
 
     StageLayout layout;
     plan_layout(scenario, input->stages, &layout);
-    StageKind newer = stage_kind(scenario, blocks);
-    StageKind others =
-        older != NULL ? stage_kind(&older->scenario, &older->blocks) : stage_kind(scenario, NULL);
+    StageKind newer, others;
+    fill_kind(scenario, blocks, &newer);
+    fill_kind(older != NULL ? &older->scenario : scenario, older != NULL ? &older->blocks : NULL,
+              &others);
     fill_stages(parts, &layout, &newer, &others, input);
     return STATUS_OK;
 }

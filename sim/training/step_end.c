@@ -96,7 +96,7 @@ static bool delays_add_up(const ScheduleShape *shape)
  * of "first gradient + G" and "last gradient + G/L", and later still by what the two streams lose
  * to each other. */
 static double stage_reduced_s(const ScheduleShape *shape, const StepInput *input,
-                              const PipelineEnds *ends, size_t stage)
+                              const PipelineEnds *ends, const ReduceWindow *window, size_t stage)
 {
     const ChunkEnd *chunks = &ends->chunk[stage * shape->chunks];
     bool overlap = input->overlap_grad_reduce != 0;
@@ -114,9 +114,8 @@ static double stage_reduced_s(const ScheduleShape *shape, const StepInput *input
         double last_s = overlap ? chunks[chunk].end_s + reduce_s / layers : 0.0;
         free_s = later(later(free_s, first_s) + reduce_s, last_s);
     }
-    const ReduceWindow window = reduce_window(shape, input, ends, stage);
     return free_s +
-           overlap_contention_s(input->data_rates, window.compute_s, window.communication_s);
+           overlap_contention_s(input->data_rates, window->compute_s, window->communication_s);
 }
 
 /* What the gather of a stage's parameters adds to the step. With overlap it runs layer by layer
@@ -161,15 +160,19 @@ double step_end_seconds(const ScheduleShape *shape, const StepInput *input,
     bool barrier = schedule_has_barrier(shape->schedule);
     double all_reduced_s = 0.0, seconds = 0.0, without_s = 0.0, late_s = 0.0;
     for (size_t i = shape->stages; barrier && i-- > 0;) {
-        all_reduced_s = later(all_reduced_s, stage_reduced_s(shape, input, ends, i) + late_s);
-        if (delays_add_up(shape)) {
-            const ReduceWindow window = reduce_window(shape, input, ends, i);
+        const ReduceWindow window = reduce_window(shape, input, ends, i);
+        all_reduced_s =
+            later(all_reduced_s, stage_reduced_s(shape, input, ends, &window, i) + late_s);
+        if (delays_add_up(shape))
             late_s += overlap_delay_s(input->data_rates, window.compute_s, window.communication_s);
-        }
     }
     for (size_t i = 0; i < shape->stages; i++) {
         double start_s = ends->first_start_s[i];
-        double reduced_s = barrier ? all_reduced_s : stage_reduced_s(shape, input, ends, i);
+        double reduced_s = all_reduced_s;
+        if (!barrier) {
+            const ReduceWindow window = reduce_window(shape, input, ends, i);
+            reduced_s = stage_reduced_s(shape, input, ends, &window, i);
+        }
         double updated_s = reduced_s + stage_optimizer_s(shape, input, i);
         double gather_s = exposed_gather_s(shape, input, i, barrier ? start_s : 0.0);
         double from_s = barrier ? 0.0 : start_s;

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_phase(StagePhase *sum, const StagePhase *part)
+static void add_phase(StagePhase *restrict sum, const StagePhase *restrict part)
 {
     sum->compute_s += part->compute_s;
     sum->recompute_s += part->recompute_s;
@@ -23,6 +23,7 @@ static void add_phase(StagePhase *sum, const StagePhase *part)
     sum->expert_s += part->expert_s;
     sum->expert_imbalance_s += part->expert_imbalance_s;
     sum->sharding_s += part->sharding_s;
+    sum->total_s += part->total_s; /* made anew from the causes in the end */
     sum->weight_s += part->weight_s;
     sum->expert_variance_s2 += part->expert_variance_s2; /* layers route on their own */
 }

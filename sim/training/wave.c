@@ -105,12 +105,17 @@ static void go_backward(const Row *own, const double *restrict above, double sen
     }
 }
 
-static void add_weights(const Row *own, size_t first, size_t past)
+/* The same with a weight gradient behind each backward. */
+static void go_backward_whole(const Row *own, const double *restrict above, double send_s,
+                              size_t first, size_t past)
 {
-    double *restrict free_s = own->free_s;
-    const double *restrict weight_s = own->weight_s;
-    for (size_t h = first; h < past; h++)
-        free_s[h] += weight_s[h];
+    double *restrict free_s = own->free_s, *restrict down_s = own->down_s;
+    const double *restrict backward_s = own->backward_s, *restrict weight_s = own->weight_s;
+    for (size_t h = first; h < past; h++) {
+        double end_s = later(free_s[h], above[h]) + backward_s[h];
+        down_s[h] = end_s + send_s;
+        free_s[h] = end_s + weight_s[h];
+    }
 }
 
 /* Places of stages from..past - 1 that have this parity. */
@@ -157,14 +162,15 @@ static void run_halves(const Wave *wave, ChunkEnd *ends)
         past = 2 * p + 2 * m - 2 > front ? 2 * p + 2 * m - 2 - front : 0;
         past = past < p ? past : p;
         at = places(from, past, other);
-        go_backward(&row[other], row[parity].down_s + (other == 0 ? 0 : 1), wave->send_s, at.first,
-                    at.past);
-        if (!split || front + 1 < 2 * p)
-            continue;
-        /* the weight gradient of `behind` microbatches ago: stages up to front + 1 - 2 p */
-        size_t with = front + 2 - 2 * p < past ? front + 2 - 2 * p : past;
-        at = places(from, with, other);
-        add_weights(&row[other], at.first, at.past);
+        const double *above = row[parity].down_s + (other == 0 ? 0 : 1);
+        if (split && front + 1 >= 2 * p) {
+            /* the weight gradient of `behind` microbatches ago: stages up to front + 1 - 2 p */
+            const size_t with = front + 2 - 2 * p < past ? front + 2 - 2 * p : past;
+            const Places whole_at = places(from, with > from ? with : from, other);
+            go_backward_whole(&row[other], above, wave->send_s, whole_at.first, whole_at.past);
+            at.first = whole_at.past;
+        }
+        go_backward(&row[other], above, wave->send_s, at.first, at.past);
     }
     for (size_t i = 0; i < p; i++) {
         const Row *own = &row[i % 2];
@@ -267,7 +273,7 @@ static void front_backward(const Fronts *fronts, size_t front, size_t ahead, Chu
     past = past < p ? past : p;
     if (from >= past)
         return;
-    const size_t group = start / p, turn = front < ahead || chunks < 2 ? p : p - start % p;
+    const size_t group = start / p, turn = front < ahead ? p : p - start % p;
     const size_t last_group = turn < p ? group + 1 : group;
     /* the gradient of an earlier chunk left the first stage one front before; that of the last
      * chunk turns round here */
@@ -287,16 +293,24 @@ static void front_backward(const Fronts *fronts, size_t front, size_t ahead, Chu
         (ChunkEnd){.first_gradient_s = end_s - backward_s[stage], .end_s = end_s};
 }
 
-/* ZB-2p: the weight gradient of 2 i microbatches ago follows the backward of stage i. */
-static void front_weights(const Fronts *fronts, size_t front, size_t ahead)
+/* ZB-2p, one chunk: the weight gradient of 2 i microbatches ago follows the backward of stage i. */
+static void front_split(const Fronts *fronts, size_t front, size_t ahead)
 {
     const size_t p = fronts->stages;
-    const size_t ended = fronts->all + ahead > front ? fronts->all + ahead - front : 0;
-    size_t past = front + 1 > ahead ? front + 1 - ahead : 0;
+    const size_t from = front < ahead ? ahead - front : 0;
+    size_t past = fronts->all + ahead > front ? fronts->all + ahead - front : 0;
     past = past < p ? past : p;
-    past = past < ended ? past : ended;
-    for (size_t i = 0; i < past; i++)
-        fronts->free_s[i] += fronts->weight_s[i];
+    size_t with = front < ahead ? 0 : front + 1 - ahead;
+    with = with < past ? with : past;
+    double *restrict free_s = fronts->free_s, *restrict down_s = fronts->down_s;
+    const double *restrict backward_s = fronts->backward_s, *restrict weight_s = fronts->weight_s;
+    down_s[p] = 0.0; /* turns round here */
+    for (size_t i = 0; i < with; i++) {
+        double end_s = later(free_s[i], down_s[i + 1]) + backward_s[i];
+        free_s[i] = end_s + weight_s[i];
+        down_s[i] = end_s + fronts->send_s;
+    }
+    stages_backward(fronts, backward_s, from > with ? from : with, past);
 }
 
 static void run_fronts(const Wave *wave, ChunkEnd *ends)
@@ -319,9 +333,10 @@ static void run_fronts(const Wave *wave, ChunkEnd *ends)
             front += round * steady_skip(&steady, (fronts.all - front) / round);
         if (front < fronts.all + p - 1)
             front_forward(&fronts, front);
-        front_backward(&fronts, front, ahead, ends);
         if (split)
-            front_weights(&fronts, front, ahead);
+            front_split(&fronts, front, ahead);
+        else
+            front_backward(&fronts, front, ahead, ends);
     }
     for (size_t i = 0; split && i < p; i++) {
         size_t left = behind(shape, i) < shape->rounds ? behind(shape, i) : shape->rounds;

@@ -7,7 +7,7 @@
 #   make bench      print speed ratios against named references
 #   make golden     renew the golden files after reading the difference
 #   make cuda       build/flopcast-cuda, the calibration of a GPU, where nvcc is (NCCL=0: without collectives)
-#   make install    PREFIX=/usr/local: binary, configs, man page, completion
+#   make install    PREFIX=/usr/local: binaries (flopcast-cuda where it was built), configs, man page, completion
 #   make setup      install missing Debian packages, say which; does nothing when all are there
 #   make clean
 #
@@ -280,7 +280,7 @@ format-check:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/flopcast $(DESTDIR)$(PREFIX)/share/man/man1 \
 	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-	install -m 755 build/flopcast build/flopcast-cpu $(DESTDIR)$(PREFIX)/bin/
+	install -m 755 build/flopcast build/flopcast-cpu $(wildcard build/flopcast-cuda) $(DESTDIR)$(PREFIX)/bin/
 	cd configs && find models hw scenarios claims measurements calibration -type f -exec \
 	  install -D -m 644 {} $(DESTDIR)$(PREFIX)/share/flopcast/configs/{} \;
 	./build/flopcast help man > $(DESTDIR)$(PREFIX)/share/man/man1/flopcast.1

@@ -264,12 +264,3 @@ double gpu_memory_bound_seconds(const GpuSpec *gpu, double bytes)
         return gpu_measured_seconds(&gpu->calibration.copy, 0, bytes);
     return gpu->elementwise_launch_s + bytes / (gpu->stream_efficiency * gpu->memory_bytes_per_s);
 }
-
-const char *const EVIDENCE_NAMES[] = {"datasheet", "published measurement", "measured here"};
-
-EvidenceTier gpu_evidence(const GpuSpec *gpu)
-{
-    if (gpu->calibration.gpu[0] != '\0')
-        return gpu->calibration.tier;
-    return gpu->gemm_bf16.compute_efficiency > 0 ? TIER_PUBLISHED : TIER_DATASHEET;
-}

@@ -59,9 +59,4 @@ double gpu_memory_bound_seconds(const GpuSpec *gpu, double bytes);
  * above, except in fp8. */
 double gpu_measured_seconds(const MeasuredKernel *kernel, double flops, double bytes);
 
-/* What the times of this device rest on at best: measured where a profile is given, else
- * published. */
-EvidenceTier gpu_evidence(const GpuSpec *gpu);
-extern const char *const EVIDENCE_NAMES[];
-
 #endif

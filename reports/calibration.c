@@ -86,6 +86,8 @@ void terminal_calibration(FILE *out, const Calibration *calibration, const Prove
                 points->count);
     if (calibration->reason[0] != '\0')
         ascii_wrap(out, calibration->reason, 2);
+    if (points->measured && points->provenance.note[0] != '\0')
+        ascii_wrap(out, points->provenance.note, 2);
     if (points->sentinel_drift >= 0)
         ascii_linef(out, "sentinel: its time changed by %.1f%% in the run%s",
                     100 * points->sentinel_drift,
@@ -220,6 +222,7 @@ char *json_calibration(const Calibration *calibration, const Provenance *provena
     json_put(&builder, root, "device", json_text(calibration->points.provenance.device));
     json_put(&builder, root, "library", json_text(calibration->points.provenance.library));
     json_put(&builder, root, "measured_utc", json_text(calibration->points.provenance.utc));
+    json_put(&builder, root, "note", json_text(calibration->points.provenance.note));
     json_put(&builder, root, "sentinel_drift",
              calibration->points.sentinel_drift >= 0
                  ? json_number(calibration->points.sentinel_drift)

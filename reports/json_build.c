@@ -1,6 +1,6 @@
 #include "reports/json_build.h"
 
-#include "hw/gemm.h"
+#include "hw/evidence.h"
 #include "reports/ascii.h"
 
 #include <limits.h>
@@ -182,5 +182,12 @@ void json_put_evidence(JsonBuilder *builder, const GpuSpec *gpu)
     json_put(builder, object, "tier", json_text(EVIDENCE_NAMES[gpu_evidence(gpu)]));
     json_put(builder, object, "profile", json_text(measured ? profile->name : NULL));
     json_put(builder, object, "device", json_text(measured ? profile->device : NULL));
+    json_t *kinds = json_object();
+    for (int kind = 0; kind < EVIDENCE_KINDS; kind++) {
+        EvidenceTier tier;
+        if (gpu_evidence_of(gpu, (EvidenceKind)kind, &tier))
+            json_put(builder, kinds, EVIDENCE_KIND_KEYS[kind], json_text(EVIDENCE_NAMES[tier]));
+    }
+    json_put(builder, object, "kinds", kinds);
     json_put(builder, builder->root, "hardware.evidence", object);
 }

@@ -118,7 +118,7 @@ static void put_script(FILE *script, const CalFit *fit, const Calibration *calib
                        const Provenance *provenance, const Shape *shapes, size_t count)
 {
     char title[256], subtitle[320];
-    snprintf(title, sizeof title, "%s by %.40s in %s: fitted within %.1f%% (median of %zu points)",
+    snprintf(title, sizeof title, "%s by %.28s in %.12s: median error %.1f%% of %zu points",
              CAL_OP_NAMES[fit->op], fit->impl, fit->dtype, 100 * fit->errors.median_abs,
              fit->errors.n);
     snprintf(subtitle, sizeof subtitle,

@@ -1,6 +1,6 @@
 #include "reports/terminal_parts.h"
 
-#include "hw/gemm.h"
+#include "hw/evidence.h"
 #include "reports/ascii.h"
 #include "reports/format.h"
 
@@ -129,14 +129,33 @@ void terminal_metric(const MetricSet *metrics, const char *name, char *text, siz
         format_summary(&summary, metric_display_unit(metric), text, text_bytes);
 }
 
+/* "matrix products, copies": the kinds of one tier. 0: none. */
+static int list_kinds(const GpuSpec *gpu, EvidenceTier wanted, char *text, size_t text_bytes)
+{
+    size_t length = 0;
+    text[0] = '\0';
+    for (int kind = 0; kind < EVIDENCE_KINDS; kind++) {
+        EvidenceTier tier;
+        if (!gpu_evidence_of(gpu, (EvidenceKind)kind, &tier) || tier != wanted)
+            continue;
+        const int written = snprintf(text + length, text_bytes - length, "%s%s",
+                                     length > 0 ? ", " : "", EVIDENCE_KIND_NAMES[kind]);
+        if (written < 0 || (size_t)written >= text_bytes - length)
+            break;
+        length += (size_t)written;
+    }
+    return length > 0;
+}
+
 void terminal_evidence(FILE *out, const GpuSpec *gpu)
 {
     const CalibrationSpec *profile = &gpu->calibration;
+    char kinds[160];
     if (profile->gpu[0] == '\0')
         return;
-    ascii_linef(out, "times of one GPU rest on: %s, profile %s (%s)%s",
-                EVIDENCE_NAMES[gpu_evidence(gpu)], profile->name, profile->device,
-                profile->gemm.bytes_per_s > 0 && profile->moe_gemm.bytes_per_s > 0
-                    ? ""
-                    : "; what it lacks on published ones");
+    ascii_linef(out, "times of one GPU rest on: %s, profile %s (%s)",
+                EVIDENCE_NAMES[gpu_evidence(gpu)], profile->name, profile->device);
+    for (int tier = TIER_MEASURED; tier >= TIER_DATASHEET; tier--)
+        if (list_kinds(gpu, (EvidenceTier)tier, kinds, sizeof kinds))
+            ascii_linef(out, "  %s: %s", EVIDENCE_NAMES[tier], kinds);
 }

@@ -26,6 +26,23 @@ typedef struct Reading {
     size_t capacity, line_start; /* of the line that is not complete yet */
 } Reading;
 
+/* In one of the folders of PATH. */
+static int find_on_path(const char *name, char *path, size_t path_bytes)
+{
+    const char *folder = getenv("PATH");
+    while (folder != NULL && *folder != '\0') {
+        const size_t length = strcspn(folder, ":");
+        const int written =
+            snprintf(path, path_bytes, "%.*s/%s", (int)(length < path_bytes ? length : path_bytes),
+                     folder, name);
+        /* an empty entry means the working folder, from which nothing is started unasked */
+        if (length > 0 && written > 0 && (size_t)written < path_bytes && access(path, X_OK) == 0)
+            return 1;
+        folder += length + (folder[length] == ':');
+    }
+    return 0;
+}
+
 /* Beside this program. */
 static int find_beside(const char *name, char *path, size_t path_bytes)
 {
@@ -155,7 +172,7 @@ Status helper_run(Session *session, const char *name, const char *const *argumen
     int pipe_ends[2] = {-1, -1};
     pid_t child = 0;
     *result = (HelperResult){.exit_status = HELPER_MISSING};
-    if (!find_beside(name, path, sizeof path))
+    if (!find_beside(name, path, sizeof path) && !find_on_path(name, path, sizeof path))
         return STATUS_OK;
     for (size_t i = 0; i < argument_count && i < HELPER_ARGUMENTS; i++)
         words[i + 1] = (char *)arguments[i];

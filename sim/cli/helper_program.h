@@ -1,5 +1,5 @@
-/* A program of flopcast's own that measures: it stands beside this one, and what it writes on
- * standard output are the records of hw/calibration/records.h. */
+/* A program of flopcast's own that measures: it stands beside this one or on PATH, and what it
+ * writes on standard output are the records of hw/calibration/records.h. */
 #ifndef SIM_CLI_HELPER_PROGRAM_H
 #define SIM_CLI_HELPER_PROGRAM_H
 

@@ -27,8 +27,9 @@ static Status judge(const Backend *backend, const HelperResult *result, char *re
     case CAL_EXIT_DONE:
         return STATUS_OK;
     case HELPER_MISSING:
-        snprintf(reason, reason_bytes, "%s is not beside this program ('%s' builds it)",
-                 backend->program, backend->to_build);
+        snprintf(reason, reason_bytes,
+                 "%s is neither beside this program nor on PATH ('%s' builds it)", backend->program,
+                 backend->to_build);
         return STATUS_NO;
     case CAL_EXIT_NO_DEVICE:
         snprintf(reason, reason_bytes, "%.400s", said);

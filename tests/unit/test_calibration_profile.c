@@ -3,6 +3,7 @@
 #include "tests/unit/shipped.h"
 
 #include "hw/calibration/profile.h"
+#include "hw/evidence.h"
 #include "hw/gemm.h"
 #include "hw/moe_layer.h"
 #include "sim/planning/calibration.h"
@@ -99,6 +100,20 @@ static void a_profile_takes_the_place_of_the_catalogue(void **state)
     assert_near(gpu_gemm_seconds(&gpu, PRECISION_BF16, m, n, k) / expected, 1, 1e-3);
     const GpuSpec plain = shipped_hardware("h100-ndr").gpu;
     assert_int_equal(gpu_evidence(&plain), TIER_PUBLISHED);
+    /* kind by kind: this profile has products, and nothing else */
+    static const EvidenceTier WITH[EVIDENCE_KINDS] = {TIER_MEASURED,  TIER_PUBLISHED,
+                                                      TIER_PUBLISHED, TIER_PUBLISHED,
+                                                      TIER_PUBLISHED, TIER_DATASHEET};
+    for (int kind = 0; kind < EVIDENCE_KINDS; ++kind) {
+        EvidenceTier tier;
+        assert_true(gpu_evidence_of(&gpu, (EvidenceKind)kind, &tier));
+        assert_int_equal(tier, WITH[kind]);
+        assert_true(gpu_evidence_of(&plain, (EvidenceKind)kind, &tier));
+        assert_int_equal(tier, kind == EVIDENCE_GEMM ? TIER_PUBLISHED : WITH[kind]);
+    }
+    const GpuSpec a100 = shipped_gpu("a100-sxm-80g");
+    EvidenceTier none;
+    assert_false(gpu_evidence_of(&a100, EVIDENCE_GEMM_FP8, &none));
     /* what was not measured stays the catalogue's */
     assert_near(gpu_gemm_seconds(&gpu, PRECISION_FP8, m, n, k),
                 gpu_gemm_seconds(&plain, PRECISION_FP8, m, n, k), 1e-12);

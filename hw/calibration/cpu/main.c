@@ -4,6 +4,7 @@
  *
  *   flopcast-cpu [--quick] [--threads N] [--seed N] [--list]
  */
+#include "hw/calibration/cpu/blas_core.h"
 #include "hw/calibration/cpu/sweep.h"
 #include "reports/provenance.h"
 
@@ -59,31 +60,6 @@ static int parse(int count, char **words, Arguments *arguments)
     return 1;
 }
 
-/* OpenBLAS takes its oldest kernels for a CPU newer than itself. Where the CPU has the instructions
- * of better ones, the program starts itself again and names them: the library reads the variable
- * only when it is loaded. */
-static void choose_core(char **words)
-{
-    static const char *const OLD_CORES[] = {"Prescott",   "Core2",       "Penryn",  "Dunnington",
-                                            "Nehalem",    "Sandybridge", "Generic", "Katmai",
-                                            "Coppermine", "Northwood",   "Banias"};
-#if defined(__x86_64__)
-    const char *better = NULL;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
-        better = "SkylakeX";
-    else if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        better = "Haswell";
-    for (size_t i = 0; better != NULL && i < sizeof OLD_CORES / sizeof OLD_CORES[0]; ++i)
-        if (strcmp(openblas_get_corename(), OLD_CORES[i]) == 0 &&
-            getenv("OPENBLAS_CORETYPE") == NULL && setenv("OPENBLAS_CORETYPE", better, 0) == 0)
-            execv("/proc/self/exe", words); /* comes back only on failure: the old kernels then */
-#else
-    (void)words;
-    (void)OLD_CORES;
-#endif
-}
-
 /* The text behind the colon of the first line of a file that starts with `key`. */
 static void read_fact(const char *path, const char *key, char *value, size_t value_bytes)
 {
@@ -123,8 +99,13 @@ static void describe(const Arguments *arguments, CalProvenance *provenance)
              "flopcast-cpu%s --threads %d --seed %llu", arguments->quick ? " --quick" : "",
              arguments->threads, arguments->seed);
     snprintf(provenance->version, sizeof provenance->version, "%s", PROGRAM_VERSION);
-    snprintf(provenance->note, sizeof provenance->note, "%s; weights rotated",
-             arguments->threads == 1 ? "times are CPU time of one thread" : "times are wall time");
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    const int length = snprintf(provenance->note, sizeof provenance->note, "%s; weights rotated",
+                                arguments->threads == 1 ? "times are CPU time of one thread"
+                                                        : "times are wall time");
+    if (length > 0 && processors > 0 && load + arguments->threads > (double)processors)
+        snprintf(provenance->note + length, sizeof provenance->note - (size_t)length,
+                 "; the machine was loaded: %.1f programs ran on %ld processors", load, processors);
 }
 
 int main(int count, char **words)
@@ -134,7 +115,7 @@ int main(int count, char **words)
     Sampler sampler;
     if (!parse(count, words, &arguments))
         return CAL_EXIT_USAGE;
-    choose_core(words);
+    blas_core_choose(words);
     describe(&arguments, &provenance);
     if (cal_write_provenance(stdout, &provenance) != 0)
         return CAL_EXIT_FAILED;

@@ -61,38 +61,52 @@ static double sample(const Sampler *sampler, SamplerWork work, void *context, si
     return wall_s;
 }
 
-int sampler_measure(Sampler *sampler, SamplerWork work, SamplerKeep keep, void *context,
-                    CalPoint *point)
+void sampler_collect(Sampler *sampler, SamplerWork work, SamplerKeep keep, void *context,
+                     size_t rounds, SampleSet *set)
 {
     const Effort *effort = sampler->quick ? &QUICK : &FULL;
-    double samples_us[SAMPLER_MOST], turn_s = HUGE_VAL;
-    size_t turn = 0, kept = 0, dropped = 0;
+    const size_t wanted = set->kept + (effort->least + rounds - 1) / rounds;
+    const size_t least = set->kept + (LEAST_KEPT + rounds - 1) / rounds;
+    const size_t warm_ups = (effort->warm_ups + rounds - 1) / rounds;
+    const double enough_s = effort->enough_s / (double)rounds;
+    double turn_s = HUGE_VAL, spent_s = 0;
     int disturbed = 0;
     const double start_s = sampler_now_s();
-    while (turn < effort->warm_ups || sampler_now_s() - start_s < effort->warm_up_s)
-        turn_s = fmin(turn_s, sample(sampler, work, context, &turn, 1, &disturbed));
+    for (size_t i = 0; i < warm_ups || sampler_now_s() - start_s < effort->warm_up_s; ++i)
+        turn_s = fmin(turn_s, sample(sampler, work, context, &set->turn, 1, &disturbed));
     size_t repeats = (size_t)ceil(effort->least_sample_s / fmax(turn_s, 1e-9));
     repeats = keep != NULL || repeats < 1 ? 1 : repeats > MOST_REPEATS ? MOST_REPEATS : repeats;
-    double spent_s = 0;
-    for (size_t tries = 0; tries < TRIES_PER_SAMPLE * effort->least; ++tries) {
-        if (kept == SAMPLER_MOST || kept >= effort->least ||
-            (kept >= LEAST_KEPT && spent_s > effort->enough_s))
+    for (size_t tries = 0; tries < TRIES_PER_SAMPLE * effort->least / rounds; ++tries) {
+        if (set->kept == SAMPLER_MOST || set->kept >= wanted ||
+            (set->kept >= least && spent_s > enough_s))
             break;
-        const double seconds = sample(sampler, work, context, &turn, repeats, &disturbed);
+        const double seconds = sample(sampler, work, context, &set->turn, repeats, &disturbed);
         spent_s += seconds;
         if (disturbed) {
-            ++dropped;
+            ++set->dropped;
             continue;
         }
         if (keep != NULL)
-            keep(context, kept);
-        samples_us[kept++] = 1e6 * seconds / (double)repeats;
+            keep(context, set->kept);
+        set->samples_us[set->kept++] = 1e6 * seconds / (double)repeats;
     }
-    sampler->kept += kept;
-    sampler->disturbed += dropped;
-    cal_statistics(samples_us, kept, point);
-    point->dropped = (double)dropped;
-    return kept >= LEAST_KEPT && point->us_med > 0;
+}
+
+int sampler_finish(Sampler *sampler, SampleSet *set, CalPoint *point)
+{
+    sampler->kept += set->kept;
+    sampler->disturbed += set->dropped;
+    cal_statistics(set->samples_us, set->kept, point);
+    point->dropped = (double)set->dropped;
+    return set->kept >= LEAST_KEPT && point->us_med > 0;
+}
+
+int sampler_measure(Sampler *sampler, SamplerWork work, SamplerKeep keep, void *context,
+                    CalPoint *point)
+{
+    SampleSet set = {0};
+    sampler_collect(sampler, work, keep, context, 1, &set);
+    return sampler_finish(sampler, &set, point);
 }
 
 void sampler_write(Sampler *sampler, const CalPoint *point)

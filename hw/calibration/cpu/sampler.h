@@ -27,10 +27,22 @@ typedef void (*SamplerWork)(void *context, size_t turn);
 /* Called behind every sample that is kept, with its place among the kept. */
 typedef void (*SamplerKeep)(void *context, size_t sample);
 
+/* Samples of one piece of work, taken in one round or in several with other work between them. */
+typedef struct SampleSet {
+    size_t kept, dropped, turn;
+    double samples_us[SAMPLER_MOST];
+} SampleSet;
+
 void sampler_start(Sampler *sampler, FILE *out, int threads, int quick, size_t of);
 
-/* Warms up, samples, fills in the statistics of `point`. 0 when fewer than three samples were
- * undisturbed; `keep` may be NULL. */
+/* Warms up and takes one of `rounds` shares of the samples; `keep` may be NULL. */
+void sampler_collect(Sampler *sampler, SamplerWork work, SamplerKeep keep, void *context,
+                     size_t rounds, SampleSet *set);
+
+/* The statistics of `point`. 0 when fewer than three samples were undisturbed. */
+int sampler_finish(Sampler *sampler, SampleSet *set, CalPoint *point);
+
+/* Both, in one round. */
 int sampler_measure(Sampler *sampler, SamplerWork work, SamplerKeep keep, void *context,
                     CalPoint *point);
 

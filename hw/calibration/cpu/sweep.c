@@ -5,9 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Weights are taken in turn from so many bytes, so that a product finds its own no longer in the
- * near caches: "cold" on a CPU means rotated. */
 static const size_t rotated_bytes = (size_t)96 << 20, rotated_bytes_quick = (size_t)32 << 20;
+
+size_t sweep_rotated_bytes(int quick)
+{
+    return quick ? rotated_bytes_quick : rotated_bytes;
+}
 
 typedef struct GemmShape {
     size_t n, k;
@@ -85,7 +88,7 @@ static void gemm(void *context, size_t turn)
 static int measure_gemm(Sampler *sampler, uint64_t *state, CalPass pass, CalRole role, size_t m,
                         size_t n, size_t k)
 {
-    const size_t limit = sampler->quick ? rotated_bytes_quick : rotated_bytes;
+    const size_t limit = sweep_rotated_bytes(sampler->quick);
     const size_t copies = role == CAL_SENTINEL ? 1 : 1 + limit / (n * k * sizeof(float));
     float *weights = sweep_floats(copies * n * k, state), *a = sweep_floats(m * k, state);
     float *c = malloc(m * n * sizeof *c);
@@ -158,7 +161,7 @@ static void copy(void *context, size_t turn)
 
 static int measure_copy(Sampler *sampler, size_t bytes)
 {
-    const size_t limit = sampler->quick ? rotated_bytes_quick : rotated_bytes;
+    const size_t limit = sweep_rotated_bytes(sampler->quick);
     const size_t blocks = 1 + limit / bytes;
     char *from = malloc(blocks * bytes), *to = malloc(blocks * bytes);
     const int failed = from == NULL || to == NULL;

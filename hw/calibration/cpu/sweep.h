@@ -12,7 +12,9 @@ size_t sweep_count(int quick, int threads);
 /* Runs all of them. 0, or -1 without memory. */
 int sweep_run(Sampler *sampler, uint64_t seed);
 
-/* What several kinds of work share. */
+/* What several kinds of work share. Weights are taken in turn from so many bytes, so that work
+ * finds its own no longer in the near caches: "cold" on a CPU means rotated. */
+size_t sweep_rotated_bytes(int quick);
 float *sweep_floats(size_t count, uint64_t *state);
 CalPoint sweep_point(CalOp op, CalPass pass, const char *impl);
 

@@ -1,6 +1,10 @@
 /* Whole layers: their own time is never fitted. Those of the role fit give the points of their
  * stages, which is what the time of any layer is put together from; those of the role check have a
- * shape that no fitted point has. */
+ * shape that no fitted point has.
+ *
+ * All layers are measured in turn, several rounds, so that what else the machine does meets all of
+ * them alike; and their weights are taken from so many copies that no layer finds its own in a
+ * cache, or a small layer would say of a large one what is not so. */
 #include "hw/calibration/cpu/moe_cpu.h"
 #include "hw/calibration/cpu/sweep.h"
 
@@ -54,12 +58,29 @@ static const LayerCase CASES_QUICK[] = {
     {768, 1024, 6, 2, 1, 64, ZIPF_STEEP, CAL_CHECK},
 };
 
-/* Inputs of a layer and the times of its stages in the samples that were kept. */
+enum { LAYER_ROUNDS = 3, PASSES = 2 };
+
+/* One pass of a layer: its samples, and the times of its stages in them. */
+typedef struct LayerSamples {
+    SampleSet set;
+    MoeStageTimes kept[SAMPLER_MOST];
+} LayerSamples;
+
+/* What all rounds give of one layer, forward and training. */
+typedef struct LayerResult {
+    LayerSamples passes[PASSES];
+    size_t copies[MOE_MAX_EXPERTS]; /* of tokens, by expert */
+    int failed;
+} LayerResult;
+
+/* A layer that is being measured. */
 typedef struct LayerWork {
     MoeCpuPlan *plan;
     MoeInputs inputs;
-    MoeStageTimes last, kept[SAMPLER_MOST];
-    size_t kept_count;
+    const float *w_in, *w_out; /* [weight_copies] of each */
+    size_t in_elements, out_elements, weight_copies;
+    MoeStageTimes last;
+    LayerSamples *samples;
     int failed;
 } LayerWork;
 
@@ -67,7 +88,8 @@ static void run_layer(void *context, size_t turn)
 {
     LayerWork *work = context;
     Error error;
-    (void)turn;
+    work->inputs.w_in = work->w_in + turn % work->weight_copies * work->in_elements;
+    work->inputs.w_out = work->w_out + turn % work->weight_copies * work->out_elements;
     if (moe_cpu_compute(work->plan, &work->inputs, &work->last, &error) != STATUS_OK)
         work->failed = 1;
 }
@@ -75,29 +97,33 @@ static void run_layer(void *context, size_t turn)
 static void keep_stages(void *context, size_t sample)
 {
     LayerWork *work = context;
-    work->kept[sample] = work->last;
-    work->kept_count = sample + 1;
+    work->samples->kept[sample] = work->last;
+}
+
+static size_t case_count(int quick)
+{
+    return (quick ? sizeof CASES_QUICK : sizeof CASES) / sizeof CASES[0];
 }
 
 size_t sweep_layer_count(int quick)
 {
-    return 2 * (quick ? sizeof CASES_QUICK : sizeof CASES) / sizeof CASES[0];
+    return LAYER_ROUNDS * PASSES * case_count(quick);
 }
 
 /* Median and spread of a sum of stages over the samples kept. */
-static void stage_statistics(const LayerWork *work, const MoeStage *stages, size_t count,
+static void stage_statistics(const LayerSamples *work, const MoeStage *stages, size_t count,
                              CalPoint *point)
 {
     double samples_us[SAMPLER_MOST];
-    for (size_t i = 0; i < work->kept_count; ++i) {
+    for (size_t i = 0; i < work->set.kept; ++i) {
         samples_us[i] = 0;
         for (size_t s = 0; s < count; ++s)
             samples_us[i] += 1e6 * work->kept[i].seconds[stages[s]];
     }
-    cal_statistics(samples_us, work->kept_count, point);
+    cal_statistics(samples_us, work->set.kept, point);
 }
 
-static void write_stage(Sampler *sampler, const LayerWork *work, const MoeStage *stages,
+static void write_stage(Sampler *sampler, const LayerSamples *work, const MoeStage *stages,
                         size_t count, CalPoint *point)
 {
     stage_statistics(work, stages, count, point);
@@ -120,7 +146,7 @@ static double put_loads(CalPoint *point, const size_t *copies, size_t experts)
     return hit;
 }
 
-static void write_products(Sampler *sampler, const LayerWork *work, const LayerCase *each,
+static void write_products(Sampler *sampler, const LayerSamples *work, const LayerCase *each,
                            const size_t *copies, MoeStage stage, double n, double k)
 {
     CalPoint point = sweep_point(CAL_MOE_GEMM, CAL_FORWARD, "openblas");
@@ -134,7 +160,7 @@ static void write_products(Sampler *sampler, const LayerWork *work, const LayerC
     write_stage(sampler, work, &stage, 1, &point);
 }
 
-static void write_stages(Sampler *sampler, const LayerWork *work, const LayerCase *each,
+static void write_stages(Sampler *sampler, const LayerSamples *work, const LayerCase *each,
                          const size_t *copies)
 {
     static const MoeStage ROUTER[] = {MOE_STAGE_ROUTER, MOE_STAGE_TOP_K, MOE_STAGE_SORT};
@@ -174,19 +200,16 @@ static void write_stages(Sampler *sampler, const LayerWork *work, const LayerCas
     write_products(sampler, work, each, copies, MOE_STAGE_GEMM_OUT, width, ffn);
 }
 
-/* Forward, or forward and backward when the inputs have a gradient. */
-static void measure_layer(Sampler *sampler, LayerWork *work, const LayerCase *each)
+/* The point of a whole layer in one pass, and those of its stages. */
+static void write_layer(Sampler *sampler, LayerResult *result, const LayerCase *each, int training)
 {
-    size_t copies[MOE_MAX_EXPERTS] = {0};
-    const int training = work->inputs.dy != NULL;
+    LayerSamples *samples = &result->passes[training];
     const double width = (double)each->hidden, ffn = (double)each->ffn;
     const double matrices = each->gated ? 3 : 2;
     CalPoint point = sweep_point(CAL_LAYER, training ? CAL_TRAINING : CAL_FORWARD, "openblas");
-    work->kept_count = 0;
-    const int sound = sampler_measure(sampler, run_layer, keep_stages, work, &point);
-    MoeOutputs loads = {.copies_of = copies};
-    moe_cpu_outputs(work->plan, 0, &loads);
-    const double hit = put_loads(&point, copies, each->experts);
+    if (!sampler_finish(sampler, &samples->set, &point) || result->failed)
+        return;
+    const double hit = put_loads(&point, result->copies, each->experts);
     const double products = point.m * matrices * width * ffn;
     point.role = each->role;
     point.cold = 1;
@@ -196,14 +219,9 @@ static void measure_layer(Sampler *sampler, LayerWork *work, const LayerCase *ea
                                            2 * (double)each->tokens * width);
     point.m = (double)each->tokens, point.n = ffn, point.k = width;
     point.top_k = (double)each->top_k, point.gated = each->gated;
-    if (sound && !work->failed) {
-        sampler_write(sampler, &point);
-        if (!training && each->role == CAL_FIT)
-            write_stages(sampler, work, each, copies);
-    }
-    char what[CAL_NAME_BYTES];
-    snprintf(what, sizeof what, "layer of %zu tokens %s", each->tokens, CAL_PASS_NAMES[point.pass]);
-    sampler_progress(sampler, what);
+    sampler_write(sampler, &point);
+    if (!training && each->role == CAL_FIT)
+        write_stages(sampler, samples, each, result->copies);
 }
 
 static void scale_all(float *values, size_t count, float scale)
@@ -212,7 +230,8 @@ static void scale_all(float *values, size_t count, float scale)
         values[i] *= scale;
 }
 
-static int measure_case(Sampler *sampler, const LayerCase *each, uint64_t *state)
+/* One round of one layer, both passes. */
+static int measure_case(Sampler *sampler, const LayerCase *each, uint64_t seed, LayerResult *result)
 {
     const MoeShape shape = {.tokens = each->tokens,
                             .hidden = each->hidden,
@@ -221,37 +240,50 @@ static int measure_case(Sampler *sampler, const LayerCase *each, uint64_t *state
                             .top_k = each->top_k,
                             .gated = each->gated};
     const LoadSkew *skew = &SKEWS[each->skew];
-    float *x = sweep_floats(shape.tokens * shape.hidden, state);
-    float *router = sweep_floats(shape.experts * shape.hidden, state);
-    float *w_in = sweep_floats(moe_w_in_elements(&shape), state);
-    float *w_out = sweep_floats(moe_w_out_elements(&shape), state);
-    float *dy = sweep_floats(shape.tokens * shape.hidden, state);
+    LayerWork work = {.in_elements = moe_w_in_elements(&shape),
+                      .out_elements = moe_w_out_elements(&shape)};
+    work.weight_copies = 1 + sweep_rotated_bytes(sampler->quick) /
+                                 (sizeof(float) * (work.in_elements + work.out_elements));
+    const size_t stream = shape.tokens * shape.hidden, in = work.weight_copies * work.in_elements;
+    const size_t out = work.weight_copies * work.out_elements;
+    float *x = sweep_floats(stream, &seed), *dy = sweep_floats(stream, &seed);
+    float *router = sweep_floats(shape.experts * shape.hidden, &seed);
+    float *w_in = sweep_floats(in, &seed), *w_out = sweep_floats(out, &seed);
     float bias[MOE_MAX_EXPERTS];
-    LayerWork *work = calloc(1, sizeof *work);
     Error error;
-    int failed = x == NULL || router == NULL || w_in == NULL || w_out == NULL || dy == NULL ||
-                 work == NULL || moe_cpu_plan(&shape, sampler->threads, &work->plan, &error) != 0;
+    const int failed = x == NULL || dy == NULL || router == NULL || w_in == NULL || w_out == NULL ||
+                       moe_cpu_plan(&shape, sampler->threads, &work.plan, &error) != 0;
     if (!failed) {
         /* Logits, hidden and output values of unit size: two uniform factors have a variance of 1/3
          * each. At larger ones the activation gives denormal numbers, which are multiplied several
          * times slower than any that a trained layer has. */
         const float scale = 3.0F / sqrtf((float)shape.hidden);
         scale_all(router, shape.experts * shape.hidden, scale);
-        scale_all(w_in, moe_w_in_elements(&shape), scale);
-        scale_all(w_out, moe_w_out_elements(&shape), 3.0F / sqrtf((float)shape.ffn));
+        scale_all(w_in, in, scale);
+        scale_all(w_out, out, 3.0F / sqrtf((float)shape.ffn));
         for (size_t e = 0; e < shape.experts; ++e)
             bias[e] = (float)(-skew->exponent * log((double)e + 1));
         if (skew->one_empty)
             bias[shape.experts - 1] = -1e6F;
-        work->inputs = (MoeInputs){
-            .x = x, .router = router, .router_bias = bias, .w_in = w_in, .w_out = w_out};
-        measure_layer(sampler, work, each);
-        work->inputs.dy = dy;
-        measure_layer(sampler, work, each);
+        work.inputs = (MoeInputs){.x = x, .router = router, .router_bias = bias};
+        work.w_in = w_in;
+        work.w_out = w_out;
     }
-    if (work != NULL)
-        moe_cpu_plan_free(work->plan);
-    free(work);
+    for (int training = 0; training < PASSES && !failed; ++training) {
+        char what[CAL_NAME_BYTES];
+        work.samples = &result->passes[training];
+        work.inputs.dy = training ? dy : NULL;
+        sampler_collect(sampler, run_layer, keep_stages, &work, LAYER_ROUNDS, &work.samples->set);
+        snprintf(what, sizeof what, "layer of %zu tokens %s", each->tokens,
+                 CAL_PASS_NAMES[training ? CAL_TRAINING : CAL_FORWARD]);
+        sampler_progress(sampler, what);
+    }
+    if (!failed) {
+        MoeOutputs loads = {.copies_of = result->copies};
+        moe_cpu_outputs(work.plan, 0, &loads);
+        result->failed |= work.failed;
+    }
+    moe_cpu_plan_free(work.plan);
     free(x), free(router), free(w_in), free(w_out), free(dy);
     return failed ? -1 : 0;
 }
@@ -259,10 +291,15 @@ static int measure_case(Sampler *sampler, const LayerCase *each, uint64_t *state
 int sweep_layers(Sampler *sampler, uint64_t seed)
 {
     const LayerCase *cases = sampler->quick ? CASES_QUICK : CASES;
-    const size_t count = sweep_layer_count(sampler->quick) / 2;
-    uint64_t state = seed;
-    int status = 0;
+    const size_t count = case_count(sampler->quick);
+    LayerResult *results = calloc(count, sizeof *results);
+    int status = results != NULL ? 0 : -1;
+    for (int round = 0; round < LAYER_ROUNDS; ++round)
+        for (size_t i = 0; i < count && status == 0; ++i)
+            status = measure_case(sampler, &cases[i], seed + i, &results[i]);
     for (size_t i = 0; i < count && status == 0; ++i)
-        status = measure_case(sampler, &cases[i], &state);
+        for (int training = 0; training < PASSES; ++training)
+            write_layer(sampler, &results[i], &cases[i], training);
+    free(results);
     return status;
 }

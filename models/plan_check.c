@@ -3,6 +3,7 @@
 #include "models/architecture.h"
 #include "models/course.h"
 #include "models/memory.h"
+#include "models/serving_side.h"
 #include "models/speculation.h"
 
 #include <math.h>
@@ -507,6 +508,24 @@ static Status check_speculation(const Scenario *scenario, Error *error)
     return status;
 }
 
+/* Each side is a plan of its own. */
+static Status check_sides(const Scenario *scenario, Error *error)
+{
+    Scenario one;
+    for (int side = 0; side < SERVING_SIDES; side++) {
+        serving_side_scenario(scenario, (ServingSide)side, &one);
+        Error found = {0};
+        const Status status = plan_check(&one, &found);
+        if (status == STATUS_OK)
+            continue;
+        error_set(error, status, "serving.disaggregated.%s: %s", SERVING_SIDE_WORDS[side],
+                  found.message);
+        error_hint(error, "%s", found.hint);
+        return status;
+    }
+    return STATUS_OK;
+}
+
 static Status check_serving(const Scenario *scenario, Error *error)
 {
     const ServingSpec *serving = &scenario->serving;
@@ -533,6 +552,14 @@ static Status check_serving(const Scenario *scenario, Error *error)
                   "serving.preemption: swap needs hardware.node.host_bandwidth");
         error_hint(error, "bytes a second between one GPU and host memory, for example 32GB/s");
         return STATUS_INVALID;
+    }
+    if (serving->batching == BATCH_STATIC && serving_is_disaggregated(serving))
+        return error_set(error, STATUS_INVALID,
+                         "serving.batching: static and serving.disaggregated exclude each other");
+    if (serving_is_disaggregated(serving)) {
+        const Status sides = check_sides(scenario, error);
+        if (sides != STATUS_OK)
+            return sides;
     }
     return check_speculation(scenario, error);
 }

@@ -653,6 +653,40 @@ typedef struct SpeculationSpec {
     ModelSpec draft;           /* layers 0: none */
 } SpeculationSpec;
 
+/* What one side of a disaggregated cluster does otherwise than the serving section; 0: as there. */
+typedef enum SidePrecision {
+    SIDE_PRECISION_AS_SERVING,
+    SIDE_PRECISION_FIRST /* + Precision */
+} SidePrecision;
+enum { MAX_SIDE_REPLICAS = 256 };
+typedef struct ServingSideSpec {
+    double replicas;
+    double tensor, pipeline, expert;
+    double max_batch;
+    double prefill_chunk_tokens, iteration_tokens;
+    SidePrecision weight_precision, kv_precision;
+} ServingSideSpec;
+
+typedef enum KvPath { KV_OVER_FABRIC, KV_WITHIN_NODE } KvPath;
+typedef enum KvOverlap { KV_AFTER_PROMPT, KV_BY_LAYER } KvOverlap;
+typedef enum FirstTokenFrom { FIRST_TOKEN_FROM_DECODE, FIRST_TOKEN_FROM_PREFILL } FirstTokenFrom;
+
+/* How keys and values go from the side that reads prompts to the side that answers. */
+typedef struct KvLinkSpec {
+    KvPath path;
+    double bytes_per_s; /* of one GPU, one direction; 0: as the path's hardware gives it */
+    double latency_s;   /* of one transfer, beside the path's own */
+    KvOverlap overlap;
+} KvLinkSpec;
+
+/* Prompts are read by some replicas and answers given by others. Both sides have one replica at
+ * least, or there is no such thing. */
+typedef struct DisaggregatedSpec {
+    ServingSideSpec prefill, decode;
+    KvLinkSpec link;
+    FirstTokenFrom first_token; /* the side that hands a request's first token out */
+} DisaggregatedSpec;
+
 typedef struct ServingSpec {
     double tensor;
     double pipeline;
@@ -691,6 +725,7 @@ typedef struct ServingSpec {
     SpeculationSpec speculation;
     PreemptionRule preemption;
     double swap_bytes; /* of host memory for each GPU, for keys and values of preempted sequences */
+    DisaggregatedSpec disaggregated;
 } ServingSpec;
 
 typedef enum Routing {

@@ -94,6 +94,7 @@ extern const Schema OWN_SCHEMA;
 extern const Schema SERVING_SCHEMA;
 extern const Schema SPECULATION_SCHEMA;
 extern const Schema FLEET_SCHEMA;
+extern const Schema DISAGGREGATED_SCHEMA;
 extern const Schema CLAIM_FILE_SCHEMA;
 
 extern const Part PARTS[];

@@ -216,6 +216,8 @@ static const Field SERVING_FIELDS[] = {
                  "4GiB", 0, "preemption: swap: host memory of a GPU (vLLM's default: 4 GiB)"),
     GROUP_FIELD("speculation", ServingSpec, speculation, &SPECULATION_SCHEMA, NULL, FIELD_MAY_MISS,
                 "several tokens a sequence and iteration: drafts that the model checks at once"),
+    GROUP_FIELD("disaggregated", ServingSpec, disaggregated, &DISAGGREGATED_SCHEMA, NULL,
+                FIELD_MAY_MISS, "prompts read by some replicas, answers given by others"),
 };
 const Schema SERVING_SCHEMA = {.name = "serving", GROUP_FIELDS(SERVING_FIELDS)};
 

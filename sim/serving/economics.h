@@ -8,8 +8,8 @@
 typedef struct ServedLoad {
     double gpus; /* that are on */
     GpuUse use;  /* of each of them */
-    /* Share of the time that prompts take: the rule by which money and energy are split between
-     * input and output tokens. */
+    /* Share of the time that prompts take, or of the GPUs where some read and others answer: the
+     * rule by which money and energy are split between input and output tokens. */
     double input_share;
     double input_tokens_per_s, output_tokens_per_s;
 } ServedLoad;

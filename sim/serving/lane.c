@@ -16,7 +16,10 @@ Status lane_init(Lane *lane, const LaneLimits *limits, Error *error)
     lane->unused = calloc(count, sizeof *lane->unused);
     lane->heap = calloc(count, sizeof *lane->heap);
     lane->reading = calloc(count, sizeof *lane->reading);
-    if (!lane->requests || !lane->unused || !lane->heap || !lane->reading) {
+    lane->placed = calloc(count, sizeof *lane->placed);
+    lane->arrived = calloc(count, sizeof *lane->arrived);
+    if (!lane->requests || !lane->unused || !lane->heap || !lane->reading || !lane->placed ||
+        !lane->arrived) {
         lane_free(lane);
         return error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu sequences", count);
     }
@@ -40,8 +43,10 @@ void lane_free(Lane *lane)
     free(lane->heap);
     free(lane->reading);
     waiting_free(&lane->swapped);
+    free(lane->placed);
+    free(lane->arrived);
     lane->requests = NULL;
-    lane->unused = lane->heap = lane->reading = NULL;
+    lane->unused = lane->heap = lane->reading = lane->placed = lane->arrived = NULL;
 }
 
 uint64_t lane_blocks_of(const LaneLimits *limits, double tokens)
@@ -214,12 +219,13 @@ static uint64_t blocks_free(const Lane *lane)
     return lane->limits.blocks - lane->blocks_used;
 }
 
-/* Blocks that a request must be given to start: its prompt and the next token, or all of it. */
+/* Blocks that a request must be given to start: its prompt and the next token, or all of it. The
+ * token that came with a prompt from elsewhere is that next one. */
 static uint64_t blocks_to_start(const Lane *lane, const QueuedRequest *asked)
 {
     const double tokens = lane->limits.admission == ADMIT_WHOLE
                               ? (double)asked->prompt + asked->output
-                              : (double)asked->prompt + asked->given + 1;
+                              : (double)asked->prompt + asked->given + !waiting_is_remote(asked);
     return lane_blocks_of(&lane->limits, tokens);
 }
 
@@ -249,8 +255,8 @@ static int head_fits(const Lane *lane, const WaitingLine *line)
 
 int lane_has_work(const Lane *lane, const WaitingLine *line)
 {
-    return lane->decoding > 0 || lane->reading_count > 0 || swapped_fits(lane) ||
-           head_fits(lane, line);
+    return lane->decoding > 0 || lane->reading_count > 0 || lane->arrived_count > 0 ||
+           swapped_fits(lane) || head_fits(lane, line);
 }
 
 static uint32_t reader(const Lane *lane, size_t i)
@@ -308,6 +314,7 @@ static void admit(Lane *lane, WaitingLine *line)
     request->read = request->chunk = 0;
     request->held_blocks = (uint32_t)blocks_to_start(lane, head);
     lane->blocks_used += request->held_blocks;
+    lane->placed[lane->placed_count++] = index;
     waiting_pop(line);
 }
 
@@ -340,6 +347,57 @@ static void take_batch(Lane *lane, WaitingLine *line)
     }
 }
 
+/* A place and blocks for a request whose keys and values will come. */
+static void reserve(Lane *lane, WaitingLine *line)
+{
+    const QueuedRequest *head = waiting_first(line);
+    const uint32_t index = lane->unused[--lane->unused_count];
+    LaneRequest *request = &lane->requests[index];
+    request->asked = *head;
+    request->to_read = head->prompt + head->given - 1; /* its newest token has none yet */
+    request->held_blocks = (uint32_t)blocks_to_start(lane, head);
+    lane->blocks_used += request->held_blocks;
+    lane->parked_blocks += request->held_blocks;
+    lane->placed[lane->placed_count++] = index;
+    waiting_pop(line);
+}
+
+void lane_release(Lane *lane, uint64_t blocks)
+{
+    lane->blocks_used -= blocks;
+    lane->parked_blocks -= blocks;
+}
+
+void lane_deliver(Lane *lane, uint32_t place, double now_s, const LaneSink *sink)
+{
+    LaneRequest *request = &lane->requests[place];
+    lane->parked_blocks -= request->held_blocks;
+    lane->arrived[lane->arrived_count++] = place;
+    request->asked.first_s = now_s;
+    if (sink->first_token != NULL)
+        sink->first_token(sink->context, &request->asked, now_s);
+}
+
+/* Gives back what a sequence about to decode holds beyond its tokens: the block of the next token
+ * is opened when its turn comes. */
+static void trim_blocks(Lane *lane, LaneRequest *request)
+{
+    if (lane->limits.admission != ADMIT_PROMPT)
+        return;
+    const uint64_t needed = lane_blocks_of(&lane->limits, request->to_read);
+    lane->blocks_used -= request->held_blocks - needed;
+    request->held_blocks = (uint32_t)needed;
+}
+
+static void join_arrived(Lane *lane)
+{
+    for (size_t i = 0; i < lane->arrived_count; i++) {
+        trim_blocks(lane, &lane->requests[lane->arrived[i]]);
+        join(lane, lane->arrived[i]);
+    }
+    lane->arrived_count = 0;
+}
+
 /* Gives `left` tokens to readers in the order of their coming, and takes new ones in. */
 static void plan_reading(Lane *lane, WaitingLine *line, double left, int take, PassLoad *load)
 {
@@ -349,6 +407,10 @@ static void plan_reading(Lane *lane, WaitingLine *line, double left, int take, P
         if (lane->chunks == lane->reading_count) {
             if (!take || !head_fits(lane, line))
                 break;
+            if (waiting_is_remote(waiting_first(line))) {
+                reserve(lane, line);
+                continue;
+            }
             admit(lane, line);
         }
         LaneRequest *request = &lane->requests[reader(lane, lane->chunks++)];
@@ -365,11 +427,15 @@ static void plan_reading(Lane *lane, WaitingLine *line, double left, int take, P
 Status lane_plan(Lane *lane, WaitingLine *line, PassLoad *load, Error *error)
 {
     const LaneLimits *limits = &lane->limits;
+    join_arrived(lane);
+    lane->placed_count = 0;
     if (is_static(lane) && lane->decoding == 0 && lane->reading_count == 0)
         take_batch(lane, line);
-    const int prompts_first = (is_static(lane) && lane->reading_count > 0) ||
-                              (limits->batching == BATCH_PREFILL_FIRST &&
-                               (lane->reading_count > 0 || head_fits(lane, line)));
+    const int prompts_first =
+        (is_static(lane) && lane->reading_count > 0) ||
+        (limits->batching == BATCH_PREFILL_FIRST &&
+         (lane->reading_count > 0 ||
+          (head_fits(lane, line) && !waiting_is_remote(waiting_first(line)))));
     const uint64_t preempted = lane->preempted;
 
     memset(load, 0, sizeof *load);
@@ -435,19 +501,20 @@ static void give_first_token(Lane *lane, uint32_t index, double now_s, const Lan
         if (sink->first_token != NULL)
             sink->first_token(sink->context, &request->asked, now_s);
     }
-    if (lane->limits.admission == ADMIT_PROMPT) {
-        /* The block of the next token is opened when its turn comes. */
-        const uint64_t needed = lane_blocks_of(&lane->limits, request->to_read);
-        lane->blocks_used -= request->held_blocks - needed;
-        request->held_blocks = (uint32_t)needed;
-    }
+    trim_blocks(lane, request);
     if (request->asked.given < request->asked.output || (is_static(lane) && lane->longest > 0)) {
         join(lane, index);
         return;
     }
     const QueuedRequest done = request->asked;
-    lane->blocks_used -= request->held_blocks;
+    const uint64_t held = request->held_blocks;
     lane->unused[lane->unused_count++] = index;
+    if (sink->kept != NULL) {
+        lane->parked_blocks += held;
+        sink->kept(sink->context, &done, lane->index, held, now_s);
+        return;
+    }
+    lane->blocks_used -= held;
     sink->finished(sink->context, &done, now_s);
 }
 

@@ -23,6 +23,11 @@
  * a round costs time in proportion to its sequences, some 10 ns each. A sequence then holds blocks
  * for all drafts of the coming round (but never more than its longest answer needs); those that a
  * rejection leaves empty stay with it, as in vLLM.
+ *
+ * Prompts and answers may be worked on by different replicas. A sink with `kept` makes a lane stop
+ * behind the prompt and hold its blocks until they are released; a request whose prompt was read
+ * elsewhere (waiting_is_remote) is given its blocks and place, and decodes once lane_deliver says
+ * that its keys and values are there.
  */
 #ifndef SIM_SERVING_LANE_H
 #define SIM_SERVING_LANE_H
@@ -59,6 +64,7 @@ typedef struct LaneLimits {
 
 typedef struct Lane {
     LaneLimits limits;
+    size_t index;          /* of the caller, for `kept` */
     LaneRequest *requests; /* limits.sequences */
     uint32_t *unused;
     size_t unused_count;
@@ -81,15 +87,27 @@ typedef struct Lane {
     double swap_tokens; /* moved before the iteration under way */
     uint64_t swaps;     /* of the preempted, those that went to the host */
     uint64_t preempted;
-    int decodes;   /* whether the iteration under way decodes */
-    int unsettled; /* sequences were thrown out for it: the next one may take some back */
+    uint32_t *placed; /* given a place by the last plan */
+    size_t placed_count;
+    uint32_t *arrived; /* their keys and values are here: they decode from the next iteration on */
+    size_t arrived_count;
+    uint64_t parked_blocks; /* of blocks_used: of keys and values that are being moved */
+    int decodes;            /* whether the iteration under way decodes */
+    int unsettled;          /* sequences were thrown out for it: the next one may take some back */
 } Lane;
 
 /* What one iteration gave. */
 typedef void (*LaneFinished)(void *context, const QueuedRequest *request, double now_s);
+/* A request in `lane` whose keys and values move. */
+typedef void (*LaneMoves)(void *context, const QueuedRequest *request, size_t lane, uint64_t held,
+                          double now_s);
 typedef struct LaneSink {
     LaneFinished first_token; /* may be NULL */
     LaneFinished finished;
+    LaneMoves placed; /* may be NULL; `held` is its place: it will be read, or, remote, is waiting
+                         for lane_deliver */
+    LaneMoves kept;   /* the prompt is read; `held` blocks stay until lane_release. NULL: answers
+                         are given here */
     void *context;
 } LaneSink;
 
@@ -115,5 +133,11 @@ uint64_t lane_repeats(const Lane *lane);
 
 /* Ends `repeats` iterations at now_s; returns the tokens that decoding sequences got. */
 double lane_finish(Lane *lane, uint64_t repeats, double now_s, const LaneSink *sink);
+
+/* The keys and values of a prompt that was kept are elsewhere now. */
+void lane_release(Lane *lane, uint64_t blocks);
+
+/* Those of the request at `place` are here: its first token counts as given at now_s. */
+void lane_deliver(Lane *lane, uint32_t place, double now_s, const LaneSink *sink);
 
 #endif

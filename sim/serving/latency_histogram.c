@@ -23,6 +23,18 @@ void histogram_add(LatencyHistogram *histogram, double seconds)
     histogram->count++;
 }
 
+void histogram_merge(LatencyHistogram *into, const LatencyHistogram *from)
+{
+    if (from->count == 0)
+        return;
+    into->least_s = into->count == 0 ? from->least_s : fmin(into->least_s, from->least_s);
+    into->most_s = into->count == 0 ? from->most_s : fmax(into->most_s, from->most_s);
+    into->count += from->count;
+    into->sum_s += from->sum_s;
+    for (size_t bin = 0; bin < LATENCY_BINS; bin++)
+        into->bins[bin] += from->bins[bin];
+}
+
 double histogram_quantile(const LatencyHistogram *histogram, double quantile)
 {
     const double wanted = quantile * (double)histogram->count;

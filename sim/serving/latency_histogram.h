@@ -15,6 +15,8 @@ typedef struct LatencyHistogram {
 
 void histogram_add(LatencyHistogram *histogram, double seconds);
 
+void histogram_merge(LatencyHistogram *into, const LatencyHistogram *from);
+
 /* The share `quantile` of the durations is at most this; 0 when there are none. */
 double histogram_quantile(const LatencyHistogram *histogram, double quantile);
 double histogram_mean(const LatencyHistogram *histogram);

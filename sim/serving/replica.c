@@ -135,8 +135,10 @@ Status replica_create(const Scenario *scenario, const LaneSink *sink, int step_b
                            "KV memory holds no block of %u tokens for each of "
                            "%zu pipeline stages",
                            replica->limits.block_tokens, replica->lane_count);
-    for (size_t i = 0; i < replica->lane_count && status == STATUS_OK; i++)
+    for (size_t i = 0; i < replica->lane_count && status == STATUS_OK; i++) {
         status = lane_init(&replica->lanes[i], &replica->limits, error);
+        replica->lanes[i].index = i;
+    }
     if (status != STATUS_OK) {
         replica_destroy(replica);
         return status;
@@ -163,7 +165,15 @@ void replica_seed(Replica *replica, uint64_t seed)
         lane_seed(&replica->lanes[i], seed, i);
 }
 
-Status replica_offer(Replica *replica, const QueuedRequest *request, Error *error)
+/* Idle schedulers look again at this time. */
+static void wake(Replica *replica, double at_s)
+{
+    for (size_t i = 0; i < replica->lane_count; i++)
+        if (!replica->clocks[i].running)
+            replica->clocks[i].at_s = fmax(replica->clocks[i].at_s, at_s);
+}
+
+Status replica_can_hold(const Replica *replica, const QueuedRequest *request, Error *error)
 {
     const uint64_t blocks =
         lane_blocks_of(&replica->limits, (double)request->prompt + request->output);
@@ -173,10 +183,16 @@ Status replica_offer(Replica *replica, const QueuedRequest *request, Error *erro
             "a request of %u + %u tokens needs %llu blocks of %u, a scheduler has %llu",
             request->prompt, request->output, (unsigned long long)blocks,
             replica->limits.block_tokens, (unsigned long long)replica->limits.blocks);
-    for (size_t i = 0; i < replica->lane_count; i++)
-        if (!replica->clocks[i].running)
-            replica->clocks[i].at_s = fmax(replica->clocks[i].at_s, request->arrival_s);
-    const Status status = waiting_push(&replica->line, request, error);
+    return STATUS_OK;
+}
+
+Status replica_offer(Replica *replica, const QueuedRequest *request, Error *error)
+{
+    Status status = replica_can_hold(replica, request, error);
+    if (status != STATUS_OK)
+        return status;
+    wake(replica, request->arrival_s);
+    status = waiting_push(&replica->line, request, error);
     replica->counters.largest_line =
         fmax(replica->counters.largest_line, (double)replica->line.count);
     return status;
@@ -236,6 +252,13 @@ static Status start(Replica *replica, size_t index, double start_s, double until
     const Status status = lane_plan(lane, &replica->line, &clock->load, error);
     if (status != STATUS_OK)
         return status;
+    for (size_t i = 0; i < lane->placed_count && replica->sink.placed != NULL; i++)
+        replica->sink.placed(replica->sink.context, &lane->requests[lane->placed[i]].asked, index,
+                             lane->placed[i], start_s);
+    if (lane->placed_count > 0 && clock->load.decode + clock->load.prefill <= 0) {
+        clock->at_s = start_s; /* nothing runs before their keys and values come */
+        return STATUS_OK;
+    }
     const uint64_t repeats = replica->step_by_step ? 1 : lane_repeats(lane);
     clock->running = 1;
     clock->started_s = start_s;
@@ -294,7 +317,7 @@ static void finish(Replica *replica, size_t index)
     const size_t readers = lane->reading_count;
     clock->running = 0;
     replica->now_s = clock->at_s;
-    const double blocks = (double)lane->blocks_used;
+    const double blocks = (double)(lane->blocks_used - lane->parked_blocks);
     const double given = lane_finish(lane, clock->repeats, clock->at_s, &replica->sink);
     count(replica, clock, given, blocks);
     replica->counters.output_tokens += (double)(readers - lane->reading_count);
@@ -321,6 +344,62 @@ Status replica_advance(Replica *replica, double until_s, Error *error)
     }
 }
 
+double replica_next_s(const Replica *replica, int *starts)
+{
+    double at_s;
+    const size_t index = next_lane(replica, &at_s);
+    *starts = index < replica->lane_count && !replica->clocks[index].running;
+    return at_s;
+}
+
+Status replica_start(Replica *replica, double at_s, double until_s, Error *error)
+{
+    for (;;) {
+        double start_s;
+        const size_t index = next_lane(replica, &start_s);
+        if (start_s > at_s || index == replica->lane_count || replica->clocks[index].running)
+            return STATUS_OK;
+        const Status status = start(replica, index, start_s, until_s, error);
+        if (status != STATUS_OK)
+            return status;
+    }
+}
+
+/* A run of several iterations ends with the first that ends at or behind at_s. */
+static void cut_short(Replica *replica, double at_s)
+{
+    LaneClock *clock = &replica->clocks[0];
+    if (replica->lane_count > 1 || !clock->running || clock->repeats <= 1 || clock->at_s <= at_s)
+        return;
+    const double planned_s = clock->at_s;
+    clock->at_s = clock->started_s + iteration_run(&replica->time, &clock->load, clock->repeats,
+                                                   at_s - clock->started_s, &clock->repeats);
+    replica->stage_free_s[0] = clock->at_s;
+    replica->counters.busy_s += clock->at_s - planned_s;
+}
+
+Status replica_offer_early(Replica *replica, const QueuedRequest *request, Error *error)
+{
+    cut_short(replica, request->arrival_s);
+    return replica_offer(replica, request, error);
+}
+
+void replica_release(Replica *replica, size_t lane, uint64_t blocks, double since_s, double now_s)
+{
+    replica->counters.block_seconds += (double)blocks * (now_s - since_s);
+    lane_release(&replica->lanes[lane], blocks);
+    wake(replica, now_s);
+}
+
+void replica_deliver(Replica *replica, size_t lane, uint64_t place, double since_s, double now_s)
+{
+    const uint64_t blocks = replica->lanes[lane].requests[place].held_blocks;
+    replica->counters.block_seconds += (double)blocks * (now_s - since_s);
+    cut_short(replica, now_s);
+    lane_deliver(&replica->lanes[lane], (uint32_t)place, now_s, &replica->sink);
+    wake(replica, now_s);
+}
+
 double replica_now(const Replica *replica)
 {
     return replica->now_s;
@@ -345,4 +424,23 @@ ReplicaCounters replica_counters(const Replica *replica)
         counters.swapped += (double)replica->lanes[i].swaps;
     }
     return counters;
+}
+
+void replica_counters_add(ReplicaCounters *sum, const ReplicaCounters *counters)
+{
+    sum->input_tokens += counters->input_tokens;
+    sum->output_tokens += counters->output_tokens;
+    sum->preempted += counters->preempted;
+    sum->iterations += counters->iterations;
+    sum->busy_s += counters->busy_s;
+    sum->prefill_s += counters->prefill_s;
+    sum->flops += counters->flops;
+    sum->bytes += counters->bytes;
+    sum->block_seconds += counters->block_seconds;
+    sum->sequence_iterations += counters->sequence_iterations;
+    sum->swapped += counters->swapped;
+    sum->swap_s += counters->swap_s;
+    sum->rounds += counters->rounds;
+    sum->round_tokens += counters->round_tokens;
+    sum->largest_line = fmax(sum->largest_line, counters->largest_line);
 }

@@ -60,9 +60,30 @@ Status replica_offer(Replica *replica, const QueuedRequest *request, Error *erro
 /* Ends what ends until then and starts what starts before then. HUGE_VAL: until nothing is left. */
 Status replica_advance(Replica *replica, double until_s, Error *error);
 
+/* Below: for several replicas that move keys and values between each other (unit.h), in the order
+ * of time over all of them. */
+
+/* STATUS_NO when such a request can never fit. */
+Status replica_can_hold(const Replica *replica, const QueuedRequest *request, Error *error);
+
+/* When the next iteration ends or (`starts`) begins; HUGE_VAL: nothing to do. */
+double replica_next_s(const Replica *replica, int *starts);
+
+/* Starts what may start at that time or before; runs of like iterations end behind until_s. All
+ * that ends until then has been ended by replica_advance. */
+Status replica_start(Replica *replica, double at_s, double until_s, Error *error);
+
+/* As replica_offer, while a run of iterations is under way that was to last longer. */
+Status replica_offer_early(Replica *replica, const QueuedRequest *request, Error *error);
+
+/* For what the sink was told of as kept and placed; it has been so since since_s. */
+void replica_release(Replica *replica, size_t lane, uint64_t blocks, double since_s, double now_s);
+void replica_deliver(Replica *replica, size_t lane, uint64_t place, double since_s, double now_s);
+
 double replica_now(const Replica *replica); /* end of the last iteration that was run */
 size_t replica_waiting(const Replica *replica);
 const ReplicaMemory *replica_memory(const Replica *replica);
 ReplicaCounters replica_counters(const Replica *replica);
+void replica_counters_add(ReplicaCounters *sum, const ReplicaCounters *counters);
 
 #endif

@@ -1,7 +1,6 @@
 #include "sim/serving/serve_load.h"
 
 #include "configs/reader/sample.h"
-#include "hw/gemm.h"
 #include "sim/serving/arrivals.h"
 #include "sim/serving/latency_histogram.h"
 #include "sim/serving/serve_outcome.h"
@@ -27,6 +26,7 @@ typedef struct LoadRun {
     LatencyHistogram latency[LATENCY_KINDS];
     double finished, input_tokens, output_tokens; /* all */
     double counted, good;                         /* of requests behind the warm-up */
+    TransferUse transfers;                        /* of all units */
     /* saturation only */
     ArrivalStream *stream;
     ServingUnit *saturated;
@@ -36,13 +36,16 @@ typedef struct LoadRun {
     Error error;
 } LoadRun;
 
-static double limit_value(const LoadRun *run, const SloLimit *limit)
+static double statistic_of(const LatencyHistogram *histogram, LatencyStatistic statistic)
 {
     static const double QUANTILES[LATENCY_STATISTICS] = {0.5, 0.9, 0.95, 0.99, 0};
-    const LatencyHistogram *histogram = &run->latency[limit->kind];
-    return limit->statistic == LATENCY_MEAN
-               ? histogram_mean(histogram)
-               : histogram_quantile(histogram, QUANTILES[limit->statistic]);
+    return statistic == LATENCY_MEAN ? histogram_mean(histogram)
+                                     : histogram_quantile(histogram, QUANTILES[statistic]);
+}
+
+static double limit_value(const LoadRun *run, const SloLimit *limit)
+{
+    return statistic_of(&run->latency[limit->kind], limit->statistic);
 }
 
 static void on_finished(void *context, const QueuedRequest *request, double now_s)
@@ -142,27 +145,42 @@ static uint64_t seed_of_unit(const LoadRun *run, size_t index)
     return random_u64(&seeds);
 }
 
-static Status find_stable_maximum(LoadRun *run, double *per_s, Error *error)
+/* Requests in flight at most: by the admission limit, and by memory at the mean length. */
+static double most_in_flight(const LoadRun *run, const ServingUnit *unit)
+{
+    const ServingSpec *serving = &run->scenario->serving;
+    double sum = 0;
+    for (int side = 0; side < SERVING_SIDES; side++) {
+        const SideUse use = unit_side(unit, (ServingSide)side);
+        const ReplicaMemory *memory = &use.memory;
+        const double length = run->options->trace != NULL
+                                  ? memory->block_tokens
+                                  : serving->prompt_tokens + serving->output_tokens;
+        if (use.replicas > 0)
+            sum += use.replicas *
+                   fmin(memory->sequences, memory->blocks * memory->block_tokens / length + 1);
+    }
+    return sum;
+}
+
+/* Of one unit, or of `side` of it if the other took no time (SERVING_SIDES: of both as they are).
+ */
+static Status find_stable_maximum(LoadRun *run, ServingSide side, double *per_s, Error *error)
 {
     const LaneSink sink = {.finished = on_saturated, .context = run};
     TraceReader *trace = NULL;
     ArrivalStream stream;
     *per_s = 0;
-    Status status = unit_create(run->scenario, &sink, 0, &run->saturated, error);
+    Status status = side == SERVING_SIDES
+                        ? unit_create(run->scenario, &sink, 0, &run->saturated, error)
+                        : unit_create_side(run->scenario, side, &sink, &run->saturated, error);
     if (status == STATUS_OK)
         status = open_stream(run, 1, 1, &trace, &stream, error);
     if (status != STATUS_OK)
         goto cleanup;
     unit_seed(run->saturated, seed_of_unit(run, 0));
 
-    /* In flight at most: by the admission limit, and by memory at the mean length. */
-    const ReplicaMemory *memory = unit_memory(run->saturated);
-    const ServingSpec *serving = &run->scenario->serving;
-    const double length = run->options->trace != NULL
-                              ? memory->block_tokens
-                              : serving->prompt_tokens + serving->output_tokens;
-    const double in_flight =
-        fmin(memory->sequences, memory->blocks * memory->block_tokens / length + 1);
+    const double in_flight = most_in_flight(run, run->saturated);
     const double backlog = fmin(MOST_SATURATED, SATURATED_REQUESTS + SATURATED_TURNS * in_flight);
     if (run->options->trace == NULL)
         stream.left = (uint64_t)backlog;
@@ -206,51 +224,113 @@ static Snapshot snapshot(const LoadRun *run, double at_s)
     return (Snapshot){at_s, run->finished, run->input_tokens, run->output_tokens};
 }
 
-static void fill_use(const LoadRun *run, LoadPoint *point)
+/* Share of the money that prompts take: of the GPUs that read them, or of the time that they add
+ * where the same GPUs answer. */
+static double prefill_share(const LoadRun *run, const ReplicaCounters *counters)
 {
     const ServingSpec *serving = &run->scenario->serving;
-    const double gpus = unit_gpus(serving);
-    double seconds = 0, blocks = 0, flops = 0, bytes = 0, busy_s = 0, prefill_s = 0, sequences = 0;
-    double rounds = 0, round_tokens = 0;
+    if (serving_is_disaggregated(serving))
+        return serving_side_replicas(serving, SIDE_PREFILL) *
+               serving_side_gpus(serving, SIDE_PREFILL) / serving_gpus(serving);
+    return counters->busy_s > 0 ? counters->prefill_s / counters->busy_s : 0;
+}
+
+/* One side of all units over `seconds` of all units together. */
+static void fill_side(const SideUse *use, double seconds, SideLoad *load)
+{
+    const double replica_seconds = use->replicas * seconds;
+    load->busy = use->counters.busy_s / replica_seconds;
+    load->kv_occupancy = use->counters.block_seconds / replica_seconds / use->memory.blocks;
+    load->decoding = use->counters.sequence_iterations / fmax(1, use->counters.iterations);
+    load->preempted = use->counters.preempted;
+}
+
+static void fill_use(const LoadRun *run, LoadPoint *point)
+{
+    SideUse sides[SERVING_SIDES] = {{0}};
+    ReplicaCounters all = {0};
+    double seconds = 0, gpus = 0;
 
     for (size_t i = 0; i < run->unit_count; i++) {
-        const ReplicaCounters counters = unit_counters(run->units[i]);
         seconds += unit_now(run->units[i]);
-        blocks += counters.block_seconds;
-        flops += counters.flops;
-        bytes += counters.bytes;
-        busy_s += counters.busy_s;
-        prefill_s += counters.prefill_s;
-        sequences += counters.sequence_iterations;
-        rounds += counters.rounds;
-        round_tokens += counters.round_tokens;
-        point->iterations += counters.iterations;
-        point->preempted += counters.preempted;
-        point->swapped += counters.swapped;
-        point->swap_share += counters.swap_s;
-        point->largest_line = fmax(point->largest_line, counters.largest_line);
+        for (int side = 0; side < SERVING_SIDES; side++) {
+            const SideUse use = unit_side(run->units[i], (ServingSide)side);
+            replica_counters_add(&sides[side].counters, &use.counters);
+            replica_counters_add(&all, &use.counters);
+            sides[side].replicas = use.replicas;
+            sides[side].gpus = use.gpus;
+            sides[side].memory = use.memory;
+        }
     }
+    point->iterations = all.iterations;
+    point->preempted = all.preempted;
+    point->swapped = all.swapped;
+    point->largest_line = all.largest_line;
     if (!(seconds > 0))
         return;
-    point->busy = busy_s / seconds;
-    point->swap_share /= seconds;
-    point->tokens_per_round = rounds > 0 ? round_tokens / rounds : 0;
-    point->decoding = sequences / fmax(1, point->iterations);
-    point->kv_occupancy = blocks / seconds / unit_memory(run->units[0])->blocks;
-    const GpuSpec *gpu = &run->scenario->hardware.gpu;
-    const double gpu_seconds = seconds * gpus;
-    point->mfu = flops / (gpu_seconds * gpu_peak_flops_per_s(gpu, serving->weight_precision));
-    point->mbu = bytes / (gpu_seconds * gpu->memory_bytes_per_s);
+    for (int side = 0; side < SERVING_SIDES; side++) {
+        if (sides[side].replicas <= 0)
+            continue;
+        const double share = sides[side].replicas * sides[side].gpus;
+        fill_side(&sides[side], seconds, &point->sides[side]);
+        point->busy += share * point->sides[side].busy;
+        gpus += share;
+    }
+    point->busy /= gpus;
+    point->swap_share = all.swap_s / seconds;
+    point->tokens_per_round = all.rounds > 0 ? all.round_tokens / all.rounds : 0;
+    point->decoding = point->sides[SIDE_DECODE].decoding;
+    point->kv_occupancy = point->sides[SIDE_DECODE].kv_occupancy;
+    point->mfu = all.flops / (seconds * unit_peak_flops_per_s(run->scenario));
+    point->mbu = all.bytes / (seconds * gpus * run->scenario->hardware.gpu.memory_bytes_per_s);
     point->served = (ServedLoad){.gpus = gpus * (double)run->unit_count,
                                  .use = {point->busy, point->mbu, point->mfu},
-                                 .input_share = busy_s > 0 ? prefill_s / busy_s : 0,
+                                 .input_share = prefill_share(run, &all),
                                  .input_tokens_per_s = point->input_tokens_per_s,
                                  .output_tokens_per_s = point->output_tokens_per_s};
     economics_of(run->scenario, &point->served, &point->economics);
 }
 
-static void fill_point(const LoadRun *run, const Snapshot *from, const Snapshot *to,
-                       LoadPoint *point)
+static void fill_statistics(const LatencyHistogram *histogram, double out_s[LATENCY_STATISTICS])
+{
+    for (size_t i = 0; i < LATENCY_STATISTICS; i++)
+        out_s[i] = statistic_of(histogram, (LatencyStatistic)i);
+}
+
+static void fill_transfer(LoadRun *run, LoadPoint *point)
+{
+    TransferUse *sum = &run->transfers;
+    double seconds = 0;
+    memset(sum, 0, sizeof *sum);
+    for (size_t i = 0; i < run->unit_count; i++) {
+        const TransferUse *use = unit_transfers(run->units[i]);
+        if (use == NULL)
+            return;
+        seconds += unit_now(run->units[i]);
+        sum->count += use->count;
+        sum->bytes += use->bytes;
+        histogram_merge(&sum->wait_s, &use->wait_s);
+        histogram_merge(&sum->network_s, &use->network_s);
+        histogram_merge(&sum->total_s, &use->total_s);
+        for (int side = 0; side < SERVING_SIDES; side++)
+            sum->ports_bytes_per_s[side] = use->ports_bytes_per_s[side];
+    }
+    TransferLoad *load = &point->transfer;
+    load->count = sum->count;
+    fill_statistics(&sum->total_s, load->total_s);
+    fill_statistics(&sum->wait_s, load->wait_s);
+    fill_statistics(&sum->network_s, load->network_s);
+    if (!(seconds > 0))
+        return;
+    load->bytes_per_s = sum->bytes * (double)run->unit_count / seconds;
+    for (int side = 0; side < SERVING_SIDES; side++)
+        load->ports_busy[side] =
+            sum->bytes / seconds /
+            (sum->ports_bytes_per_s[side] *
+             serving_side_replicas(&run->scenario->serving, (ServingSide)side));
+}
+
+static void fill_point(LoadRun *run, const Snapshot *from, const Snapshot *to, LoadPoint *point)
 {
     const double seconds = to->at_s - from->at_s;
     point->finished = run->finished;
@@ -271,6 +351,7 @@ static void fill_point(const LoadRun *run, const Snapshot *from, const Snapshot 
         point->holds &=
             limit_value(run, &run->options->slo.limits[i]) < run->options->slo.limits[i].limit_s;
     fill_use(run, point);
+    fill_transfer(run, point);
 }
 
 /* Offers one request after the other to the replicas in turn. */
@@ -414,6 +495,28 @@ static Status find_rate(LoadRun *run, double recorded_per_s, LoadForecast *forec
     return status;
 }
 
+/* What one unit is made of. */
+static Status describe_unit(LoadRun *run, LoadForecast *forecast, Error *error)
+{
+    const Scenario *scenario = run->scenario;
+    const LaneSink sink = {.finished = on_finished, .context = run};
+    ServingUnit *probe = NULL;
+    const Status status = unit_create(scenario, &sink, 0, &probe, error);
+    if (status != STATUS_OK)
+        return status;
+    forecast->replicas = (double)run->unit_count;
+    forecast->gpus = forecast->replicas * serving_gpus(&scenario->serving);
+    forecast->memory = *unit_memory(probe);
+    forecast->disaggregated = serving_is_disaggregated(&scenario->serving);
+    for (int side = 0; forecast->disaggregated && side < SERVING_SIDES; side++) {
+        const SideUse use = unit_side(probe, (ServingSide)side);
+        forecast->sides[side] =
+            (SideForecast){.replicas = use.replicas, .gpus = use.gpus, .memory = use.memory};
+    }
+    unit_destroy(probe);
+    return STATUS_OK;
+}
+
 const double UTILISATIONS[UTILISATION_COUNT] = {0.25, 0.5, 0.75, 1};
 
 static void fill_prices(const Scenario *scenario, LoadForecast *forecast)
@@ -470,15 +573,9 @@ Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecas
                       run->unit_count, (int)MAX_LOAD_REPLICAS);
         goto cleanup;
     }
-    forecast->replicas = (double)run->unit_count;
-
-    ServingUnit *probe = NULL;
-    const LaneSink sink = {.finished = on_finished, .context = run};
-    status = unit_create(scenario, &sink, 0, &probe, error);
+    status = describe_unit(run, forecast, error);
     if (status != STATUS_OK)
         goto cleanup;
-    forecast->memory = *unit_memory(probe);
-    unit_destroy(probe);
 
     status = map_speculation(scenario, forecast, error);
     if (status != STATUS_OK)
@@ -487,7 +584,11 @@ Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecas
     if (options->trace != NULL)
         status = trace_rate(options, &recorded_per_s, error);
     if (status == STATUS_OK)
-        status = find_stable_maximum(run, &forecast->stable_maximum_per_s, error);
+        status = find_stable_maximum(run, SERVING_SIDES, &forecast->stable_maximum_per_s, error);
+    for (int side = 0; forecast->disaggregated && side < SERVING_SIDES && status == STATUS_OK;
+         side++)
+        status = find_stable_maximum(run, (ServingSide)side, &forecast->sides[side].maximum_per_s,
+                                     error);
     if (status != STATUS_OK)
         goto cleanup;
     if (options->find_rate) {

@@ -1,4 +1,4 @@
-/* Serving under a load: requests arrive, wait, are read and answered by `replicas` engine replicas
+/* Serving under a load: requests arrive, wait, are read and answered by `replicas` units (unit.h)
  * that take turns. Ranges of the scenario stand at their midpoints. */
 #ifndef SIM_SERVING_SERVE_LOAD_H
 #define SIM_SERVING_SERVE_LOAD_H
@@ -28,6 +28,22 @@ typedef struct LoadOptions {
     void *progress_context;
 } LoadOptions;
 
+/* Of one side of a disaggregated cluster, mean over its replicas and time. */
+typedef struct SideLoad {
+    double busy; /* share of time that the first stage works */
+    double kv_occupancy;
+    double decoding; /* sequences of an iteration */
+    double preempted;
+} SideLoad;
+
+/* Keys and values on their way between the sides: from the end of a prompt until they are where the
+ * answer is given, and the two parts of that. */
+typedef struct TransferLoad {
+    double count, bytes_per_s;
+    double total_s[LATENCY_STATISTICS], wait_s[LATENCY_STATISTICS], network_s[LATENCY_STATISTICS];
+    double ports_busy[SERVING_SIDES]; /* share of what a side's ports could move */
+} TransferLoad;
+
 /* One load, simulated. Latencies are those of requests that arrived after a warm-up of a tenth of
  * the drawn ones; of a trace all count. Rates are counted between that moment and the last
  * arrival. */
@@ -48,12 +64,23 @@ typedef struct LoadPoint {
     double swapped, swap_share; /* preempted to host memory; share of the time moving takes */
     ServedLoad served;
     Economics economics;
-    double tokens_per_round; /* speculation: of rounds with drafts; 0: there were none */
+    double tokens_per_round;       /* speculation: of rounds with drafts; 0: there were none */
+    SideLoad sides[SERVING_SIDES]; /* disaggregated only, as is `transfer` */
+    TransferLoad transfer;
 } LoadPoint;
 
+/* One side of each copy of a disaggregated cluster. */
+typedef struct SideForecast {
+    double replicas, gpus; /* gpus: of one replica */
+    ReplicaMemory memory;
+    double maximum_per_s; /* requests, if the other side took no time; all copies */
+} SideForecast;
+
 typedef struct LoadForecast {
-    ReplicaMemory memory; /* of one replica */
-    double replicas;
+    ReplicaMemory memory;  /* of one replica, where answers are given */
+    double replicas, gpus; /* copies; gpus: of all */
+    int disaggregated;
+    SideForecast sides[SERVING_SIDES];
     /* Of the point's mix at shares of the stable maximum: see UTILISATIONS. */
     double usd_per_1k_by_utilisation[UTILISATION_COUNT];
     double stable_maximum_per_s; /* requests finished when the line is never empty */
@@ -63,7 +90,7 @@ typedef struct LoadForecast {
     size_t tried_count;
     LoadPoint tried[MAX_LOAD_POINTS]; /* find_rate: in the order of trying */
     SpeculationMap speculation;       /* count 0: the scenario does not speculate */
-} LoadForecast;                       /* some 20 kB */
+} LoadForecast;                       /* some 40 kB */
 
 /* STATUS_NO when no sequence fits in memory; STATUS_INVALID for a trace with a bad row. A load
  * above the stable maximum is a result (stable = 0), not an error. */

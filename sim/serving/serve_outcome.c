@@ -2,6 +2,7 @@
 
 #include "hw/gemm.h"
 #include "hw/price.h"
+#include "models/serving_side.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ double serve_decode_rate(StageCost *cost, const StageLayout *layout, double micr
 double serve_usd_per_s(const Scenario *scenario)
 {
     const PriceRates rates = price_rates(scenario);
-    const double gpus = scenario->serving.tensor * scenario->serving.pipeline;
+    const double gpus = serving_gpus(&scenario->serving);
 
     return gpus * price_gpu_hour_usd(scenario, gpus) / 3600 +
            gpus / scenario->hardware.node.gpus * rates.energy;

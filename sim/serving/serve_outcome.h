@@ -37,6 +37,7 @@ double serve_decode_rate(StageCost *cost, const StageLayout *layout, double micr
  * these are too few to keep a stage busy, one microbatch goes through all stages. */
 double serve_cycle_s(const double *stage_s, size_t stages, double microbatches);
 
+/* Of one copy of the cluster: rent of all its GPUs, and energy of their share of nodes. */
 double serve_usd_per_s(const Scenario *scenario);
 
 /* Fills everything of `outcome` but the ledger and the number of events. Sorts the samples. */

@@ -1,22 +1,30 @@
-/* What a load is spread over: one engine replica that reads prompts and answers them. Everything
- * above it (loads, fleets, validation) speaks to a unit and need not know what it is made of.
+/* What a load is spread over: one engine replica that reads prompts and answers them, or a group of
+ * replicas of which some read and some answer (serving.disaggregated). Everything above it (loads,
+ * fleets, validation) speaks to a unit and need not know what it is made of.
  *
  * The caller moves time, as with a replica: advance to a request's arrival, offer it, advance to
  * the next. A unit may be offered a request from inside `sink->finished` (closed loops). */
 #ifndef SIM_SERVING_UNIT_H
 #define SIM_SERVING_UNIT_H
 
-#include "sim/serving/replica.h"
+#include "sim/serving/disaggregated.h"
 
 typedef struct ServingUnit ServingUnit;
 
 /* GPUs of one unit. */
 double unit_gpus(const ServingSpec *serving);
 
+/* FLOP/s of its GPUs together, each in the precision of its weights. */
+double unit_peak_flops_per_s(const Scenario *scenario);
+
 /* STATUS_NO with the reason when not one sequence fits in memory. `step_by_step`: no closed forms
  * (for tests; the same times). */
 Status unit_create(const Scenario *scenario, const LaneSink *sink, int step_by_step,
                    ServingUnit **unit, Error *error);
+
+/* A disaggregated one whose other side takes no time and no room: how much a side could do. */
+Status unit_create_side(const Scenario *scenario, ServingSide side, const LaneSink *sink,
+                        ServingUnit **unit, Error *error);
 void unit_destroy(ServingUnit *unit);
 
 /* Of what is drawn inside the unit (accepted drafts); before the first request. */
@@ -31,7 +39,11 @@ Status unit_advance(ServingUnit *unit, double until_s, Error *error);
 
 double unit_now(const ServingUnit *unit); /* end of the last iteration that was run */
 size_t unit_waiting(const ServingUnit *unit);
-const ReplicaMemory *unit_memory(const ServingUnit *unit); /* where answers are decoded */
-ReplicaCounters unit_counters(const ServingUnit *unit);    /* of all its GPUs */
+const ReplicaMemory *unit_memory(const ServingUnit *unit); /* of a replica that answers */
+ReplicaCounters unit_counters(const ServingUnit *unit);    /* of all its replicas */
+
+/* A replica that does both counts as the decode side; there is no other side then. */
+SideUse unit_side(const ServingUnit *unit, ServingSide side);
+const TransferUse *unit_transfers(const ServingUnit *unit); /* NULL: one replica does both */
 
 #endif

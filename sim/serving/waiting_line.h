@@ -12,9 +12,15 @@ typedef struct QueuedRequest {
     double arrival_s;
     double first_s; /* its first token; negative: none yet */
     uint32_t prompt, output;
-    uint32_t given; /* answer tokens that it has had */
+    uint32_t given; /* answer tokens that it has had; before first_s: elsewhere, with its prompt */
     uint32_t tag;   /* of the caller */
 } QueuedRequest;
+
+/* Whether its prompt was read elsewhere, so that keys and values have to be fetched. */
+static inline int waiting_is_remote(const QueuedRequest *request)
+{
+    return request->given > 0 && request->first_s < 0;
+}
 
 typedef struct WaitingLine {
     QueuedRequest *ring;

@@ -82,4 +82,24 @@ static inline void serving_scenario(Scenario *scenario)
                                       .prefill_chunk_tokens = 2048};
 }
 
+/* A dense 7B model on one GPU. */
+static inline void small_serving_scenario(Scenario *scenario)
+{
+    serving_scenario(scenario);
+    scenario->model = (ModelSpec){.layers = 32,
+                                  .d_model = 4096,
+                                  .d_ff = 11008,
+                                  .heads = 32,
+                                  .kv_heads = 32,
+                                  .head_dim = 128,
+                                  .vocab_size = 32000,
+                                  .experts = 1,
+                                  .gated_mlp = 1};
+    scenario->serving.tensor = scenario->serving.pipeline = 1;
+    scenario->serving.max_batch = 256;
+    scenario->serving.context_limit = 4096;
+    scenario->serving.kv_block_tokens = 16;
+    scenario->serving.iteration_tokens = 2048;
+}
+
 #endif

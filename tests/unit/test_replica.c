@@ -158,25 +158,6 @@ static Tally run_both(const Scenario *scenario, int step_by_step, double rate, s
     return sums;
 }
 
-static void small_model(Scenario *scenario)
-{
-    serving_scenario(scenario);
-    scenario->model = (ModelSpec){.layers = 32,
-                                  .d_model = 4096,
-                                  .d_ff = 11008,
-                                  .heads = 32,
-                                  .kv_heads = 32,
-                                  .head_dim = 128,
-                                  .vocab_size = 32000,
-                                  .experts = 1,
-                                  .gated_mlp = 1};
-    scenario->serving.tensor = scenario->serving.pipeline = 1;
-    scenario->serving.max_batch = 256;
-    scenario->serving.context_limit = 4096;
-    scenario->serving.kv_block_tokens = 16;
-    scenario->serving.iteration_tokens = 2048;
-}
-
 static void closed_forms_equal_single_steps(void **state)
 {
     static const BatchPolicy POLICIES[] = {BATCH_DECODE_FIRST, BATCH_PREFILL_FIRST};
@@ -186,7 +167,7 @@ static void closed_forms_equal_single_steps(void **state)
     assert_non_null(scenario);
     for (size_t i = 0; i < 8; i++) {
         ReplicaCounters a, b;
-        small_model(scenario);
+        small_serving_scenario(scenario);
         scenario->serving.batching = POLICIES[i % 2];
         scenario->serving.kv_admission = ADMISSIONS[i / 2 % 2];
         if (i >= 4) /* memory for some 20,000 tokens: preemption */
@@ -251,7 +232,7 @@ static void swapped_sequences_come_back(void **state)
     ReplicaCounters recomputed, swapped, partly, slow;
     (void)state;
     assert_non_null(scenario);
-    small_model(scenario);
+    small_serving_scenario(scenario);
     scenario->hardware.gpu.memory_bytes = 30e9;
     const Tally first = run_both(scenario, 0, 4, 2000, &recomputed);
     assert_true(recomputed.preempted > 0 && recomputed.swapped == 0);
@@ -302,7 +283,7 @@ static void static_batches_leave_together(void **state)
     Error error = {0};
     (void)state;
     assert_non_null(scenario);
-    small_model(scenario);
+    small_serving_scenario(scenario);
     scenario->serving.batching = BATCH_STATIC;
     scenario->serving.max_batch = 4;
     assert_int_equal(replica_create(scenario, &sink, 0, &replica, &error), STATUS_OK);

@@ -627,6 +627,7 @@ typedef struct PriceSpec {
     int energy_included; /* 1: the rent includes power */
     double pue;
     double co2_kg_per_j;
+    double wanted_per_1k_usd; /* a price to be met, of prompts and answers; 0: none */
     double list_per_1k_input_usd, list_per_1k_output_usd; /* what readers pay; 0: no list price */
 } PriceSpec;
 
@@ -720,8 +721,9 @@ typedef struct ServingSpec {
     AttentionKernel attention;  /* of prompts */
     double expert;              /* ways that share whole experts; 1: experts are cut */
     ArrivalProcess arrivals;
-    double arrival_cv;    /* of the gaps between requests, arrivals: gamma */
-    double diurnal_swing; /* rate * (1 + swing * sin(2 pi t / day)) */
+    double arrival_cv;               /* of the gaps between requests, arrivals: gamma */
+    double reader_slow, reader_fast; /* tokens/s that readers want; 0: not said */
+    double diurnal_swing;            /* rate * (1 + swing * sin(2 pi t / day)) */
     SpeculationSpec speculation;
     PreemptionRule preemption;
     double swap_bytes; /* of host memory for each GPU, for keys and values of preempted sequences */

@@ -84,6 +84,8 @@ static const Field PRICE_FIELDS[] = {
                "the rent includes energy"),
     NUMBER_FIELD("pue", PriceSpec, pue, DIMENSION_NUMBER, 1, 10, NULL, 0,
                  "power of the datacentre over power of the machines"),
+    NUMBER_FIELD("wanted_per_1k", PriceSpec, wanted_per_1k_usd, DIMENSION_USD, 0, 1e6, "$0", 0,
+                 "a price of 1,000 tokens to be met, prompts and answers together; 0: none"),
     NUMBER_FIELD("list_per_1k_input", PriceSpec, list_per_1k_input_usd, DIMENSION_USD, 0, 1e6, "$0",
                  0, "what readers pay for 1,000 tokens of a prompt; 0: no list price"),
     NUMBER_FIELD("list_per_1k_output", PriceSpec, list_per_1k_output_usd, DIMENSION_USD, 0, 1e6,

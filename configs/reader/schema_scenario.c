@@ -207,6 +207,10 @@ static const Field SERVING_FIELDS[] = {
                "gaps between requests"),
     NUMBER_FIELD("arrival_cv", ServingSpec, arrival_cv, DIMENSION_NUMBER, 0.01, 100, "1", 0,
                  "arrivals: gamma: deviation over mean of the gaps"),
+    NUMBER_FIELD("reader_slow", ServingSpec, reader_slow, DIMENSION_NUMBER, 0, 1e6, "0", 0,
+                 "tokens/s with which a slow reader is content; 0: not said"),
+    NUMBER_FIELD("reader_fast", ServingSpec, reader_fast, DIMENSION_NUMBER, 0, 1e6, "0", 0,
+                 "tokens/s with which a fast reader is content; 0: not said"),
     NUMBER_FIELD("diurnal_swing", ServingSpec, diurnal_swing, DIMENSION_FRACTION, 0, 0.999, "0", 0,
                  "rate over a day: mean * (1 + swing * sin)"),
     WORD_FIELD(

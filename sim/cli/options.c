@@ -41,7 +41,9 @@ const OptionSpec OPTION_SPECS[] = {
     {"trace", 0, OPTION_TEXT, "FILE", FIELD(trace), 0, NULL, OPTIONS_LOAD, "replay requests from a CSV file; with --load: at that mean rate"},
     {"skip-bad", 0, OPTION_FLAG, NULL, FIELD(skip_bad), 0, NULL, OPTIONS_LOAD, "pass over bad rows of the trace and count them"},
     {"slo", 0, OPTION_TEXT, "LIMITS", FIELD(slo), 0, NULL, OPTIONS_LOAD, "latencies to hold: ttft<2s,tpot.p90<33ms (p99 unless said)"},
-    {"find", 0, OPTION_CHOICE, "WHAT", FIELD(find), 0, "nothing rate", OPTIONS_LOAD, "rate: the largest load that holds --slo"},
+    {"find", 0, OPTION_CHOICE, "WHAT", FIELD(find), 0, "nothing rate gpus price", OPTIONS_LOAD,
+     "rate: the largest load that holds --slo; gpus: the fewest that hold it at --load; price: the lowest at which it holds, and price against reading speed"},
+    {"margin", 0, OPTION_FRACTION, "SHARE", FIELD(margin), 0, NULL, OPTIONS_LOAD, "with --find price: the price that leaves this gross margin, e.g. 0.6"},
     {"fleet", 0, OPTION_FLAG, NULL, FIELD(fleet), 0, NULL, OPTIONS_LOAD, "a day of the scenario's fleet: datacentres, regions, routing, autoscaling; with --load: at that mean rate"},
     {"canonical", 0, OPTION_FLAG, NULL, FIELD(canonical), 0, NULL, OPTIONS_CANONICAL, "print the canonical form that the hash is taken of"},
     {"json", 0, OPTION_FLAG, NULL, FIELD(json), 0, NULL, OPTIONS_COMMON, "one JSON document on standard output, nothing else"},
@@ -256,6 +258,7 @@ Status command_line_parse(int argc, char *const *argv, CommandLine *line, Error 
     line->seed = 1;
     line->detail = DETAIL_REPLICAS;
     line->fail_above = -1;
+    line->margin = -1;
     if (argc < 2)
         return error_set(error, STATUS_USAGE, "no command given");
     line->verb = verb_find(argv[1]);

@@ -32,12 +32,13 @@ typedef struct CommandLine {
     const char *database;
     const char *load, *trace, *slo; /* serve under a load; NULL: none */
     int find, skip_bad, fleet;
+    double margin; /* --margin; negative: not asked for */
 } CommandLine;
 
 typedef enum CalibrateBackend { BACKEND_AUTO, BACKEND_CPU, BACKEND_CUDA } CalibrateBackend;
 
 /* --find, by index of its choices; 0: not asked for. */
-enum { FIND_NOTHING, FIND_RATE };
+enum { FIND_NOTHING, FIND_RATE, FIND_GPUS, FIND_PRICE };
 
 struct Session; /* session.h */
 

@@ -6,6 +6,7 @@
 #include "reports/files.h"
 #include "reports/serve_load.h"
 #include "reports/speculation.h"
+#include "sim/cli/serve_find.h"
 #include "sim/cli/serve_fleet.h"
 
 #include <stdio.h>
@@ -27,13 +28,23 @@ static Status read_options(Session *session, LoadOptions *options, Error *error)
                              .seed = forecast.seed,
                              .progress = forecast.progress,
                              .progress_context = forecast.progress_context};
-    if (line->load != NULL && line->find)
-        return error_set(error, STATUS_USAGE, "--load and --find rate exclude each other");
-    if (line->find == FIND_RATE && line->slo == NULL) {
-        error_set(error, STATUS_USAGE, "--find rate needs --slo");
+    if (line->load != NULL && (line->find == FIND_RATE || line->find == FIND_PRICE))
+        return error_set(error, STATUS_USAGE, "--load and --find %s exclude each other",
+                         line->find == FIND_RATE ? "rate" : "price");
+    if (line->find == FIND_GPUS && line->load == NULL) {
+        error_set(error, STATUS_USAGE, "--find gpus needs --load");
+        error_hint(error, "requests per second that the GPUs are to serve");
+        return STATUS_USAGE;
+    }
+    if (line->find && line->slo == NULL) {
+        static const char *const WORDS[] = {"nothing", "rate", "gpus", "price"};
+        error_set(error, STATUS_USAGE, "--find %s needs --slo", WORDS[line->find]);
         error_hint(error, "for example --slo 'ttft<2s,tpot<33ms'");
         return STATUS_USAGE;
     }
+    if (line->margin >= 0 && !(line->find == FIND_PRICE && line->margin < 1))
+        return error_set(error, STATUS_USAGE,
+                         "--margin goes with --find price and is a share below 1");
     if (line->fleet && (line->trace != NULL || line->find))
         return error_set(error, STATUS_USAGE, "--fleet takes neither --trace nor --find");
     if (line->skip_bad && line->trace == NULL)
@@ -155,6 +166,10 @@ Status serve_under_load(Session *session)
         goto cleanup;
     if (session->line.fleet) {
         status = serve_fleet(session, scenario, &options, &provenance);
+        goto cleanup;
+    }
+    if (session->line.find == FIND_GPUS || session->line.find == FIND_PRICE) {
+        status = serve_find(session, scenario, &options, &provenance);
         goto cleanup;
     }
     status = serve_load(scenario, &options, forecast, &error);

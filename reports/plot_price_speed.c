@@ -82,7 +82,7 @@ Status plot_price_speed(const char *directory, const SearchReport *report, Error
              PROGRAM_VERSION);
     gnuplot_begin(script.out, "price-speed", title, subtitle);
     fprintf(script.out,
-            "set tmargin 6\nset bmargin 5\nset lmargin 11\nset rmargin 4\n"
+            "set tmargin 6\nset bmargin 5\nset lmargin 13\nset rmargin 4\n"
             "set logscale xy\nset xlabel 'tokens/s that a reader gets'\n"
             "set ylabel 'USD per 1k tokens, prompts and answers'\n"
             "set key at graph 0.99,0.30 right top samplen 2\nset xrange [*:%.9g]\n",
@@ -91,7 +91,7 @@ Status plot_price_speed(const char *directory, const SearchReport *report, Error
     fprintf(script.out, "plot ");
     for (size_t i = 0; i < blocks; i++) {
         char name[64];
-        snprintf(name, sizeof name, "%.0f stages of %.0f", stages[i], curve->points[0].tensor);
+        snprintf(name, sizeof name, "%.0f stages of %.0f GPUs", stages[i], curve->points[0].tensor);
         fprintf(script.out,
                 "%s'%s' index %zu using 1:2 with linespoints linewidth 2 pointtype 7 pointsize 0.6 "
                 "linecolor rgb '%s' title '%s'",

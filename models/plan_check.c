@@ -553,6 +553,9 @@ static Status check_serving(const Scenario *scenario, Error *error)
         error_hint(error, "bytes a second between one GPU and host memory, for example 32GB/s");
         return STATUS_INVALID;
     }
+    if (serving->prefix_cache && serving_is_disaggregated(serving))
+        return error_set(error, STATUS_INVALID,
+                         "serving.prefix_cache and serving.disaggregated exclude each other");
     if (serving->batching == BATCH_STATIC && serving_is_disaggregated(serving))
         return error_set(error, STATUS_INVALID,
                          "serving.batching: static and serving.disaggregated exclude each other");

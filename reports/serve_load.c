@@ -134,6 +134,9 @@ void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast
                 point->offered, point->seconds, forecast->replicas,
                 forecast->replicas == 1 ? "" : "s", point->iterations, point->preempted,
                 point->rejected, point->largest_line);
+    if (scenario->serving.prefix_cache)
+        ascii_linef(out, "%.1f%% of prompt tokens found in the prefix cache",
+                    100 * point->cache_hit_share);
     if (point->swapped > 0)
         ascii_linef(out, "%.0f of the preempted kept by the host; moving them takes %.2f%% of time",
                     point->swapped, 100 * point->swap_share);
@@ -166,6 +169,7 @@ static const PointField POINT_FIELDS[] = {
     POINT("load.finished", finished),
     POINT("load.rejected", rejected),
     POINT("load.preempted", preempted),
+    POINT("load.cache_hit_share", cache_hit_share),
     POINT("load.swapped", swapped),
     POINT("load.swap_share", swap_share),
     POINT("load.seconds", seconds),

@@ -726,6 +726,12 @@ typedef struct ServingSpec {
     double diurnal_swing;            /* rate * (1 + swing * sin(2 pi t / day)) */
     SpeculationSpec speculation;
     PreemptionRule preemption;
+    int prefix_cache;       /* keys and values of shared beginnings are kept */
+    double prefix_share;    /* of the prompts of the mix, those that begin with a shared text */
+    double prefix_tokens;   /* of such a text */
+    double prefixes;        /* different ones */
+    double prefix_exponent; /* of Zipf's law of their popularity; 0: all alike */
+    double prefix_piece;    /* prompt tokens that one of a trace's hash_ids stands for */
     double swap_bytes; /* of host memory for each GPU, for keys and values of preempted sequences */
     DisaggregatedSpec disaggregated;
 } ServingSpec;

@@ -45,7 +45,7 @@ static uint32_t draw(Clients *clients, double longest)
 static Status ask(Clients *clients, double now_s)
 {
     const uint32_t prompt = draw(clients, clients->prompt);
-    const QueuedRequest request = {now_s, -1, prompt, draw(clients, clients->output), 0, 0};
+    const QueuedRequest request = {now_s, -1, prompt, draw(clients, clients->output), 0, 0, 0};
     clients->to_ask--;
     return unit_offer(clients->unit, &request, &clients->error);
 }

@@ -22,6 +22,11 @@ ArrivalStream arrivals_drawn(const Scenario *scenario, double rate_per_s, uint64
     stream.context_limit = serving->context_limit;
     stream.gaps = random_stream(seed, "arrivals", 0);
     stream.lengths = random_stream(seed, "request lengths", 0);
+    stream.prefixes = random_stream(seed, "shared beginnings", 0);
+    stream.prefix_share = serving->prefix_share;
+    stream.prefix_tokens = serving->prefix_tokens;
+    stream.prefix_count = serving->prefixes;
+    stream.prefix_exponent = serving->prefix_exponent;
     stream.left = count;
     return stream;
 }
@@ -102,6 +107,44 @@ static double draw_length(ArrivalStream *stream, double mean)
     return fmax(1, round(stream->sigma > 0 ? drawn : mean));
 }
 
+/* Integral of x^-exponent from 1, and its inverse. */
+static double zipf_integral(double exponent, double x)
+{
+    return exponent == 1 ? log(x) : (pow(x, 1 - exponent) - 1) / (1 - exponent);
+}
+
+static double zipf_inverse(double exponent, double y)
+{
+    return exponent == 1 ? exp(y) : pow(1 + y * (1 - exponent), 1 / (1 - exponent));
+}
+
+/* A rank from 1 to count, as likely as rank^-exponent: rejection from the integral (Hormann &
+ * Derflinger 1996). */
+static double draw_zipf(RandomStream *stream, double count, double exponent)
+{
+    const double first = zipf_integral(exponent, 1.5) - 1;
+    const double last = zipf_integral(exponent, count + 0.5);
+    for (;;) {
+        const double u = last + random_uniform(stream) * (first - last);
+        const double rank = fmin(count, fmax(1, round(zipf_inverse(exponent, u))));
+        if (u >= zipf_integral(exponent, rank + 0.5) - pow(rank, -exponent))
+            return rank;
+    }
+}
+
+/* A prompt with a shared beginning is longer than that. */
+static void draw_prefix(ArrivalStream *stream, Arrival *arrival, double *prompt)
+{
+    arrival->prefix = 0;
+    if (stream->prefix_share <= 0 || stream->prefix_tokens < 1 ||
+        random_uniform(&stream->prefixes) >= stream->prefix_share)
+        return;
+    *prompt = fmax(*prompt, stream->prefix_tokens + 1);
+    if (*prompt < stream->context_limit)
+        arrival->prefix =
+            (uint32_t)draw_zipf(&stream->prefixes, stream->prefix_count, stream->prefix_exponent);
+}
+
 Status arrivals_next(ArrivalStream *stream, Arrival *arrival, int *more, Error *error)
 {
     if (stream->trace != NULL) {
@@ -120,8 +163,9 @@ Status arrivals_next(ArrivalStream *stream, Arrival *arrival, int *more, Error *
                                           : time_of(stream, stream->units);
     arrival->at_s = stream->now_s;
     /* A sequence ends at the context limit: a long answer is cut, then a long prompt. */
-    const double prompt = draw_length(stream, stream->mean_prompt);
+    double prompt = draw_length(stream, stream->mean_prompt);
     const double output = draw_length(stream, stream->mean_output);
+    draw_prefix(stream, arrival, &prompt);
     arrival->prompt = fmin(prompt, stream->context_limit - 1);
     arrival->output = fmin(output, stream->context_limit - arrival->prompt);
     return STATUS_OK;

@@ -21,7 +21,8 @@ typedef struct ArrivalStream {
     double swing;
     double stretch;
     double mean_prompt, mean_output, sigma, context_limit;
-    RandomStream gaps, lengths;
+    RandomStream gaps, lengths, prefixes;
+    double prefix_share, prefix_tokens, prefix_count, prefix_exponent;
     double units; /* arrivals' own clock: one unit is one mean gap */
     double now_s;
     uint64_t left;          /* requests still to come */

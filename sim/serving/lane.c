@@ -45,6 +45,7 @@ void lane_free(Lane *lane)
     waiting_free(&lane->swapped);
     free(lane->placed);
     free(lane->arrived);
+    prefix_cache_free(&lane->cache);
     lane->requests = NULL;
     lane->unused = lane->heap = lane->reading = lane->placed = lane->arrived = NULL;
 }
@@ -132,8 +133,9 @@ static uint32_t blocks_wanted(const Lane *lane, const LaneRequest *request)
 {
     if (lane->limits.admission == ADMIT_WHOLE)
         return request->held_blocks;
-    const uint64_t after = tokens_held(lane, request) + 1 + lane->limits.speculation.length;
-    const uint64_t most = (uint64_t)request->asked.prompt + request->asked.output;
+    const uint64_t after =
+        tokens_held(lane, request) + 1 + lane->limits.speculation.length - request->shared;
+    const uint64_t most = (uint64_t)request->asked.prompt + request->asked.output - request->shared;
     const uint64_t block = lane->limits.block_tokens;
     const uint64_t blocks = ((after < most ? after : most) + block - 1) / block;
     return blocks > request->held_blocks ? (uint32_t)blocks : request->held_blocks;
@@ -144,7 +146,7 @@ static uint64_t blocks_held(const Lane *lane, const LaneRequest *request, uint64
     if (lane->limits.admission == ADMIT_WHOLE || speculates(lane))
         return request->held_blocks;
     const uint64_t block = lane->limits.block_tokens;
-    return (tokens + block - 1) / block;
+    return (tokens - request->shared + block - 1) / block;
 }
 
 /* Iterations until a sequence that joins now leaves; under speculation nobody knows. */
@@ -192,6 +194,7 @@ static void leave(Lane *lane, uint32_t index)
         lane->newest = request->older;
     lane->kv_tokens -= (double)tokens;
     lane->blocks_used -= blocks_held(lane, request, tokens);
+    lane->blocks_used -= prefix_cache_leave(&lane->cache, request->prefix);
     lane->residues[residue(lane, request)]--;
     lane->unused[lane->unused_count++] = index;
 }
@@ -219,14 +222,20 @@ static uint64_t blocks_free(const Lane *lane)
     return lane->limits.blocks - lane->blocks_used;
 }
 
-/* Blocks that a request must be given to start: its prompt and the next token, or all of it. The
- * token that came with a prompt from elsewhere is that next one. */
-static uint64_t blocks_to_start(const Lane *lane, const QueuedRequest *asked)
+/* Blocks that a request must be given to start: its prompt and the next token, or all of it; the
+ * token that came with a prompt from elsewhere is that next one. Without the `shared` tokens that
+ * the cache holds. */
+static uint64_t blocks_to_start(const Lane *lane, const QueuedRequest *asked, uint32_t shared)
 {
     const double tokens = lane->limits.admission == ADMIT_WHOLE
                               ? (double)asked->prompt + asked->output
                               : (double)asked->prompt + asked->given + !waiting_is_remote(asked);
-    return lane_blocks_of(&lane->limits, tokens);
+    return lane_blocks_of(&lane->limits, tokens - shared);
+}
+
+static uint32_t prefix_of(const Lane *lane, const QueuedRequest *asked)
+{
+    return lane->cache.tree != NULL ? asked->prefix : 0;
 }
 
 /* KV tokens of a sequence that the host keeps. */
@@ -249,8 +258,14 @@ static int swapped_fits(const Lane *lane)
 static int head_fits(const Lane *lane, const WaitingLine *line)
 {
     const QueuedRequest *head = waiting_first(line);
-    return head != NULL && lane->unused_count > 0 && lane->swapped.count == 0 &&
-           blocks_to_start(lane, head) <= blocks_free(lane);
+    if (head == NULL || lane->unused_count == 0 || lane->swapped.count > 0)
+        return 0;
+    if (blocks_to_start(lane, head, 0) <= blocks_free(lane))
+        return 1;
+    const uint32_t prefix = prefix_of(lane, head);
+    return prefix != 0 && blocks_to_start(lane, head, prefix_cache_tokens(&lane->cache, prefix)) +
+                                  prefix_cache_unused(&lane->cache, prefix) <=
+                              blocks_free(lane);
 }
 
 int lane_has_work(const Lane *lane, const WaitingLine *line)
@@ -274,6 +289,7 @@ static Status throw_out_youngest(Lane *lane, WaitingLine *line, Error *error)
         const uint32_t index = reader(lane, lane->reading_count - 1);
         asked = lane->requests[index].asked;
         lane->blocks_used -= lane->requests[index].held_blocks;
+        lane->blocks_used -= prefix_cache_leave(&lane->cache, lane->requests[index].prefix);
         lane->reading_count--;
         lane->unused[lane->unused_count++] = index;
     } else {
@@ -311,9 +327,16 @@ static void admit(Lane *lane, WaitingLine *line)
     lane->reading[at] = index;
     request->asked = *head;
     request->to_read = head->prompt + head->given;
-    request->read = request->chunk = 0;
-    request->held_blocks = (uint32_t)blocks_to_start(lane, head);
-    lane->blocks_used += request->held_blocks;
+    request->chunk = 0;
+    request->prefix = prefix_of(lane, head);
+    request->shared = prefix_cache_tokens(&lane->cache, request->prefix);
+    /* The last token is always read: its logits are wanted. */
+    const uint32_t hit = prefix_cache_hit(&lane->cache, request->prefix);
+    request->read = hit < request->to_read ? hit : request->to_read - 1;
+    request->held_blocks = (uint32_t)blocks_to_start(lane, head, request->shared);
+    lane->blocks_used += request->held_blocks + prefix_cache_take(&lane->cache, request->prefix);
+    lane->cache.asked_tokens += request->to_read;
+    lane->cache.hit_tokens += request->read;
     lane->placed[lane->placed_count++] = index;
     waiting_pop(line);
 }
@@ -327,6 +350,7 @@ static void swap_in(Lane *lane)
         request->asked = *waiting_first(&lane->swapped);
         request->to_read = request->read = swapped_tokens(&request->asked);
         request->chunk = 0;
+        request->prefix = request->shared = 0; /* what comes back is its own */
         request->held_blocks = (uint32_t)lane_blocks_of(&lane->limits, request->to_read);
         lane->blocks_used += request->held_blocks;
         lane->swapped_blocks -= request->held_blocks;
@@ -355,7 +379,8 @@ static void reserve(Lane *lane, WaitingLine *line)
     LaneRequest *request = &lane->requests[index];
     request->asked = *head;
     request->to_read = head->prompt + head->given - 1; /* its newest token has none yet */
-    request->held_blocks = (uint32_t)blocks_to_start(lane, head);
+    request->prefix = request->shared = 0;             /* what comes from elsewhere is its own */
+    request->held_blocks = (uint32_t)blocks_to_start(lane, head, 0);
     lane->blocks_used += request->held_blocks;
     lane->parked_blocks += request->held_blocks;
     lane->placed[lane->placed_count++] = index;
@@ -384,7 +409,8 @@ static void trim_blocks(Lane *lane, LaneRequest *request)
 {
     if (lane->limits.admission != ADMIT_PROMPT)
         return;
-    const uint64_t needed = lane_blocks_of(&lane->limits, request->to_read);
+    const uint64_t needed =
+        lane_blocks_of(&lane->limits, (double)request->to_read - request->shared);
     lane->blocks_used -= request->held_blocks - needed;
     request->held_blocks = (uint32_t)needed;
 }
@@ -469,6 +495,7 @@ Status lane_plan(Lane *lane, WaitingLine *line, PassLoad *load, Error *error)
     if (limits->iteration_tokens > 0)
         left = fmin(left, limits->iteration_tokens - pass_tokens(load));
     plan_reading(lane, line, left, !lane->unsettled && !is_static(lane), load);
+    prefix_cache_trim(&lane->cache, blocks_free(lane));
     return STATUS_OK;
 }
 
@@ -496,6 +523,7 @@ static void give_first_token(Lane *lane, uint32_t index, double now_s, const Lan
 {
     LaneRequest *request = &lane->requests[index];
     request->asked.given++;
+    prefix_cache_computed(&lane->cache, request->prefix);
     if (request->asked.first_s < 0) {
         request->asked.first_s = now_s;
         if (sink->first_token != NULL)
@@ -508,6 +536,7 @@ static void give_first_token(Lane *lane, uint32_t index, double now_s, const Lan
     }
     const QueuedRequest done = request->asked;
     const uint64_t held = request->held_blocks;
+    lane->blocks_used -= prefix_cache_leave(&lane->cache, request->prefix);
     lane->unused[lane->unused_count++] = index;
     if (sink->kept != NULL) {
         lane->parked_blocks += held;
@@ -559,6 +588,7 @@ static double finish_steps(Lane *lane, uint64_t repeats, double now_s, const Lan
     double given = (double)repeats * (double)lane->decoding;
     const uint64_t first = blocks_opened(lane, 1);
     lane->blocks_used += blocks_opened(lane, repeats) - first;
+    prefix_cache_trim(&lane->cache, blocks_free(lane));
     lane->kv_tokens += given;
     lane->step += repeats;
     if (is_static(lane))

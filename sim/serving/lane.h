@@ -18,6 +18,10 @@
  * when the blocks for it and for the next tokens of all others are free. Both ways are charged to
  * the iteration before which they happen (vLLM of 2023-24 moves blocks ahead of the pass).
  *
+ * With a prefix cache the whole pieces of a prompt belong to the cache, and a sequence holds blocks
+ * for what lies behind them: pieces that are there need not be read, pieces that others use as well
+ * take no memory again.
+ *
  * Under speculation each decoding sequence draws the tokens of every round from the exact
  * distribution (models/speculation.h), from a stream of the lane's own, in the order of their age:
  * a round costs time in proportion to its sequences, some 10 ns each. A sequence then holds blocks
@@ -35,6 +39,7 @@
 #include "configs/reader/scenario.h"
 #include "models/speculation.h"
 #include "sim/engine/random.h"
+#include "sim/serving/prefix_cache.h"
 #include "sim/serving/stage_cost.h"
 #include "sim/serving/waiting_line.h"
 
@@ -44,7 +49,8 @@ typedef struct LaneRequest {
     QueuedRequest asked;
     uint32_t to_read, read, chunk; /* tokens of the prompt, and of an answer lost with its memory */
     uint32_t held_blocks; /* admission: whole; else of the prompt, and under speculation of all */
-    uint32_t grown;       /* tokens since it joined; under speculation only */
+    uint32_t prefix, shared; /* piece of the cache that it uses, and tokens down to it; 0: none */
+    uint32_t grown;          /* tokens since it joined; under speculation only */
     uint64_t join_step, last_step; /* of decoding */
     uint32_t place;                /* in the heap */
     uint32_t older, newer;         /* decoding, by age; NO_REQUEST: none */
@@ -82,7 +88,8 @@ typedef struct Lane {
     uint64_t opening;      /* speculation: blocks that the next round takes */
     size_t drafts;         /* of the iteration under way */
     RandomStream accepted; /* one uniform a sequence and round */
-    WaitingLine swapped;   /* kept by the host, the oldest first */
+    PrefixCache cache;
+    WaitingLine swapped; /* kept by the host, the oldest first */
     uint64_t swapped_blocks;
     double swap_tokens; /* moved before the iteration under way */
     uint64_t swaps;     /* of the preempted, those that went to the host */

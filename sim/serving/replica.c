@@ -38,6 +38,7 @@ struct Replica {
     double matmul_flops, pair_flops; /* of a token, and of a pair of tokens that attend */
     double layers, ranks;            /* of the model; GPUs that share a layer */
     int step_by_step;
+    int prefix_cache;
     ReplicaCounters counters;
 };
 
@@ -117,6 +118,7 @@ Status replica_create(const Scenario *scenario, const LaneSink *sink, int step_b
     iteration_time_init(&replica->time, &replica->cost, &replica->layout, &replica->draft);
     replica->sink = *sink;
     replica->step_by_step = step_by_step;
+    replica->prefix_cache = scenario->serving.prefix_cache;
     replica->layers = scenario->model.layers;
     replica->ranks = scenario->serving.tensor;
     replica->line.most = MAX_WAITING;
@@ -165,6 +167,22 @@ void replica_seed(Replica *replica, uint64_t seed)
         lane_seed(&replica->lanes[i], seed, i);
 }
 
+Status replica_share(Replica *replica, const PrefixTree *tree, Error *error)
+{
+    const uint32_t block = replica->limits.block_tokens;
+    if (!replica->prefix_cache || tree == NULL || tree->piece_tokens == 0)
+        return STATUS_OK;
+    if (tree->piece_tokens % block != 0)
+        return error_set(error, STATUS_INVALID,
+                         "shared pieces of %u tokens are not whole blocks of %u",
+                         tree->piece_tokens, block);
+    for (size_t i = 0; i < replica->lane_count; i++) {
+        replica->lanes[i].cache.tree = tree;
+        replica->lanes[i].cache.piece_blocks = tree->piece_tokens / block;
+    }
+    return STATUS_OK;
+}
+
 /* Idle schedulers look again at this time. */
 static void wake(Replica *replica, double at_s)
 {
@@ -191,6 +209,11 @@ Status replica_offer(Replica *replica, const QueuedRequest *request, Error *erro
     Status status = replica_can_hold(replica, request, error);
     if (status != STATUS_OK)
         return status;
+    for (size_t i = 0; request->prefix != 0 && i < replica->lane_count; i++) {
+        status = prefix_cache_follow(&replica->lanes[i].cache, error);
+        if (status != STATUS_OK)
+            return status;
+    }
     wake(replica, request->arrival_s);
     status = waiting_push(&replica->line, request, error);
     replica->counters.largest_line =
@@ -418,10 +441,12 @@ const ReplicaMemory *replica_memory(const Replica *replica)
 ReplicaCounters replica_counters(const Replica *replica)
 {
     ReplicaCounters counters = replica->counters;
-    counters.preempted = counters.swapped = 0;
+    counters.preempted = counters.swapped = counters.cache_asked = counters.cache_hit = 0;
     for (size_t i = 0; i < replica->lane_count; i++) {
         counters.preempted += (double)replica->lanes[i].preempted;
         counters.swapped += (double)replica->lanes[i].swaps;
+        counters.cache_asked += replica->lanes[i].cache.asked_tokens;
+        counters.cache_hit += replica->lanes[i].cache.hit_tokens;
     }
     return counters;
 }
@@ -440,6 +465,8 @@ void replica_counters_add(ReplicaCounters *sum, const ReplicaCounters *counters)
     sum->sequence_iterations += counters->sequence_iterations;
     sum->swapped += counters->swapped;
     sum->swap_s += counters->swap_s;
+    sum->cache_asked += counters->cache_asked;
+    sum->cache_hit += counters->cache_hit;
     sum->rounds += counters->rounds;
     sum->round_tokens += counters->round_tokens;
     sum->largest_line = fmax(sum->largest_line, counters->largest_line);

@@ -41,7 +41,8 @@ typedef struct ReplicaCounters {
     double block_seconds;       /* blocks in use, summed over time */
     double sequence_iterations; /* decoding sequences, summed over iterations */
     double largest_line;
-    double rounds, round_tokens; /* speculation: of a sequence, and tokens that they gave */
+    double cache_asked, cache_hit; /* prompt tokens, and of these the ones that were there */
+    double rounds, round_tokens;   /* speculation: of a sequence, and tokens that they gave */
 } ReplicaCounters;
 
 /* STATUS_NO with the reason when not one sequence fits in memory. `step_by_step`: no closed forms
@@ -52,6 +53,11 @@ void replica_destroy(Replica *replica);
 
 /* Of what is drawn inside the replica (accepted drafts); before the first request. */
 void replica_seed(Replica *replica, uint64_t seed);
+
+/* Beginnings that requests share (QueuedRequest.prefix), kept where the scenario has a prefix
+ * cache; before the first request. The tree may grow between offers. STATUS_INVALID when a piece is
+ * not whole blocks. */
+Status replica_share(Replica *replica, const PrefixTree *tree, Error *error);
 
 /* A request arrives at `request->arrival_s`, not before the time that was advanced to. STATUS_NO
  * when it can never fit, or when more than MAX_WAITING wait: the replica is then past its load. */

@@ -21,6 +21,7 @@ typedef struct LoadRun {
     const Scenario *scenario;
     const LoadOptions *options;
     double overhead_s;
+    PrefixTree *shared; /* beginnings of prompts */
     size_t unit_count;
     ServingUnit *units[MAX_LOAD_REPLICAS];
     LatencyHistogram latency[LATENCY_KINDS];
@@ -78,6 +79,7 @@ static QueuedRequest queued(const Arrival *arrival, double at_s, int counts)
                            .first_s = -1,
                            .prompt = (uint32_t)arrival->prompt,
                            .output = (uint32_t)arrival->output,
+                           .prefix = arrival->prefix,
                            .tag = counts != 0};
 }
 
@@ -135,6 +137,8 @@ static Status open_stream(const LoadRun *run, double rate_per_s, double stretch,
     const Status status = trace_open(options->trace, options->skip_bad, trace, error);
     if (status == STATUS_OK)
         *stream = arrivals_replayed(*trace, stretch);
+    if (status == STATUS_OK && run->scenario->serving.prefix_cache)
+        trace_share(*trace, run->shared);
     return status;
 }
 
@@ -179,6 +183,9 @@ static Status find_stable_maximum(LoadRun *run, ServingSide side, double *per_s,
     if (status != STATUS_OK)
         goto cleanup;
     unit_seed(run->saturated, seed_of_unit(run, 0));
+    status = unit_share(run->saturated, run->shared, error);
+    if (status != STATUS_OK)
+        goto cleanup;
 
     const double in_flight = most_in_flight(run, run->saturated);
     const double backlog = fmin(MOST_SATURATED, SATURATED_REQUESTS + SATURATED_TURNS * in_flight);
@@ -277,6 +284,7 @@ static void fill_use(const LoadRun *run, LoadPoint *point)
         gpus += share;
     }
     point->busy /= gpus;
+    point->cache_hit_share = all.cache_asked > 0 ? all.cache_hit / all.cache_asked : 0;
     point->swap_share = all.swap_s / seconds;
     point->tokens_per_round = all.rounds > 0 ? all.round_tokens / all.rounds : 0;
     point->decoding = point->sides[SIDE_DECODE].decoding;
@@ -414,6 +422,8 @@ static Status simulate_point(LoadRun *run, double rate_per_s, double stretch, do
         status = unit_create(run->scenario, &sink, 0, &run->units[i], error);
         if (status == STATUS_OK)
             unit_seed(run->units[i], seed_of_unit(run, i));
+        if (status == STATUS_OK)
+            status = unit_share(run->units[i], run->shared, error);
     }
     if (status == STATUS_OK)
         status = open_stream(run, rate_per_s, stretch, &trace, &stream, error);
@@ -549,12 +559,33 @@ static Status map_speculation(const Scenario *scenario, LoadForecast *forecast, 
     return status;
 }
 
+/* Shared beginnings of the mix, one piece each, cut to whole blocks; those of a trace come with its
+ * rows. */
+static Status plant_prefixes(const Scenario *scenario, const LoadOptions *options, PrefixTree *tree,
+                             Error *error)
+{
+    const ServingSpec *serving = &scenario->serving;
+    Status status = STATUS_OK;
+    if (!serving->prefix_cache)
+        return STATUS_OK;
+    if (options->trace != NULL) {
+        tree->piece_tokens = (uint32_t)serving->prefix_piece;
+        return STATUS_OK;
+    }
+    tree->piece_tokens = (uint32_t)(floor(serving->prefix_tokens / serving->kv_block_tokens) *
+                                    serving->kv_block_tokens);
+    for (double i = 1; i <= serving->prefixes && status == STATUS_OK; i++)
+        status = prefix_tree_add(tree, (uint32_t)i, 0, error);
+    return status;
+}
+
 Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecast *forecast,
                   Error *error)
 {
     Scenario *scenario = malloc(sizeof *scenario);
     LoadRun *run = calloc(1, sizeof *run);
     double recorded_per_s = 1;
+    PrefixTree shared = {0};
     Status status = STATUS_OK;
 
     memset(forecast, 0, sizeof *forecast);
@@ -565,6 +596,7 @@ Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecas
     scenario_midpoint(given, scenario);
     run->scenario = scenario;
     run->options = options;
+    run->shared = &shared;
     run->overhead_s = scenario->serving.request_overhead_s;
     run->unit_count = (size_t)fmax(1, scenario->serving.replicas);
     if (run->unit_count > MAX_LOAD_REPLICAS) {
@@ -578,6 +610,8 @@ Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecas
         goto cleanup;
 
     status = map_speculation(scenario, forecast, error);
+    if (status == STATUS_OK)
+        status = plant_prefixes(scenario, options, &shared, error);
     if (status != STATUS_OK)
         goto cleanup;
 
@@ -604,6 +638,7 @@ Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecas
     status = simulate_point(run, rate, recorded_per_s / rate, forecast->stable_maximum_per_s,
                             forecast, &forecast->point, error);
 cleanup:
+    prefix_tree_free(&shared);
     if (status == STATUS_OK)
         fill_prices(scenario, forecast);
     free(run);

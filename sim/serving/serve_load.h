@@ -61,6 +61,7 @@ typedef struct LoadPoint {
     double busy;          /* share of time that the first stage works */
     double mfu, mbu;
     double preempted, iterations, largest_line;
+    double cache_hit_share;     /* of prompt tokens, those found in the prefix cache */
     double swapped, swap_share; /* preempted to host memory; share of the time moving takes */
     ServedLoad served;
     Economics economics;

@@ -29,7 +29,10 @@ struct TraceReader {
     int skip_bad;
     int line;
     size_t column[COLUMNS]; /* cell of a row */
-    size_t time_name;       /* which of KNOWN's names of a time it is */
+    int has_hashes;
+    size_t hashes;    /* cell of hash_ids */
+    PrefixTree *tree; /* NULL: hashes are passed over */
+    size_t time_name; /* which of KNOWN's names of a time it is */
     int started;
     double first_s, last_s;
     uint64_t skipped;
@@ -128,6 +131,11 @@ static Status find_columns(TraceReader *reader, Error *error)
         if (kind == COLUMN_TIME)
             reader->time_name = name;
     }
+    for (size_t j = 0; j < reader->cell_count; j++)
+        if (strcmp(reader->cells[j], "hash_ids") == 0) {
+            reader->has_hashes = 1;
+            reader->hashes = j;
+        }
     return STATUS_OK;
 }
 
@@ -163,6 +171,11 @@ Status trace_open(const char *path, int skip_bad, TraceReader **opened, Error *e
     }
     *opened = reader;
     return STATUS_OK;
+}
+
+void trace_share(TraceReader *reader, PrefixTree *tree)
+{
+    reader->tree = tree;
 }
 
 void trace_close(TraceReader *reader)
@@ -243,6 +256,37 @@ static Status parse_tokens(const TraceReader *reader, TraceColumn kind, double *
     return STATUS_OK;
 }
 
+/* Numbers of the pieces that the prompt fills; one that it fills in part is its own. */
+static Status parse_hashes(const TraceReader *reader, TraceRow *row, Error *error)
+{
+    const double pieces = floor(row->prompt / reader->tree->piece_tokens);
+    if (reader->hashes >= reader->cell_count)
+        return fail(reader, 0, error, "the row ends before its columns do", NULL);
+    const char *at = reader->cells[reader->hashes];
+    for (double i = 0; i < pieces; i++) {
+        char *end;
+        Error problem;
+        errno = 0;
+        const unsigned long long hash = strtoull(at, &end, 10);
+        if (end == at && i == 0)
+            return STATUS_OK; /* nothing is known of this prompt */
+        if (end == at || (*end != ' ' && *end != '\0') || errno != 0 || *at == '-' ||
+            hash >= MAX_PREFIX_NODES - 1)
+            return fail(reader, reader->hashes, error, "not a number of a shared piece", at);
+        const Status status =
+            prefix_tree_add(reader->tree, (uint32_t)hash + 1, row->prefix, &problem);
+        if (status == STATUS_NO)
+            return fail(reader, reader->hashes, error, problem.message, at);
+        if (status != STATUS_OK) {
+            *error = problem;
+            return status;
+        }
+        row->prefix = (uint32_t)hash + 1;
+        at = end + (*end == ' ');
+    }
+    return STATUS_OK;
+}
+
 static Status parse_row(TraceReader *reader, int whole, TraceRow *row, Error *error)
 {
     double seconds = 0;
@@ -268,6 +312,9 @@ static Status parse_row(TraceReader *reader, int whole, TraceRow *row, Error *er
     Status status = parse_tokens(reader, COLUMN_PROMPT, &row->prompt, error);
     if (status == STATUS_OK)
         status = parse_tokens(reader, COLUMN_OUTPUT, &row->output, error);
+    row->prefix = 0;
+    if (status == STATUS_OK && reader->tree != NULL && reader->has_hashes)
+        status = parse_hashes(reader, row, error);
     if (status != STATUS_OK)
         return status;
     reader->started = 1;

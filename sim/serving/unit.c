@@ -80,6 +80,11 @@ void unit_seed(ServingUnit *unit, uint64_t seed)
         replica_seed(unit->replica, seed);
 }
 
+Status unit_share(ServingUnit *unit, const PrefixTree *tree, Error *error)
+{
+    return unit->group != NULL ? STATUS_OK : replica_share(unit->replica, tree, error);
+}
+
 Status unit_offer(ServingUnit *unit, const QueuedRequest *request, Error *error)
 {
     return unit->group != NULL ? group_offer(unit->group, request, error)

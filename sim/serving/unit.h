@@ -30,6 +30,9 @@ void unit_destroy(ServingUnit *unit);
 /* Of what is drawn inside the unit (accepted drafts); before the first request. */
 void unit_seed(ServingUnit *unit, uint64_t seed);
 
+/* Beginnings that requests share; as replica_share. */
+Status unit_share(ServingUnit *unit, const PrefixTree *tree, Error *error);
+
 /* A request arrives at `request->arrival_s`, not before the time that was advanced to. STATUS_NO
  * when it can never fit, or when more than MAX_WAITING wait: the unit is then past its load. */
 Status unit_offer(ServingUnit *unit, const QueuedRequest *request, Error *error);

@@ -12,8 +12,9 @@ typedef struct QueuedRequest {
     double arrival_s;
     double first_s; /* its first token; negative: none yet */
     uint32_t prompt, output;
-    uint32_t given; /* answer tokens that it has had; before first_s: elsewhere, with its prompt */
-    uint32_t tag;   /* of the caller */
+    uint32_t given;  /* answer tokens that it has had; before first_s: elsewhere, with its prompt */
+    uint32_t tag;    /* of the caller */
+    uint32_t prefix; /* shared beginning of the prompt (prefix_tree.h); 0: none */
 } QueuedRequest;
 
 /* Whether its prompt was read elsewhere, so that keys and values have to be fetched. */

@@ -62,8 +62,13 @@ static int run(const Scenario *scenario, const TraceRow *rows, size_t count, dou
     if (unit_create(scenario, &sink, step_by_step, &unit, &error) != STATUS_OK)
         return failed(name, &error);
     for (size_t i = 0; i < count; i++) {
-        const QueuedRequest request = {rows[i].at_s * stretch,   -1, (uint32_t)rows[i].prompt,
-                                       (uint32_t)rows[i].output, 0,  0};
+        const QueuedRequest request = {rows[i].at_s * stretch,
+                                       -1,
+                                       (uint32_t)rows[i].prompt,
+                                       (uint32_t)rows[i].output,
+                                       0,
+                                       0,
+                                       0};
         if (unit_advance(unit, request.arrival_s, &error) != STATUS_OK ||
             unit_offer(unit, &request, &error) != STATUS_OK)
             return failed(name, &error);

@@ -104,7 +104,7 @@ static void check_queue(DrawService draw, double mean, double square, double loa
     double now_s = 0;
     for (size_t i = 0; i < REQUESTS; i++) {
         now_s += random_exponential(&gaps) / rate;
-        const QueuedRequest request = {now_s, -1, 1, (uint32_t)draw(&service), 0, 0};
+        const QueuedRequest request = {now_s, -1, 1, (uint32_t)draw(&service), 0, 0, 0};
         assert_int_equal(replica_advance(replica, now_s, &error), STATUS_OK);
         assert_int_equal(replica_offer(replica, &request, &error), STATUS_OK);
     }
@@ -148,7 +148,7 @@ static Tally run_both(const Scenario *scenario, int step_by_step, double rate, s
         if (!more)
             break;
         const QueuedRequest request = {
-            arrival.at_s, -1, (uint32_t)arrival.prompt, (uint32_t)arrival.output, 0, 0};
+            arrival.at_s, -1, (uint32_t)arrival.prompt, (uint32_t)arrival.output, 0, 0, 0};
         assert_int_equal(replica_advance(replica, arrival.at_s, &error), STATUS_OK);
         assert_int_equal(replica_offer(replica, &request, &error), STATUS_OK);
     }
@@ -210,7 +210,7 @@ static void one_request_takes_its_iterations(void **state)
     scenario->serving.kv_block_tokens = 16;
     scenario->serving.prefill_chunk_tokens = 1000;
     assert_int_equal(replica_create(scenario, &sink, 0, &replica, &error), STATUS_OK);
-    const QueuedRequest request = {5, -1, 2500, 11, 0, 0};
+    const QueuedRequest request = {5, -1, 2500, 11, 0, 0, 0};
     assert_int_equal(replica_offer(replica, &request, &error), STATUS_OK);
     assert_int_equal(replica_advance(replica, HUGE_VAL, &error), STATUS_OK);
     counters = replica_counters(replica);
@@ -218,7 +218,7 @@ static void one_request_takes_its_iterations(void **state)
     assert_near(counters.input_tokens, 2500, 0);
     assert_near(counters.output_tokens, 11, 0);
     assert_int_equal(sums.count, 1);
-    const QueuedRequest too_long = {5, -1, UINT32_MAX / 2, 1, 0, 0};
+    const QueuedRequest too_long = {5, -1, UINT32_MAX / 2, 1, 0, 0, 0};
     assert_int_equal(replica_offer(replica, &too_long, &error), STATUS_NO);
     replica_destroy(replica);
     free(scenario);
@@ -289,7 +289,7 @@ static void static_batches_leave_together(void **state)
     assert_int_equal(replica_create(scenario, &sink, 0, &replica, &error), STATUS_OK);
     double tokens = 0;
     for (uint32_t i = 0; i < REQUESTS; i++) {
-        const QueuedRequest request = {0, -1, 100, 1 + 10 * i, 0, 0};
+        const QueuedRequest request = {0, -1, 100, 1 + 10 * i, 0, 0, 0};
         tokens += request.output;
         assert_int_equal(replica_offer(replica, &request, &error), STATUS_OK);
     }

@@ -164,6 +164,7 @@ static void blocks_are_counted_exactly(void **state)
                                            1 + (uint32_t)(random_uniform(&stream) * 300),
                                            1 + (uint32_t)(random_uniform(&stream) * 200),
                                            0,
+                                           0,
                                            0};
             tokens += request.output;
             assert_int_equal(waiting_push(&line, &request, &error), STATUS_OK);
@@ -246,7 +247,7 @@ static ReplicaCounters one_by_one(const Scenario *scenario, size_t requests, uin
     if (replica_create(scenario, &sink, 0, &replica, &error) != STATUS_OK)
         fail_msg("%s", error.message);
     for (size_t i = 0; i < requests; i++) {
-        const QueuedRequest request = {replica_now(replica), -1, 100, output, 0, 0};
+        const QueuedRequest request = {replica_now(replica), -1, 100, output, 0, 0, 0};
         assert_int_equal(replica_offer(replica, &request, &error), STATUS_OK);
         assert_int_equal(replica_advance(replica, HUGE_VAL, &error), STATUS_OK);
     }
@@ -324,7 +325,7 @@ static void pipelines_speculate(void **state)
         assert_int_equal(replica_create(scenario, &sink, 0, &replica, &error), STATUS_OK);
         replica_seed(replica, 77);
         for (uint32_t i = 0; i < REQUESTS; i++) {
-            const QueuedRequest request = {0.01 * i, -1, 10 + 7 * (i % 50), 1 + i % 170, 0, 0};
+            const QueuedRequest request = {0.01 * i, -1, 10 + 7 * (i % 50), 1 + i % 170, 0, 0, 0};
             assert_int_equal(replica_advance(replica, request.arrival_s, &error), STATUS_OK);
             assert_int_equal(replica_offer(replica, &request, &error), STATUS_OK);
         }

@@ -203,7 +203,7 @@ static const CalFit *find_fit(const Calibration *calibration, const char *gpu, c
 }
 
 /* Each model predicted by a fit to the others: mean error, and median where the table has rows that
- * are wrong (Mixtral 8x22B cut in eight, 3 to 10 times slower than its neighbours). */
+ * are wrong (Mixtral 8x22B cut in eight, 3 to 7 times slower than its neighbours). */
 static void published_layers_are_predicted_one_model_at_a_time(void **state)
 {
     (void)state;

@@ -1,6 +1,7 @@
 #include "reports/serve_load.h"
 
 #include "reports/ascii.h"
+#include "reports/disaggregated.h"
 #include "reports/json_build.h"
 #include "reports/speculation.h"
 #include "reports/terminal_parts.h"
@@ -125,7 +126,10 @@ void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast
     ascii_linef(out, "  %-26s %.1f%%, %.1f sequences decode at a time", "KV memory in use",
                 100 * point->kv_occupancy, point->decoding);
     print_economics(out, forecast);
-    print_memory(out, &forecast->memory);
+    if (forecast->disaggregated)
+        terminal_disaggregated(out, forecast);
+    else
+        print_memory(out, &forecast->memory);
     if (plain != NULL)
         terminal_speculation(out, &scenario->serving.speculation, forecast, plain);
     ascii_linef(out,
@@ -244,6 +248,8 @@ char *json_serve_load(const Scenario *scenario, const LoadForecast *forecast,
         json_append(&builder, prices, object);
     }
     json_put(&builder, root, "cost.by_utilisation", prices);
+    if (forecast->disaggregated)
+        json_put_disaggregated(&builder, forecast);
     json_put(&builder, root, "kv.bytes_per_token_gpu", json_number(memory->kv_bytes_per_token_gpu));
     json_put(&builder, root, "kv.blocks", json_number(memory->blocks));
     json_put(&builder, root, "kv.block_tokens", json_number(memory->block_tokens));

@@ -38,7 +38,7 @@ typedef struct CommandLine {
 typedef enum CalibrateBackend { BACKEND_AUTO, BACKEND_CPU, BACKEND_CUDA } CalibrateBackend;
 
 /* --find, by index of its choices; 0: not asked for. */
-enum { FIND_NOTHING, FIND_RATE, FIND_GPUS, FIND_PRICE };
+enum { FIND_NOTHING, FIND_RATE, FIND_GPUS, FIND_PRICE, FIND_RATIO };
 
 struct Session; /* session.h */
 

@@ -8,6 +8,7 @@
 #include "reports/speculation.h"
 #include "sim/cli/serve_find.h"
 #include "sim/cli/serve_fleet.h"
+#include "sim/serving/split.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,21 +24,21 @@ static Status read_options(Session *session, LoadOptions *options, Error *error)
     const ForecastOptions forecast = session_forecast_options(session);
     *options = (LoadOptions){.trace = line->trace,
                              .skip_bad = line->skip_bad,
-                             .find_rate = line->find == FIND_RATE,
+                             .find_rate = line->find == FIND_RATE || line->find == FIND_RATIO,
                              .requests = DRAWN_REQUESTS,
                              .seed = forecast.seed,
                              .progress = forecast.progress,
                              .progress_context = forecast.progress_context};
-    if (line->load != NULL && (line->find == FIND_RATE || line->find == FIND_PRICE))
+    static const char *const WORDS[] = {"nothing", "rate", "gpus", "price", "ratio"};
+    if (line->load != NULL && line->find && line->find != FIND_GPUS)
         return error_set(error, STATUS_USAGE, "--load and --find %s exclude each other",
-                         line->find == FIND_RATE ? "rate" : "price");
+                         WORDS[line->find]);
     if (line->find == FIND_GPUS && line->load == NULL) {
         error_set(error, STATUS_USAGE, "--find gpus needs --load");
         error_hint(error, "requests per second that the GPUs are to serve");
         return STATUS_USAGE;
     }
     if (line->find && line->slo == NULL) {
-        static const char *const WORDS[] = {"nothing", "rate", "gpus", "price"};
         error_set(error, STATUS_USAGE, "--find %s needs --slo", WORDS[line->find]);
         error_hint(error, "for example --slo 'ttft<2s,tpot<33ms'");
         return STATUS_USAGE;
@@ -141,6 +142,23 @@ cleanup:
     return status;
 }
 
+/* The best split of the cluster's GPUs takes the place of its own. */
+static Status find_split(Session *session, Scenario *scenario, const LoadOptions *options,
+                         SplitTable **splits, Error *error)
+{
+    *splits = malloc(sizeof **splits);
+    if (*splits == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    const size_t threads = session_forecast_options(session).threads;
+    const Status status = serve_splits(scenario, options, threads, *splits, error);
+    if (status == STATUS_OK && (*splits)->found) {
+        const SplitPoint *best = &(*splits)->points[(*splits)->best];
+        scenario->serving.disaggregated.prefill.replicas = best->prefill;
+        scenario->serving.disaggregated.decode.replicas = best->decode;
+    }
+    return status;
+}
+
 Status serve_under_load(Session *session)
 {
     Error error = {0};
@@ -153,6 +171,7 @@ Status serve_under_load(Session *session)
                              .reps = 1,
                              .set_count = session->line.set_count,
                              .sets = session->line.sets};
+    SplitTable *splits = NULL;
     char *json = NULL;
     Status status = scenario == NULL || forecast == NULL
                         ? error_set(&error, STATUS_ENVIRONMENT, "out of memory")
@@ -172,7 +191,11 @@ Status serve_under_load(Session *session)
         status = serve_find(session, scenario, &options, &provenance);
         goto cleanup;
     }
-    status = serve_load(scenario, &options, forecast, &error);
+    if (session->line.find == FIND_RATIO)
+        status = find_split(session, scenario, &options, &splits, &error);
+    if (status == STATUS_OK)
+        status = serve_load(scenario, &options, forecast, &error);
+    forecast->splits = splits;
     if (status == STATUS_OK && scenario->serving.speculation.length > 0)
         status = without_speculation(scenario, &options, &plain, &error);
     session_progress_clear(session);
@@ -198,6 +221,7 @@ Status serve_under_load(Session *session)
         status = STATUS_NO;
 cleanup:
     free(json);
+    free(splits);
     free(plain);
     free(forecast);
     free(scenario);

@@ -86,8 +86,9 @@ typedef struct LoadForecast {
     double usd_per_1k_by_utilisation[UTILISATION_COUNT];
     double stable_maximum_per_s; /* requests finished when the line is never empty */
     uint64_t rows_skipped;
-    int found;       /* find_rate: a rate above 0 holds the SLO */
-    LoadPoint point; /* the load asked for, or the largest that holds */
+    int found;                       /* find_rate: a rate above 0 holds the SLO */
+    LoadPoint point;                 /* the load asked for, or the largest that holds */
+    const struct SplitTable *splits; /* for a report, by who asked for them (split.h); else NULL */
     size_t tried_count;
     LoadPoint tried[MAX_LOAD_POINTS]; /* find_rate: in the order of trying */
     SpeculationMap speculation;       /* count 0: the scenario does not speculate */

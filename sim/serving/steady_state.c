@@ -1,5 +1,6 @@
 #include "sim/serving/steady_state.h"
 
+#include "models/serving_side.h"
 #include "sim/serving/simulation.h"
 
 #include <math.h>
@@ -358,6 +359,11 @@ static Status check_load(const Scenario *scenario, Error *error)
             error, STATUS_INVALID,
             "serving: tensor, pipeline (at most the layers), max_batch and lengths must "
             "be at least 1, context_limit at least 2");
+    if (serving_is_disaggregated(serving)) {
+        error_set(error, STATUS_INVALID, "serving.disaggregated is simulated under a load only");
+        error_hint(error, "--load RATE, --trace FILE or --find rate");
+        return STATUS_INVALID;
+    }
     if (serving->speculation.length > 0 || serving->batching == BATCH_STATIC) {
         error_set(error, STATUS_INVALID, "%s simulated under a load only",
                   serving->speculation.length > 0 ? "speculation is" : "static batches are");

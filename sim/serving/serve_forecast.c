@@ -2,6 +2,7 @@
 #include "hw/gemm.h"
 #include "hw/price.h"
 #include "models/architecture.h"
+#include "models/serving_side.h"
 #include "sim/engine/parallel.h"
 #include "sim/engine/random.h"
 #include "sim/serving/simulate.h"
@@ -368,7 +369,8 @@ Status serve_forecast(const Scenario *scenario, const ForecastOptions *options,
     status = add_model_metrics(&forecast->metrics, midpoint, &forecast->memory, error);
     if (status != STATUS_OK)
         goto cleanup;
-    if (!forecast->memory.fits) {
+    /* One replica of both kinds of work is no part of a disaggregated cluster: refused below. */
+    if (!forecast->memory.fits && !serving_is_disaggregated(&midpoint->serving)) {
         first->draw.memory = forecast->memory;
         derive(midpoint, &first->draw);
         status = add_memory_metrics(&forecast->metrics, &first->draw, error);

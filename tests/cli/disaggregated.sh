@@ -8,7 +8,7 @@ json '.load.stable and .load.finished == 20000 and .latency.ttft_s.p50 > 0'
 json '.disaggregated | .gpus == 16 and .prefill.gpus_per_replica == 4 and .decode.replicas == 2'
 json '.disaggregated | .prefill.maximum_per_s > 0 and .decode.maximum_per_s > 0 and .prefill.busy < 1'
 json '.load.stable_maximum_per_s < 1.02 * ([.disaggregated.prefill.maximum_per_s, .disaggregated.decode.maximum_per_s] | min)'
-json '.disaggregated.transfer | .count > 19000 and .total_s.p99 >= .total_s.p50 and .network_s.mean + .wait_s.mean - .total_s.mean | fabs < 1e-9'
+json '.disaggregated.transfer | .count > 19000 and .total_s.p99 >= .total_s.p50 and ((.network_s.mean + .wait_s.mean - .total_s.mean | fabs) < 1e-9)'
 json '(.cost.usd_per_1m_input * .throughput.input_tokens_per_s - .cost.usd_per_1m_output * .throughput.output_tokens_per_s) / 32e6 * 3.6 | fabs < 1e-3'
 cp "$work/out" "$work/first"
 run 0 serve $scenario --load 4 --json --jobs 1
@@ -37,8 +37,8 @@ run 2 serve $scenario --find ratio; stderr_has "--slo"
 run 3 serve gpt4-serve-h100 --slo 'ttft<2s' --find ratio; stderr_has "disaggregated"
 run 3 serve $scenario; stderr_has "under a load only"
 run 3 serve $scenario --load 4 --set serving.disaggregated.decode.tensor=3; stderr_has "serving.disaggregated.decode"
-run 3 serve $scenario --load 4 --set serving.disaggregated.prefill.replicas=0
-run 3 serve $scenario --load 4 --set serving.disaggregated.link.path=pigeon; stderr_has "fabric"
+run 2 serve $scenario --load 4 --set serving.disaggregated.prefill.replicas=0
+run 2 serve $scenario --load 4 --set serving.disaggregated.link.path=pigeon; stderr_has "fabric"
 run 3 serve $scenario --load 4 --set serving.batching=static; stderr_has "exclude"
 run 1 serve $scenario --load 4 --set serving.disaggregated.prefill.tensor=1; stderr_has "prefill side"
 

@@ -79,11 +79,11 @@ $(B)/flags: FORCE
 $(B)/%.o: %.c $(B)/flags
 	$(Q)mkdir -p $(@D)
 	$(if $(filter 1,$(V)),,@echo "  CC $<")
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(OWN_CFLAGS) -MMD -MP -c -o $@ $<
 
 # Loops over independent, finite, positive numbers: maxima and sums of several at once give the same.
 ifeq ($(SANITIZE),)
-$(B)/sim/training/wave.o: OPT += -O3 -ffinite-math-only -fno-signed-zeros
+$(B)/sim/training/wave.o: OWN_CFLAGS := -O3 -ffinite-math-only -fno-signed-zeros
 endif
 
 # The version is the only thing that comes from outside the sources.

@@ -1,6 +1,7 @@
 #include "sim/training/wave.h"
 
 #include "sim/training/steady.h"
+#include "sim/training/wide.h"
 
 /* `fmax` without its care for what is not a number. */
 static inline double later(double one, double other)
@@ -81,7 +82,7 @@ static void fill_rows(const Wave *wave, Row row[2])
 }
 
 /* Places first..past - 1 of one parity go forward; `below[h]`: arrivals from the stage before. */
-static void go_forward(const Row *own, const double *restrict below, size_t first, size_t past)
+WIDE void go_forward(const Row *own, const double *restrict below, size_t first, size_t past)
 {
     double *restrict free_s = own->free_s, *restrict up_s = own->up_s;
     const double *restrict forward_s = own->forward_s;
@@ -93,8 +94,8 @@ static void go_forward(const Row *own, const double *restrict below, size_t firs
     }
 }
 
-static void go_backward(const Row *own, const double *restrict above, double send_s, size_t first,
-                        size_t past)
+WIDE void go_backward(const Row *own, const double *restrict above, double send_s, size_t first,
+                      size_t past)
 {
     double *restrict free_s = own->free_s, *restrict down_s = own->down_s;
     const double *restrict backward_s = own->backward_s;
@@ -106,8 +107,8 @@ static void go_backward(const Row *own, const double *restrict above, double sen
 }
 
 /* The same with a weight gradient behind each backward. */
-static void go_backward_whole(const Row *own, const double *restrict above, double send_s,
-                              size_t first, size_t past)
+WIDE void go_backward_whole(const Row *own, const double *restrict above, double send_s,
+                            size_t first, size_t past)
 {
     double *restrict free_s = own->free_s, *restrict down_s = own->down_s;
     const double *restrict backward_s = own->backward_s, *restrict weight_s = own->weight_s;
@@ -228,7 +229,7 @@ static Fronts fill_fronts(const Wave *wave)
 }
 
 /* Stages from..past - 1, all in the same chunk. */
-static void stages_forward(const Fronts *fronts, const double *forward_s, size_t from, size_t past)
+WIDE void stages_forward(const Fronts *fronts, const double *forward_s, size_t from, size_t past)
 {
     for (size_t i = past; i-- > from;) {
         double end_s = later(fronts->free_s[i], fronts->up_s[(ptrdiff_t)i - 1]) + forward_s[i];
@@ -237,8 +238,7 @@ static void stages_forward(const Fronts *fronts, const double *forward_s, size_t
     }
 }
 
-static void stages_backward(const Fronts *fronts, const double *backward_s, size_t from,
-                            size_t past)
+WIDE void stages_backward(const Fronts *fronts, const double *backward_s, size_t from, size_t past)
 {
     for (size_t i = from; i < past; i++) {
         double end_s = later(fronts->free_s[i], fronts->down_s[i + 1]) + backward_s[i];
@@ -293,6 +293,18 @@ static void front_backward(const Fronts *fronts, size_t front, size_t ahead, Chu
         (ChunkEnd){.first_gradient_s = end_s - backward_s[stage], .end_s = end_s};
 }
 
+/* Stages 0..past - 1 go backward, each with a weight gradient behind it. */
+WIDE void stages_backward_whole(const Fronts *fronts, size_t past)
+{
+    double *restrict free_s = fronts->free_s, *restrict down_s = fronts->down_s;
+    const double *restrict backward_s = fronts->backward_s, *restrict weight_s = fronts->weight_s;
+    for (size_t i = 0; i < past; i++) {
+        double end_s = later(free_s[i], down_s[i + 1]) + backward_s[i];
+        free_s[i] = end_s + weight_s[i];
+        down_s[i] = end_s + fronts->send_s;
+    }
+}
+
 /* ZB-2p, one chunk: the weight gradient of 2 i microbatches ago follows the backward of stage i. */
 static void front_split(const Fronts *fronts, size_t front, size_t ahead)
 {
@@ -302,15 +314,9 @@ static void front_split(const Fronts *fronts, size_t front, size_t ahead)
     past = past < p ? past : p;
     size_t with = front < ahead ? 0 : front + 1 - ahead;
     with = with < past ? with : past;
-    double *restrict free_s = fronts->free_s, *restrict down_s = fronts->down_s;
-    const double *restrict backward_s = fronts->backward_s, *restrict weight_s = fronts->weight_s;
-    down_s[p] = 0.0; /* turns round here */
-    for (size_t i = 0; i < with; i++) {
-        double end_s = later(free_s[i], down_s[i + 1]) + backward_s[i];
-        free_s[i] = end_s + weight_s[i];
-        down_s[i] = end_s + fronts->send_s;
-    }
-    stages_backward(fronts, backward_s, from > with ? from : with, past);
+    fronts->down_s[p] = 0.0; /* turns round here */
+    stages_backward_whole(fronts, with);
+    stages_backward(fronts, fronts->backward_s, from > with ? from : with, past);
 }
 
 static void run_fronts(const Wave *wave, ChunkEnd *ends)

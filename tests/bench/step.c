@@ -20,6 +20,7 @@
 #include <time.h>
 
 enum { DISTINCT_PLANS = 60000, FRESH_PLANS = 500, FULL_RUNS = 10, SCHEDULES = 6 };
+enum { GROWTH_ROUNDS = 3, GROWTH_PLANS = 100 };
 static const unsigned long long SEED = 20240229;
 
 static double seconds_now(void)
@@ -124,22 +125,65 @@ static void print_rate(const char *what, size_t count, double seconds)
            (double)count / seconds, 1e6 * seconds / (double)count);
 }
 
+static const char *const schedule_names[SCHEDULES] = {
+    [SCHEDULE_1F1B] = "1f1b",   [SCHEDULE_GPIPE] = "gpipe", [SCHEDULE_INTERLEAVED] = "interleaved",
+    [SCHEDULE_ZB_H1] = "zb_h1", [SCHEDULE_ZB_2P] = "zb_2p", [SCHEDULE_DUALPIPE] = "dualpipe"};
+
 /* Schedule by schedule, all layers met before. */
 static void bench_schedules(PlanEvaluator *evaluator, const Plan *plans, size_t count, Plan *some)
 {
-    static const char *const names[SCHEDULES] = {[SCHEDULE_1F1B] = "1f1b",
-                                                 [SCHEDULE_GPIPE] = "gpipe",
-                                                 [SCHEDULE_INTERLEAVED] = "interleaved",
-                                                 [SCHEDULE_ZB_H1] = "zb_h1",
-                                                 [SCHEDULE_ZB_2P] = "zb_2p",
-                                                 [SCHEDULE_DUALPIPE] = "dualpipe"};
     for (int schedule = 0; schedule < SCHEDULES; schedule++) {
         size_t chosen = 0, fit;
         for (size_t i = 0; i < count; i++)
             if ((int)plans[i].parallel.schedule == schedule)
                 some[chosen++] = plans[i];
         if (chosen > 0)
-            print_rate(names[schedule], chosen, evaluate_all(evaluator, some, chosen, &fit));
+            print_rate(schedule_names[schedule], chosen,
+                       evaluate_all(evaluator, some, chosen, &fit));
+    }
+}
+
+/* How the cost of one plan grows with its stages and microbatches, layers met before: microseconds.
+ */
+static void bench_growth(PlanEvaluator *evaluator, double sequence_length)
+{
+    static const double stages[] = {8, 24, 60, 120}, per_stage[] = {2, 8, 32};
+    enum {
+        STAGES = sizeof stages / sizeof stages[0],
+        SHARES = sizeof per_stage / sizeof per_stage[0]
+    };
+    printf("  us a plan by stages, with 2, 8 and 32 microbatches a stage:\n");
+    for (int schedule = 0; schedule < SCHEDULES; schedule++) {
+        printf("  %-12s", schedule_names[schedule]);
+        for (size_t i = 0; i < STAGES; i++) {
+            printf("  %3.0f:", stages[i]);
+            for (size_t j = 0; j < SHARES; j++) {
+                Plan plan = plan_evaluator_base(evaluator);
+                ParallelSpec *parallel = &plan.parallel;
+                parallel->pipeline = stages[i];
+                parallel->schedule = (PipelineSchedule)schedule;
+                parallel->virtual_stages = schedule == SCHEDULE_INTERLEAVED ? 2 : 1;
+                parallel->zero_stage = 3;
+                parallel->recompute = RECOMPUTE_FULL;
+                plan.batch_tokens = per_stage[j] * stages[i] * parallel->data * sequence_length;
+                PlanResult result;
+                double least_s = HUGE_VAL;
+                if (plan_evaluate(evaluator, &plan, &result) != STATUS_OK) {
+                    printf("     -");
+                    continue;
+                }
+                for (int round = 0; round < GROWTH_ROUNDS; round++) {
+                    const double start_s = seconds_now();
+                    for (int again = 0; again < GROWTH_PLANS; again++) {
+                        parallel->overlap_grad_reduce = again % 2;
+                        plan_evaluate(evaluator, &plan, &result);
+                    }
+                    least_s = fmin(least_s, seconds_now() - start_s);
+                }
+                printf(" %5.1f", 1e6 * least_s / GROWTH_PLANS);
+            }
+        }
+        printf("\n");
     }
 }
 
@@ -169,6 +213,7 @@ static int bench_plans(const Scenario *base)
         print_rate("that fit, nothing known before", chosen, fitting_s);
         print_rate("that fit, layers known", chosen, evaluate_all(second, fitting, chosen, &fit));
         bench_schedules(second, fitting, chosen, some);
+        bench_growth(second, base->training.sequence_length);
         const size_t fresh = chosen < FRESH_PLANS ? chosen : FRESH_PLANS;
         const double fresh_s = evaluate_fresh(base, fitting, fresh);
         print_rate("that fit, nothing kept (reference)", fresh, fresh_s);

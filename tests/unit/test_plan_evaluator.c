@@ -96,8 +96,28 @@ static void assert_bits(double got, double expected, const char *what)
         fail_msg("%s: %.17g, expected %.17g", what, got, expected);
 }
 
+/* Plans that fit, by what they differ in. */
+typedef struct Coverage {
+    size_t schedule[6], zero_stage[4], recompute[3], scope[3], spread[2];
+} Coverage;
+
+static void cover(const ParallelSpec *parallel, Coverage *coverage)
+{
+    coverage->schedule[parallel->schedule]++;
+    coverage->zero_stage[(size_t)parallel->zero_stage]++;
+    coverage->recompute[parallel->recompute]++;
+    coverage->scope[parallel->selective_scope] += parallel->recompute == RECOMPUTE_SELECTIVE;
+    coverage->spread[parallel->expert > 1]++;
+}
+
+static void assert_covered(const size_t *counts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_true(counts[i] > 0);
+}
+
 static void check_plan(PlanEvaluator *evaluator, LongWay *way, const Scenario *base,
-                       const Plan *plan, size_t counts[3])
+                       const Plan *plan, size_t counts[3], Coverage *coverage)
 {
     PlanResult result;
     StepResult step;
@@ -117,6 +137,7 @@ static void check_plan(PlanEvaluator *evaluator, LongWay *way, const Scenario *b
     assert_int_equal(result.fits, status == STATUS_OK);
     if (status != STATUS_OK)
         return;
+    cover(&plan->parallel, coverage);
     assert_bits(result.step_seconds, step.seconds, "step");
     assert_bits(result.makespan_s, step.makespan_s, "makespan");
     assert_bits(result.bubble_fraction, step.bubble_fraction, "bubble");
@@ -151,18 +172,24 @@ static void check_many(const Scenario *base, double gpus, size_t count, size_t l
     LongWay *way = long_way_create();
     RandomStream stream = random_stream(SEED, "plans", 1);
     size_t counts[3] = {0};
+    Coverage coverage = {0};
     assert_non_null(evaluator);
     const Plan start = plan_evaluator_base(evaluator);
     print_message("seed %llu, %zu plans of %s\n", SEED, count, base->model.name);
-    check_plan(evaluator, way, base, &start, counts);
+    check_plan(evaluator, way, base, &start, counts, &coverage);
     for (size_t i = 0; i < count; i++) {
         const Plan plan =
             plan_space_draw(&stream, &start, &base->model, base->training.sequence_length, gpus);
-        check_plan(evaluator, way, base, &plan, counts);
+        check_plan(evaluator, way, base, &plan, counts, &coverage);
     }
     print_message("%zu fit, %zu do not, %zu contradict themselves\n", counts[0], counts[1],
                   counts[2]);
     assert_true(counts[0] >= least_that_fit && counts[1] > 0 && counts[2] > 0);
+    assert_covered(coverage.schedule, 6);
+    assert_covered(coverage.zero_stage, 4);
+    assert_covered(coverage.recompute, 3);
+    assert_covered(coverage.scope, 3);
+    assert_covered(coverage.spread, 2);
     long_way_free(way);
     plan_evaluator_destroy(evaluator);
 }

@@ -58,21 +58,48 @@ double gpu_attention_backward_seconds(const GpuSpec *gpu, AttentionKernel kernel
            gpu_attention_forward_seconds(gpu, kernel, batch, length, heads, head_dim);
 }
 
+static double decode_compute_s(const GpuSpec *gpu, const DecodeAttention *decode)
+{
+    const double flops = 2 * decode->sequences * decode->heads * decode->context *
+                         (decode->key_dim + decode->value_dim);
+    const double product_flops_per_s =
+        gpu->gemm_bf16.compute_efficiency * gpu->peak_bf16_flops_per_s;
+    if (decode->latent)
+        return flops /
+               (gpu->decode_flops_per_s > 0 ? gpu->decode_flops_per_s : product_flops_per_s);
+    if (decode->by_query_head && gpu->decode_pairs_per_s > 0)
+        return decode->sequences * decode->heads * decode->context / gpu->decode_pairs_per_s;
+    return 0;
+}
+
+double gpu_decode_seconds(const GpuSpec *gpu, const DecodeAttention *decode)
+{
+    if (decode->sequences <= 0 || decode->context <= 0)
+        return 0;
+    const double rows = decode->sequences * (decode->latent ? 1 : decode->kv_heads);
+    const double elements = decode->latent ? decode->key_dim : decode->key_dim + decode->value_dim;
+    const double bytes = rows * decode->context * elements * decode->kv_element_bytes;
+    const double memory_s = bytes / (gpu->memory_bytes_per_s * gpu->decode_memory_efficiency);
+    const double blocks_s = rows / gpu->sms * gpu->decode_block_s;
+    const double compute_s = decode_compute_s(gpu, decode);
+    const double largest = fmax(compute_s, fmax(memory_s, blocks_s));
+    const double p = gpu->decode_exponent;
+    return gpu->decode_launch_s +
+           largest * pow(pow(memory_s / largest, p) + pow(blocks_s / largest, p) +
+                             pow(compute_s / largest, p),
+                         1 / p);
+}
+
 double gpu_attention_decode_seconds(const GpuSpec *gpu, double sequences, double context,
                                     double kv_heads, double heads, double head_dim,
                                     double kv_element_bytes)
 {
-    (void)heads;
-    if (sequences <= 0 || context <= 0)
-        return 0;
-    /* t = launch + ((KV bytes / (bandwidth * efficiency))^p + (rows / SMs * tau)^p)^(1/p), a row
-     * being the keys and values of one KV head of one sequence. */
-    const double rows = sequences * kv_heads;
-    const double bytes = 2 * rows * context * head_dim * kv_element_bytes;
-    const double memory_s = bytes / (gpu->memory_bytes_per_s * gpu->decode_memory_efficiency);
-    const double blocks_s = rows / gpu->sms * gpu->decode_block_s;
-    const double larger = fmax(memory_s, blocks_s);
-    const double ratio = fmin(memory_s, blocks_s) / larger;
-    const double p = gpu->decode_exponent;
-    return gpu->decode_launch_s + larger * pow(1 + pow(ratio, p), 1 / p);
+    const DecodeAttention decode = {.sequences = sequences,
+                                    .context = context,
+                                    .kv_heads = kv_heads,
+                                    .heads = heads,
+                                    .key_dim = head_dim,
+                                    .value_dim = head_dim,
+                                    .kv_element_bytes = kv_element_bytes};
+    return gpu_decode_seconds(gpu, &decode);
 }

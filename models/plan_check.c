@@ -467,18 +467,12 @@ static Status check_training(const Scenario *scenario, Error *error)
     return status;
 }
 
-/* Serving reads a model whose layers are all alike and whose keys and values are kept by heads. */
 static Status check_served_model(const ModelSpec *model, Error *error)
 {
     const struct {
         const char *key;
         double value;
     } features[] = {
-        {"model.kv_lora_rank", model->kv_lora_rank},
-        {"model.dense_layers", model->dense_layers},
-        {"model.moe_every", model->moe_every > 1 ? model->moe_every : 0},
-        {"model.expert_d_ff", model->expert_d_ff},
-        {"model.shared_d_ff", model->shared_d_ff},
         {"model.attention_window", model->attention_window},
         {"model.vision.cross_every", model->vision.cross_every},
         {"model.vision.layers", model->vision.layers},
@@ -489,6 +483,37 @@ static Status check_served_model(const ModelSpec *model, Error *error)
                              "%s = %g: serving of such a model is not simulated", features[i].key,
                              features[i].value);
     return STATUS_OK;
+}
+
+/* Groups of attention and ranks that share whole experts divide the tensor ways; a group cuts
+ * heads. */
+static Status check_served_split(const Scenario *scenario, Error *error)
+{
+    const ServingSpec *serving = &scenario->serving;
+    const double groups = fmax(1, serving->attention_data), expert = fmax(1, serving->expert);
+    const Divisibility rules[] = {
+        {"serving.attention_data", "serving.tensor", groups, serving->tensor},
+        {"serving.expert", "serving.tensor", expert, serving->tensor},
+    };
+    Status status = check_divisible(rules, sizeof rules / sizeof rules[0], error);
+    if (status != STATUS_OK)
+        return status;
+    if (groups > 1 && serving->kv_sharding == KV_BY_BATCH)
+        return error_set(error, STATUS_INVALID,
+                         "serving.attention_data = %g with kv_sharding: by_batch: either divides "
+                         "the sequences",
+                         groups);
+    if (groups <= 1)
+        return check_split(scenario, "serving.tensor", serving->tensor, "serving.pipeline",
+                           serving->pipeline, error);
+    const double node = scenario->hardware.node.gpus;
+    if (!divides(serving->tensor, node) && !divides(node, serving->tensor))
+        return error_set(error, STATUS_INVALID,
+                         "serving.tensor = %g does not fill whole nodes or whole parts of a node "
+                         "of %g GPUs",
+                         serving->tensor, node);
+    return check_split(scenario, "serving.tensor / attention_data", serving->tensor / groups,
+                       "serving.pipeline", serving->pipeline, error);
 }
 
 static Status check_speculation(const Scenario *scenario, Error *error)
@@ -532,8 +557,7 @@ static Status check_serving(const Scenario *scenario, Error *error)
     const Status served = check_served_model(&scenario->model, error);
     if (served != STATUS_OK)
         return served;
-    const Status status = check_split(scenario, "serving.tensor", serving->tensor,
-                                      "serving.pipeline", serving->pipeline, error);
+    const Status status = check_served_split(scenario, error);
     if (status != STATUS_OK)
         return status;
     const double mean_length = serving->prompt_tokens + serving->output_tokens;

@@ -261,6 +261,8 @@ typedef struct GpuSpec {
     /* decode attention: t = launch + ((KV bytes / (bandwidth * efficiency))^p + (rows/SMs *
      * tau)^p)^(1/p) */
     double decode_launch_s, decode_memory_efficiency, decode_block_s, decode_exponent;
+    double decode_flops_per_s; /* of latent attention; 0: as plain products */
+    double decode_pairs_per_s; /* query heads x tokens, of kernels by query head; 0: no bound */
     CalibrationSpec calibration;
 } GpuSpec;
 
@@ -308,6 +310,7 @@ typedef struct NodeSpec {
     double collective_sms;       /* multiprocessors that a collective holds while it runs */
     double memory_per_wire_byte; /* bytes that HBM moves for each byte on the wire */
     double host_bytes_per_s;     /* between one GPU and host memory, one direction; 0: unknown */
+    double host_time;            /* of launching a layer, over that of a DGX H100; 0: 1 */
 } NodeSpec;
 
 /* How rings that are larger than a segment pass through the segments. */
@@ -374,6 +377,15 @@ typedef struct ParallelSpec {
     double dispatch_sms;            /* multiprocessors that a dispatch by nodes occupies */
     ZeroOwner zero_owner;           /* who holds a parameter that ZeRO-3 divides */
 } ParallelSpec;
+
+/* Kernels that a serving engine runs experts with; see hw/moe_layer.h. */
+typedef enum MoeKernels {
+    MOE_KERNELS_GROUPED, /* grouped products as they come, and single operators around them */
+    MOE_KERNELS_CUTLASS,
+    MOE_KERNELS_CUTLASS_BLOCK, /* fp8 scaled by blocks */
+    MOE_KERNELS_TRITON,
+    MOE_KERNELS_TRITON_TUNED
+} MoeKernels;
 
 /* How popular the experts of a layer are; see sim/training/expert_popularity.h. */
 typedef struct ExpertLoadSpec {
@@ -700,6 +712,7 @@ typedef struct ServingSpec {
     double utilisation;  /* share of the day's capacity that paying tokens use */
     Precision weight_precision;
     Precision kv_precision;
+    int wide_tables; /* embedding and head in 16 bits, whatever the weights have */
     KvSharding kv_sharding;
     double reserved_bytes;   /* per GPU */
     double layer_overhead_s; /* launch cost of one layer in this engine */
@@ -719,7 +732,21 @@ typedef struct ServingSpec {
     double kernel_launch;       /* of single kernels' launch costs, what this engine leaves */
     double collective_start;    /* of an all-reduce's fixed costs, likewise */
     AttentionKernel attention;  /* of prompts */
+    /* Decoding of at most so many sequences (of each group of attention) is launched as one graph,
+     * without waiting for the host; 0: no graphs, or none with a limit. */
+    double graph_sequences;
+    int graphs_in_groups;       /* also when groups of attention differ in their sequences */
+    double expert_layer_host_s; /* layer_host of a layer with experts; 0: the same */
+    MoeKernels moe_kernels;     /* family of the experts' kernels */
+    double long_pass_tokens;    /* prompts of one pass, past which an engine gets slower; 0: never */
+    double long_pass_overhead;  /* share of time that such a pass takes longer */
     double expert;              /* ways that share whole experts; 1: experts are cut */
+    double attention_data;      /* groups among the tensor ways, each with its own requests */
+    double redundant_experts;   /* copies of popular experts beside the model's */
+    int two_batch_overlap;      /* exchanges of tokens run beside the other half of the batch */
+    /* Query heads for each KV head, and width of a head, that the decode kernel for groups is
+     * written for; others are attended by query head. 0: any. */
+    double grouped_heads, grouped_head_dim;
     ArrivalProcess arrivals;
     double arrival_cv;               /* of the gaps between requests, arrivals: gamma */
     double reader_slow, reader_fast; /* tokens/s that readers want; 0: not said */

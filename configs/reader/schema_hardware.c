@@ -194,6 +194,11 @@ static const Field GPU_FIELDS[] = {
     GPU("decode_block", decode_block_s, DIMENSION_SECONDS, 0, MAX_LATENCY_S,
         "one row on one multiprocessor"),
     GPU("decode_exponent", decode_exponent, DIMENSION_NUMBER, 1, 100, "how the two times add up"),
+    NUMBER_FIELD("decode_flops", GpuSpec, decode_flops_per_s, DIMENSION_FLOPS_PER_S, 0,
+                 MAX_FLOPS_PER_S, "0FLOP/s", 0,
+                 "decode attention over latents; 0: as large matrix products"),
+    NUMBER_FIELD("decode_pairs", GpuSpec, decode_pairs_per_s, DIMENSION_NUMBER, 0, 1e18, "0", 0,
+                 "query heads x tokens a second of decode attention by query head; 0: no bound"),
     GROUP_FIELD("calibration", GpuSpec, calibration, &CALIBRATION_SCHEMA, "calibration",
                 FIELD_MAY_MISS, "a profile that `flopcast calibrate` wrote, or its keys"),
 };
@@ -294,6 +299,8 @@ static const Field NODE_FIELDS[] = {
                  "multiprocessors that a collective holds beside computing; 0: none"),
     NUMBER_FIELD("memory_per_wire_byte", NodeSpec, memory_per_wire_byte, DIMENSION_NUMBER, 0, 100,
                  "0", 0, "bytes that HBM moves for each byte of a collective on the wire"),
+    NUMBER_FIELD("host_time", NodeSpec, host_time, DIMENSION_NUMBER, 0, 100, "1", 0,
+                 "of the host to launch a layer, over that of a DGX H100"),
 };
 const Schema NODE_SCHEMA = {.name = "node", GROUP_FIELDS(NODE_FIELDS)};
 

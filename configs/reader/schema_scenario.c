@@ -10,6 +10,8 @@ static_assert(sizeof(PipelineSchedule) == sizeof(int), "enums are read as int");
 
 /* In the order of the enums in scenario.h. */
 static const char *const KIND_WORDS[] = {"training", "serving", NULL};
+static const char *const MOE_KERNEL_WORDS[] = {"grouped", "cutlass",      "cutlass_block",
+                                               "triton",  "triton_tuned", NULL};
 static const char *const PRECISION_WORDS[] = {"bf16", "fp8", "fp16", "fp32", NULL};
 static const char *const LOAD_WORDS[] = {"balanced", "uniform",        "lognormal", "dirichlet",
                                          "zipf",     "auxiliary_loss", NULL};
@@ -162,6 +164,8 @@ static const Field SERVING_FIELDS[] = {
                  "share of the day's capacity that paying tokens use"),
     WORD_FIELD("weight_precision", ServingSpec, weight_precision, PRECISION_WORDS, "bf16",
                "of stored weights"),
+    WORD_FIELD("wide_tables", ServingSpec, wide_tables, BOOL_WORDS, "false",
+               "embedding and output head stay in 16 bits, whatever weight_precision says"),
     WORD_FIELD("kv_precision", ServingSpec, kv_precision, PRECISION_WORDS, "bf16",
                "of stored keys and values"),
     WORD_FIELD(
@@ -201,8 +205,32 @@ static const Field SERVING_FIELDS[] = {
     NUMBER_FIELD("collective_start", ServingSpec, collective_start, DIMENSION_FRACTION, 0.01, 1,
                  "100%", 0, "of an all-reduce's fixed costs, what the engine's own kernels leave"),
     WORD_FIELD("attention", ServingSpec, attention, ATTENTION_WORDS, "flash2", "of prompts"),
+    NUMBER_FIELD("graph_sequences", ServingSpec, graph_sequences, DIMENSION_COUNT, 0, 1e7, "0",
+                 FIELD_WHOLE,
+                 "sequences whose decoding is one graph, past layer_host; 0: layer_host always"),
+    WORD_FIELD("graphs_in_groups", ServingSpec, graphs_in_groups, BOOL_WORDS, "true",
+               "graphs are used also when groups of attention differ in their sequences"),
+    NUMBER_FIELD("expert_layer_host", ServingSpec, expert_layer_host_s, DIMENSION_SECONDS, 0, 1,
+                 "0s", 0, "layer_host of a layer with experts; 0: the same"),
+    NUMBER_FIELD("long_pass_tokens", ServingSpec, long_pass_tokens, DIMENSION_TOKENS, 0, 1e8, "0",
+                 FIELD_WHOLE, "prompt tokens of a pass past which an engine slows down; 0: never"),
+    NUMBER_FIELD("long_pass_overhead", ServingSpec, long_pass_overhead, DIMENSION_FRACTION, 0, 10,
+                 "0", 0, "share of added time of such a pass"),
+    WORD_FIELD("moe_kernels", ServingSpec, moe_kernels, MOE_KERNEL_WORDS, "grouped",
+               "family of the kernels that run experts"),
     WAYS("expert", ServingSpec, expert, MAX_WAYS,
          "ways that share whole experts, among the tensor ways; 1: experts are cut"),
+    NUMBER_FIELD("attention_data", ServingSpec, attention_data, DIMENSION_COUNT, 1, MAX_WAYS, "1",
+                 FIELD_WHOLE, "groups among the tensor ways that attend for requests of their own"),
+    NUMBER_FIELD("redundant_experts", ServingSpec, redundant_experts, DIMENSION_COUNT, 0, 65536,
+                 "0", FIELD_WHOLE, "copies of popular experts beside the model's own"),
+    WORD_FIELD("two_batch_overlap", ServingSpec, two_batch_overlap, BOOL_WORDS, "false",
+               "tokens travel to their experts while the other half of the batch computes"),
+    NUMBER_FIELD("grouped_heads", ServingSpec, grouped_heads, DIMENSION_COUNT, 0, 1e4, "0",
+                 FIELD_WHOLE,
+                 "query heads a KV head that decode attention takes together; 0: any number"),
+    NUMBER_FIELD("grouped_head_dim", ServingSpec, grouped_head_dim, DIMENSION_COUNT, 0, 1e4, "0",
+                 FIELD_WHOLE, "width of a head for which it does; 0: any"),
     WORD_FIELD("arrivals", ServingSpec, arrivals, ARRIVAL_WORDS, "poisson",
                "gaps between requests"),
     NUMBER_FIELD("arrival_cv", ServingSpec, arrival_cv, DIMENSION_NUMBER, 0.01, 100, "1", 0,

@@ -9,9 +9,11 @@ const EngineParameter ENGINE_PARAMETER[ENGINE_PARAMETERS] = {
     {"step_overhead", offsetof(ServingSpec, step_overhead_s), 1e-3, 0.1, 1},
     {"layer_overhead", offsetof(ServingSpec, layer_overhead_s), 2e-5, 1e-3, 1},
     {"layer_host", offsetof(ServingSpec, layer_host_s), 2e-4, 1e-2, 1},
+    {"expert_layer_host", offsetof(ServingSpec, expert_layer_host_s), 2e-4, 1e-2, 1},
     {"sequence_overhead", offsetof(ServingSpec, sequence_overhead_s), 5e-6, 1e-3, 1},
     {"request_overhead", offsetof(ServingSpec, request_overhead_s), 5e-3, 0.5, 1},
     {"kernel_overhead", offsetof(ServingSpec, kernel_overhead), 0.02, 1, 0},
+    {"long_pass_overhead", offsetof(ServingSpec, long_pass_overhead), 0.1, 2, 0},
     {"kernel_launch", offsetof(ServingSpec, kernel_launch), 1, 1, 0},
     {"collective_start", offsetof(ServingSpec, collective_start), 1, 1, 0},
 };

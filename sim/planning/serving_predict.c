@@ -1,6 +1,7 @@
 #include "sim/engine/random.h"
 #include "sim/planning/serving_rows.h"
 #include "sim/serving/serve_load.h"
+#include "sim/serving/stage_cost.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,8 +12,8 @@ const char *const SERVING_METRIC_WORDS[SERVING_METRICS] = {
     [METRIC_FIRST_S] = "first token",
     [METRIC_TOKEN_S] = "token time",
     [METRIC_TOKEN_SHARE_S] = "token time / batch",
+    [METRIC_INPUT_PER_S] = "input rate",
     [METRIC_OUTPUT_PER_S] = "output rate",
-    [METRIC_OUTPUT_PER_S_PER_GPU] = "output rate / GPU",
     [METRIC_STEADY_PER_S_PER_GPU] = "steady rate / GPU",
     [METRIC_REQUESTS_PER_S] = "request rate",
     [METRIC_TTFT_MEAN_S] = "TTFT mean",
@@ -99,8 +100,7 @@ static double client_metric(const ServingRow *row, const Scenario *scenario, con
         [METRIC_FIRST_S] = first_s,
         [METRIC_TOKEN_S] = token_s,
         [METRIC_TOKEN_SHARE_S] = token_s / row->batch,
-        [METRIC_OUTPUT_PER_S] = rate * serving->output_tokens,
-        [METRIC_OUTPUT_PER_S_PER_GPU] = rate * serving->output_tokens / row->gpus,
+        [METRIC_OUTPUT_PER_S] = rate * serving->output_tokens / row->gpus * row->rate_of,
         [METRIC_STEADY_PER_S_PER_GPU] =
             row->batch * output / (first_s + (output - 1) * token_s) / row->gpus,
         [METRIC_REQUESTS_PER_S] = rate,
@@ -119,8 +119,7 @@ static double load_metric(const ServingRow *row, const Scenario *scenario,
                                                                             : point->rate_per_s;
     const double rate = requests * row->replicas;
     const double values[SERVING_METRICS] = {
-        [METRIC_OUTPUT_PER_S] = rate * scenario->serving.output_tokens,
-        [METRIC_OUTPUT_PER_S_PER_GPU] = rate * scenario->serving.output_tokens / row->gpus,
+        [METRIC_OUTPUT_PER_S] = rate * scenario->serving.output_tokens / row->gpus * row->rate_of,
         [METRIC_REQUESTS_PER_S] = rate,
         [METRIC_TTFT_MEAN_S] = point->latency_s[LATENCY_TTFT][LATENCY_MEAN],
         [METRIC_TTFT_P99_S] = point->latency_s[LATENCY_TTFT][LATENCY_P99],
@@ -154,6 +153,33 @@ static Status predict_load(const ServingRow *row, const Scenario *scenario, doub
     return status;
 }
 
+/* Tokens per second of one pass that is repeated without end: prompts as many as the row or else
+ * the engine takes at once, or sequences in the middle of their answers. */
+static Status predict_pass(const ServingRow *row, const Scenario *scenario, double *predicted,
+                           Error *error)
+{
+    const ServingSpec *serving = &scenario->serving;
+    StageCost *cost = calloc(1, sizeof *cost);
+    StageLayout layout;
+    double stage_s[MAX_STAGES];
+    size_t slowest;
+    if (cost == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    const double at_once = row->batch > 0 ? row->batch : serving->iteration_tokens * row->gpus;
+    const double tokens = at_once / row->replicas;
+    const PassLoad load =
+        row->what == CASE_PROMPTS
+            ? (PassLoad){.prefill = tokens, .prefill_context = serving->prompt_tokens / 2}
+            : (PassLoad){.decode = tokens,
+                         .context = serving->prompt_tokens + serving->output_tokens / 2};
+    stage_layout(&scenario->model, (size_t)serving->pipeline, &layout);
+    stage_cost_prepare(cost, scenario);
+    stage_cost_pipeline(cost, &layout, &load, stage_s, &slowest);
+    *predicted = at_once / stage_s[slowest] / row->gpus * row->rate_of;
+    free(cost);
+    return STATUS_OK;
+}
+
 static double fits(const ServingRow *row, const Scenario *scenario)
 {
     ServeMemory memory;
@@ -184,11 +210,15 @@ Status serving_rows_predict(const ServingRow *together, size_t count, const Scen
         *predicted = fits(together, scenario);
         return STATUS_OK;
     }
-    if (together->what != CASE_STATIC && together->what != CASE_CLOSED_LOOP)
+    if (together->what == CASE_PROMPTS || together->what == CASE_TOKENS)
+        return predict_pass(together, scenario, predicted, error);
+    const int whole_run = together->what == CASE_SATURATED && together->requests > 0;
+    const int turns = together->what == CASE_CLOSED_LOOP ? CLOSED_LOOP_TURNS : 1;
+    if (together->what != CASE_STATIC && together->what != CASE_CLOSED_LOOP && !whole_run)
         return predict_load(together, scenario, predicted, error);
-    status = run_clients(scenario, together->batch,
-                         together->what == CASE_STATIC ? 1 : CLOSED_LOOP_TURNS, together->shortest,
-                         &clients, error);
+    const double at_once =
+        whole_run ? ceil(together->requests / together->replicas) : together->batch;
+    status = run_clients(scenario, at_once, turns, together->shortest, &clients, error);
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         predicted[i] = client_metric(&together[i], scenario, &clients);
     return status;
@@ -197,9 +227,9 @@ Status serving_rows_predict(const ServingRow *together, size_t count, const Scen
 /* Adds one predicted row. */
 static void add_row(const ServingRow *row, double predicted, KernelValidation *result)
 {
-    const int rate =
-        row->metric == METRIC_OUTPUT_PER_S || row->metric == METRIC_OUTPUT_PER_S_PER_GPU ||
-        row->metric == METRIC_STEADY_PER_S_PER_GPU || row->metric == METRIC_REQUESTS_PER_S;
+    const int rate = row->metric == METRIC_INPUT_PER_S || row->metric == METRIC_OUTPUT_PER_S ||
+                     row->metric == METRIC_STEADY_PER_S_PER_GPU ||
+                     row->metric == METRIC_REQUESTS_PER_S;
     const int token = row->metric == METRIC_TOKEN_S || row->metric == METRIC_TOKEN_SHARE_S ||
                       row->metric == METRIC_TPOT_MEAN_S || row->metric == METRIC_TPOT_P99_S;
     KernelRow added = {.line = row->line,

@@ -1,11 +1,10 @@
 #include "sim/planning/serving_rows.h"
-#include "sim/planning/serving_table.h"
 
 #include "configs/reader/sample.h"
-#include "models/architecture.h"
 #include "models/plan_check.h"
+#include "sim/planning/serving_shape.h"
+#include "sim/planning/serving_table.h"
 
-#include <ctype.h>
 #include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
@@ -16,6 +15,8 @@
 #define MOST_TOKENS 1e7
 #define MOST_BATCH  1e6
 #define MOST_GPUS   1e5
+
+enum { GPUS_OF_A_NODE = 8 }; /* in "per node" */
 
 typedef enum Column {
     COLUMN_ID,
@@ -44,39 +45,53 @@ static const char *const COLUMN_NAMES[COLUMNS] = {
     "scenario",    "metric",    "value",        "unit",          "notes",
     "split"};
 
-/* What the words of a row ask for. */
+/* What the words of a row ask for; the first line that fits. Rates come in the unit of the row. */
 static const struct {
     const char *scenario, *metric; /* patterns */
     ServingCase what;
     ServingMetric wanted;
 } CASES[] = {
-    {"static-batch e2e", "request_batch_latency", CASE_STATIC, METRIC_BATCH_S},
-    {"static-batch e2e", "oom", CASE_MEMORY, METRIC_FITS},
-    {"offline static-batch", "output_tokens_per_s_per_gpu", CASE_STATIC,
-     METRIC_OUTPUT_PER_S_PER_GPU},
-    {"offline static-batch", "output_tokens_per_s", CASE_STATIC, METRIC_OUTPUT_PER_S},
+    {"static-batch*", "request_batch_latency", CASE_STATIC, METRIC_BATCH_S},
+    {"static-batch*", "oom", CASE_MEMORY, METRIC_FITS},
+    {"offline static-batch*", "output_tokens_per_s*", CASE_STATIC, METRIC_OUTPUT_PER_S},
     {"prefill-only", "first_token_latency", CASE_STATIC, METRIC_FIRST_S},
     {"prefill-only", "prompt_time", CASE_STATIC, METRIC_FIRST_S},
+    {"prefill-only", "ttft*", CASE_STATIC, METRIC_FIRST_S},
+    {"prefill-only", "input_tokens_per_s*", CASE_PROMPTS, METRIC_INPUT_PER_S},
     {"decode-only", "token_time", CASE_STATIC, METRIC_TOKEN_S},
+    {"decode-only", "ms_per_token", CASE_STATIC, METRIC_TOKEN_S},
+    {"decode-only", "tpot*", CASE_STATIC, METRIC_TOKEN_S},
+    {"decode-only", "output_tokens_per_s*", CASE_TOKENS, METRIC_OUTPUT_PER_S},
     {"decode-dominated static", "ms_per_token_over_batch", CASE_STATIC, METRIC_TOKEN_SHARE_S},
-    {"offline in-flight batching", "output_tokens_per_s_total", CASE_SATURATED,
-     METRIC_OUTPUT_PER_S},
-    {"offline", "tokens_per_s_total", CASE_SATURATED, METRIC_OUTPUT_PER_S},
-    {"server", "tokens_per_s_total", CASE_LARGEST, METRIC_OUTPUT_PER_S},
+    {"offline*", "output_tokens_per_s*", CASE_SATURATED, METRIC_OUTPUT_PER_S},
+    {"offline*", "tokens_per_s*", CASE_SATURATED, METRIC_OUTPUT_PER_S},
+    {"offline*", "requests_per_s", CASE_SATURATED, METRIC_REQUESTS_PER_S},
+    {"server", "tokens_per_s*", CASE_LARGEST, METRIC_OUTPUT_PER_S},
+    {"server", "output_tokens_per_s*", CASE_LARGEST, METRIC_OUTPUT_PER_S},
     {"server", "ttft_mean", CASE_OPEN_LOOP, METRIC_TTFT_MEAN_S},
     {"server", "ttft_p99", CASE_OPEN_LOOP, METRIC_TTFT_P99_S},
     {"server", "tpot_mean", CASE_OPEN_LOOP, METRIC_TPOT_MEAN_S},
     {"server", "tpot_p99", CASE_OPEN_LOOP, METRIC_TPOT_P99_S},
+    {"server goodput", "requests_per_s", CASE_LARGEST, METRIC_REQUESTS_PER_S},
     {"server max rate", "requests_per_s", CASE_SATURATED, METRIC_REQUESTS_PER_S},
-    {"server closed-loop", "tpot", CASE_CLOSED_LOOP, METRIC_TPOT_MEAN_S},
+    {"server max rate", "*tokens_per_s*", CASE_SATURATED, METRIC_OUTPUT_PER_S},
+    {"server closed-loop", "tpot*", CASE_CLOSED_LOOP, METRIC_TPOT_MEAN_S},
+    {"server closed-loop", "ttft*", CASE_CLOSED_LOOP, METRIC_TTFT_MEAN_S},
+    {"server closed-loop", "output_tokens_per_s*", CASE_CLOSED_LOOP, METRIC_OUTPUT_PER_S},
+    {"server closed-loop", "requests_per_s", CASE_CLOSED_LOOP, METRIC_REQUESTS_PER_S},
 };
 enum { CASE_COUNT = sizeof CASES / sizeof CASES[0] };
 
+/* What a unit counts a rate for; a rate is predicted for all GPUs of the row. */
+typedef enum RateOf { RATE_OF_ALL, RATE_OF_GPU, RATE_OF_NODE } RateOf;
 static const struct {
     const char *unit;
     double si;
-} UNITS[] = {{"ms", 1e-3}, {"ms/token", 1e-3}, {"tok/s", 1}, {"tok/s/GPU", 1},
-             {"req/s", 1}, {"bool", 1},        {"s", 1}};
+    RateOf of;
+} UNITS[] = {{"ms", 1e-3, RATE_OF_ALL},       {"ms/token", 1e-3, RATE_OF_ALL},
+             {"tok/s", 1, RATE_OF_ALL},       {"tok/s/GPU", 1, RATE_OF_GPU},
+             {"tok/s/node", 1, RATE_OF_NODE}, {"req/s", 1, RATE_OF_ALL},
+             {"bool", 1, RATE_OF_ALL},        {"s", 1, RATE_OF_ALL}};
 enum { UNIT_COUNT = sizeof UNITS / sizeof UNITS[0] };
 
 typedef struct Reading {
@@ -126,38 +141,6 @@ static double number_after(const char *text, const char *mark)
 {
     const char *at = strstr(text, mark);
     return at != NULL ? strtod(at + strlen(mark), NULL) : 0;
-}
-
-typedef struct Shape {
-    double tensor, pipeline, expert, replicas;
-} Shape;
-
-/* Ways that a row leaves out: the fewest tensor ways, up to a node, with which weights leave two
- * fifths of a GPU to keys and values. */
-static double tensor_that_fits(const ModelSpec *model, const HardwareSpec *hardware,
-                               double weight_bytes, double gpus)
-{
-    const double share = 0.6;
-    const double bytes = model_parameters(model).total * weight_bytes;
-    double ways = 1;
-    while (ways < hardware->node.gpus && 2 * ways <= gpus &&
-           bytes / ways > share * hardware->gpu.memory_bytes)
-        ways *= 2;
-    return ways;
-}
-
-/* "tp8 pp3", "tp4 moe_ep4", "4 replicas of tp2"; words that say nothing leave tensor at 0. */
-static Shape parse_shape(const char *text)
-{
-    Shape shape = {0, 1, 1, 0};
-    const char *tp = strstr(text, "tp");
-    if (tp != NULL && isdigit((unsigned char)tp[2]))
-        shape.tensor = strtod(tp + 2, NULL);
-    if (strstr(text, "pp") != NULL)
-        shape.pipeline = fmax(1, number_after(text, "pp"));
-    if (strstr(text, "moe_ep") != NULL)
-        shape.expert = fmax(1, number_after(text, "moe_ep"));
-    return shape;
 }
 
 typedef struct Lengths {
@@ -212,10 +195,15 @@ static const char *precision_word(const char *text)
     return strncmp(text, "fp8", 3) == 0 || strncmp(text, "int8", 4) == 0 ? "fp8" : "bf16";
 }
 
+/* What the names of a row stand for. */
+typedef struct RowNames {
+    const char *model, *hardware, *engine;
+    const char *weights, *kv; /* precisions */
+} RowNames;
+
 /* The scenario of a row as text. */
-static void write_scenario(const ServingRow *row, const char *model, const char *hardware,
-                           const char *engine, const char *weights, const char *kv,
-                           const Shape *shape, const Lengths *lengths, char *text, size_t bytes)
+static void write_scenario(const ServingRow *row, const RowNames *names, const ServingShape *shape,
+                           const Lengths *lengths, char *text, size_t bytes)
 {
     const double longest = lengths->prompt + lengths->output;
     const double room = lengths->sigma > 0 ? 8 : 1;
@@ -230,13 +218,14 @@ static void write_scenario(const ServingRow *row, const char *model, const char 
              "schema: 1\ntitle: measured row\nkind: serving\nmodel: %s\n"
              "hardware: {base: %s, gpus: %.0f}\n"
              "serving:\n  base: %s\n  tensor: %.0f\n  pipeline: %.0f\n  expert: %.0f\n"
+             "  attention_data: %.0f\n"
              "  context_limit: %.0f\n  prompt_tokens: %.0f\n  output_tokens: %.0f\n"
              "  length_sigma: %g\n  utilisation: 50%%\n  weight_precision: %s\n"
              "  kv_precision: %s\n%s"
              "prices: {gpu_hour: $0/h, energy: $0/kWh, pue: 1, co2: 0kg/kWh}\n",
-             model, hardware, shape->tensor * shape->pipeline, engine, shape->tensor,
-             shape->pipeline, shape->expert, room * longest, lengths->prompt, lengths->output,
-             lengths->sigma, weights, kv, limits);
+             names->model, names->hardware, shape->tensor * shape->pipeline, names->engine,
+             shape->tensor, shape->pipeline, shape->expert, shape->attention_data, room * longest,
+             lengths->prompt, lengths->output, lengths->sigma, names->weights, names->kv, limits);
 }
 
 static Status part_of(const Reading *reading, const char *kind, const char *name, Scenario *part)
@@ -254,8 +243,27 @@ static Status part_of(const Reading *reading, const char *kind, const char *name
     return status;
 }
 
-/* Fills shape, batch, rate and lengths from the cells; NULL, or why the row cannot be told. */
-static const char *read_quantities(Reading *reading, size_t index, ServingRow *row, Shape *shape,
+/* Requests of a whole run with these lengths; 0: the source does not say. */
+static double requests_of(const Reading *reading, size_t row, const Lengths *lengths)
+{
+    const CsvTable *runs = &reading->rows->runs;
+    for (size_t i = 0; i < runs->row_count; i++)
+        if (fnmatch(rule_cell(runs, i, "source"), text_of(reading, row, COLUMN_SOURCE), 0) == 0 &&
+            rule_number(runs, i, "input_tokens") == lengths->prompt &&
+            rule_number(runs, i, "output_tokens") == lengths->output)
+            return rule_number(runs, i, "requests");
+    return 0;
+}
+
+/* The number of a batch cell, of all GPUs: "256 per GPU" is for each. */
+static double batch_of(const char *text, double gpus)
+{
+    const double number = floor(strtod(text, NULL));
+    return strstr(text, "per GPU") != NULL || strstr(text, "/GPU") != NULL ? number * gpus : number;
+}
+
+/* Fills batch, rate, limits and lengths from the cells; NULL, or why the row cannot be told. */
+static const char *read_quantities(Reading *reading, size_t index, ServingRow *row,
                                    Lengths *lengths)
 {
     const char *batch = text_of(reading, index, COLUMN_BATCH);
@@ -272,31 +280,41 @@ static const char *read_quantities(Reading *reading, size_t index, ServingRow *r
     if (!csv_number(text_of(reading, index, COLUMN_GPUS), &row->gpus) || !(row->gpus >= 1) ||
         row->gpus > MOST_GPUS)
         return "n_gpus is no number of GPUs";
+    row->rate_of = UNITS[match].of == RATE_OF_ALL   ? row->gpus
+                   : UNITS[match].of == RATE_OF_GPU ? 1
+                                                    : GPUS_OF_A_NODE;
 
     *lengths = find_lengths(reading, index);
-    if (row->what == CASE_STATIC && row->metric == METRIC_FIRST_S)
+    if ((row->what == CASE_STATIC && row->metric == METRIC_FIRST_S) || row->what == CASE_PROMPTS)
         lengths->output = 1;
+    if (row->what == CASE_TOKENS && !(lengths->output >= 1))
+        lengths->output = 1; /* the row's context is what its prompt says */
     if (lengths->skip != NULL && lengths->skip[0] != '\0')
         return lengths->skip;
+    if (row->what == CASE_TOKENS && !(lengths->prompt >= 1) && lengths->output > 1) {
+        /* Only a context is given. */
+        lengths->prompt = lengths->output;
+        lengths->output = 1;
+    }
     if (!(lengths->prompt >= 1 && lengths->output >= 1))
         return "the row gives no prompt or answer length";
     if (lengths->prompt > MOST_TOKENS || lengths->output > MOST_TOKENS)
         return "lengths beyond any model";
-    row->batch = floor(strtod(batch, NULL));
+    row->batch = batch_of(batch, row->gpus);
     const char *server = strstr(batch, "offline, ");
     if (server != NULL && (row->what == CASE_LARGEST || row->what == CASE_OPEN_LOOP))
         row->batch = floor(strtod(server + strlen("offline, "), NULL));
     if (!(row->batch >= 0 && row->batch <= MOST_BATCH))
         return "the batch is out of range";
-    if (row->batch < 1 &&
-        (row->what == CASE_STATIC || row->what == CASE_CLOSED_LOOP || row->what == CASE_MEMORY))
+    if (row->batch < 1 && (row->what == CASE_STATIC || row->what == CASE_CLOSED_LOOP ||
+                           row->what == CASE_MEMORY || row->what == CASE_TOKENS))
         return "the row gives no batch";
     if (row->what == CASE_LARGEST && !(lengths->ttft_limit_s > 0))
         return "the row gives no latency limit";
+    row->requests = requests_of(reading, index, lengths);
     row->ttft_limit_s = lengths->ttft_limit_s;
     row->tpot_limit_s = lengths->tpot_limit_s;
     row->shortest = lengths->shortest > 0 ? lengths->shortest : 1;
-    *shape = parse_shape(text_of(reading, index, COLUMN_PARALLELISM));
     if (row->what == CASE_OPEN_LOOP) {
         row->rate_per_s =
             number_after(text_of(reading, index, COLUMN_NOTES), "at ") / lengths->output;
@@ -306,74 +324,98 @@ static const char *read_quantities(Reading *reading, size_t index, ServingRow *r
     return NULL;
 }
 
+/* NULL, or why one of them is not known. */
+static const char *find_names(const Reading *reading, size_t index, RowNames *names)
+{
+    const char *reason = NULL, *kv = "";
+    names->hardware =
+        name_of(reading, "hardware", text_of(reading, index, COLUMN_HARDWARE), &reason);
+    if (names->hardware == NULL)
+        return reason;
+    names->model = name_of(reading, "model", text_of(reading, index, COLUMN_MODEL), &reason);
+    if (names->model == NULL)
+        return reason;
+    const size_t layout =
+        name_rule(reading, "parallelism", text_of(reading, index, COLUMN_PARALLELISM));
+    if (layout < reading->rows->names.row_count)
+        return rule_cell(&reading->rows->names, layout, "skip");
+    names->engine = find_engine(reading, index, &kv, &reason);
+    if (names->engine == NULL)
+        return reason;
+    names->weights = precision_word(text_of(reading, index, COLUMN_PRECISION));
+    names->kv = strcmp(kv, "same") == 0 ? names->weights : "bf16";
+    return NULL;
+}
+
+/* Ways of a row, with what it leaves out; its model and hardware are read for that. */
+static Status find_shape(const Reading *reading, size_t index, const RowNames *names, double gpus,
+                         ServingShape *shape, Error *error)
+{
+    Scenario *part = calloc(1, sizeof *part);
+    if (part == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    Status status = part_of(reading, "models", names->model, part);
+    const ModelSpec model = part->model;
+    if (status == STATUS_OK) {
+        *shape = serving_shape(text_of(reading, index, COLUMN_PARALLELISM), &model);
+        if (shape->tensor == 0)
+            status = part_of(reading, "hw", names->hardware, part);
+    }
+    if (status != STATUS_OK)
+        error_set(error, status, "serving_names.csv names '%s' or '%s', which cannot be read",
+                  names->model, names->hardware);
+    else if (shape->tensor == 0)
+        shape->tensor = serving_tensor_that_fits(&model, &part->hardware,
+                                                 strcmp(names->weights, "fp8") == 0 ? 1 : 2, gpus);
+    free(part);
+    return status;
+}
+
+static size_t case_of(const Reading *reading, size_t index)
+{
+    size_t match = 0;
+    while (match < CASE_COUNT &&
+           (fnmatch(CASES[match].scenario, text_of(reading, index, COLUMN_SCENARIO), 0) != 0 ||
+            fnmatch(CASES[match].metric, text_of(reading, index, COLUMN_METRIC), 0) != 0))
+        match++;
+    return match;
+}
+
 /* NULL, or why the row is skipped; *error is for what stops the reading. */
 static const char *add_row(Reading *reading, size_t index, char *reason_text, size_t reason_bytes,
                            Status *status, Error *error)
 {
     ServingRow row = {.line = reading->table->rows[index].line,
                       .id = text_of(reading, index, COLUMN_ID)};
-    const char *reason = NULL, *kv = "";
-    size_t match = 0;
-    Shape shape;
+    ServingShape shape = {0};
     Lengths lengths;
+    RowNames names = {0};
     char text[2048];
     if (reading->table->rows[index].problem[0] != '\0')
         return reading->table->rows[index].problem;
-    while (match < CASE_COUNT &&
-           (strcmp(CASES[match].scenario, text_of(reading, index, COLUMN_SCENARIO)) != 0 ||
-            strcmp(CASES[match].metric, text_of(reading, index, COLUMN_METRIC)) != 0))
-        match++;
+    const size_t match = case_of(reading, index);
     if (match == CASE_COUNT)
         return "not a speed that one engine replica has";
     row.what = CASES[match].what;
     row.metric = CASES[match].wanted;
-
-    const char *hardware =
-        name_of(reading, "hardware", text_of(reading, index, COLUMN_HARDWARE), &reason);
-    if (hardware == NULL)
-        return reason;
-    const char *model = name_of(reading, "model", text_of(reading, index, COLUMN_MODEL), &reason);
-    if (model == NULL)
-        return reason;
-    const size_t layout =
-        name_rule(reading, "parallelism", text_of(reading, index, COLUMN_PARALLELISM));
-    if (layout < reading->rows->names.row_count)
-        return rule_cell(&reading->rows->names, layout, "skip");
-    const char *engine = find_engine(reading, index, &kv, &reason);
-    if (engine == NULL)
-        return reason;
-    reason = read_quantities(reading, index, &row, &shape, &lengths);
+    const char *reason = find_names(reading, index, &names);
+    if (reason == NULL)
+        reason = read_quantities(reading, index, &row, &lengths);
     if (reason != NULL)
         return reason;
+    *status = find_shape(reading, index, &names, row.gpus, &shape, error);
+    if (*status != STATUS_OK)
+        return NULL;
 
     Scenario *scenario = calloc(1, sizeof *scenario);
-    Scenario *part = calloc(1, sizeof *part);
-    const char *weights = precision_word(text_of(reading, index, COLUMN_PRECISION));
-    const char *kv_word = strcmp(kv, "same") == 0 ? weights : "bf16";
-    if (scenario == NULL || part == NULL)
+    if (scenario == NULL) {
         *status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
-    if (*status == STATUS_OK && shape.tensor == 0) {
-        *status = part_of(reading, "models", model, part);
-        const ModelSpec spec = part->model;
-        if (*status == STATUS_OK)
-            *status = part_of(reading, "hw", hardware, part);
-        if (*status == STATUS_OK)
-            shape.tensor = tensor_that_fits(&spec, &part->hardware,
-                                            strcmp(weights, "fp8") == 0 ? 1 : 2, row.gpus);
-        else
-            error_set(error, *status, "serving_names.csv names '%s' or '%s', which cannot be read",
-                      model, hardware);
-    }
-    free(part);
-    if (*status != STATUS_OK) {
-        free(scenario);
         return NULL;
     }
     row.replicas = fmax(1, floor(row.gpus / (shape.tensor * shape.pipeline)));
     if (row.what == CASE_STATIC)
         row.replicas = 1;
-    write_scenario(&row, model, hardware, engine, weights, kv_word, &shape, &lengths, text,
-                   sizeof text);
+    write_scenario(&row, &names, &shape, &lengths, text, sizeof text);
     if (serving_scenario_read(reading->paths, text, reading->sets, reading->set_count, scenario,
                               reason_text, reason_bytes) != STATUS_OK) {
         free(scenario);
@@ -388,16 +430,16 @@ static const char *add_row(Reading *reading, size_t index, char *reason_text, si
     reading->rows->scenarios[reading->rows->scenario_count++] = scenario;
     row.scenario = scenario;
     snprintf(row.label, sizeof row.label, "%.80s", row.id);
-    snprintf(row.engine, sizeof row.engine, "%.60s", engine + strlen("engine-"));
-    snprintf(row.gpu, sizeof row.gpu, "%s", hardware);
-    snprintf(row.model, sizeof row.model, "%s", model);
+    snprintf(row.engine, sizeof row.engine, "%.60s", names.engine + strlen("engine-"));
+    snprintf(row.gpu, sizeof row.gpu, "%s", names.hardware);
+    snprintf(row.model, sizeof row.model, "%s", names.model);
     const char *split = text_of(reading, index, COLUMN_SPLIT);
     row.held_back = split[0] != '\0' ? strcmp(split, "validation") == 0 : kernel_held_back(row.id);
     serving_rows_push(reading->rows, &row);
 
     /* A second number in the notes. */
     const double ttft_ms = number_after(text_of(reading, index, COLUMN_NOTES), "TTFT ");
-    if (row.what == CASE_CLOSED_LOOP && ttft_ms > 0) {
+    if (row.what == CASE_CLOSED_LOOP && row.metric == METRIC_TPOT_MEAN_S && ttft_ms > 0) {
         row.metric = METRIC_TTFT_MEAN_S;
         row.measured = ttft_ms / 1e3;
         snprintf(row.label, sizeof row.label, "%.80s-ttft", row.id);
@@ -425,6 +467,8 @@ Status serving_rows_read(const ConfigPaths *paths, const CsvTable *table, const 
     Status status = rules_read(paths, "serving_names", &rows->names, error);
     if (status == STATUS_OK)
         status = rules_read(paths, "serving_mixes", &rows->mixes, error);
+    if (status == STATUS_OK)
+        status = rules_read(paths, "serving_runs", &rows->runs, error);
     if (status != STATUS_OK)
         return status;
     status = serving_rows_reserve(rows, table->row_count, 2, error);

@@ -7,6 +7,8 @@
  *   serving_names.csv  column, pattern -> a model, hardware, or engine (by source, or by notes, the
  *                      later line first); or the reason to skip
  *   serving_mixes.csv  source, model -> lengths and latency limits that a row leaves out
+ *   serving_runs.csv   source and lengths -> how many requests a whole run has, all queued at once:
+ *                      its rate is that of the run from end to end, with its first and last wave
  */
 #ifndef SIM_PLANNING_SERVING_ROWS_H
 #define SIM_PLANNING_SERVING_ROWS_H
@@ -22,17 +24,19 @@ typedef enum ServingCase {
     CASE_CLOSED_LOOP, /* so many clients, each asks again when it has its answer */
     CASE_LARGEST,     /* the largest rate that holds the limits */
     CASE_OPEN_LOOP,   /* requests at a rate that the row gives */
+    CASE_PROMPTS,     /* one pass full of prompts, no request behind it */
+    CASE_TOKENS,      /* one pass of decoding sequences */
     CASE_MEMORY       /* does it fit? */
 } ServingCase;
 
 typedef enum ServingMetric {
-    METRIC_BATCH_S,       /* all answers of a batch */
-    METRIC_FIRST_S,       /* first tokens of a batch */
-    METRIC_TOKEN_S,       /* time per answer token */
-    METRIC_TOKEN_SHARE_S, /* the same over the batch */
-    METRIC_OUTPUT_PER_S,  /* answer tokens per second, of all GPUs of the row */
-    METRIC_OUTPUT_PER_S_PER_GPU,
-    METRIC_STEADY_PER_S_PER_GPU, /* the same by Little's law from TTFT and TPOT */
+    METRIC_BATCH_S,              /* all answers of a batch */
+    METRIC_FIRST_S,              /* first tokens of a batch */
+    METRIC_TOKEN_S,              /* time per answer token */
+    METRIC_TOKEN_SHARE_S,        /* the same over the batch */
+    METRIC_INPUT_PER_S,          /* prompt tokens per second of `rate_of` GPUs */
+    METRIC_OUTPUT_PER_S,         /* answer tokens, likewise */
+    METRIC_STEADY_PER_S_PER_GPU, /* answer tokens by Little's law from TTFT and TPOT */
     METRIC_REQUESTS_PER_S,
     METRIC_TTFT_MEAN_S,
     METRIC_TTFT_P99_S,
@@ -48,7 +52,7 @@ extern const char *const SERVING_METRIC_WORDS[SERVING_METRICS];
 enum { SERVING_BY_KIND, SERVING_BY_METRIC, SERVING_BY_ENGINE, SERVING_BY_GPU, SERVING_BY_MODEL };
 
 /* Engine constants that are fitted, as keys of `serving`. */
-enum { ENGINE_PARAMETERS = 8 };
+enum { ENGINE_PARAMETERS = 10 };
 typedef struct EngineFit {
     char engine[NAME_BYTES];
     size_t rows;          /* that the fit used */
@@ -74,13 +78,15 @@ typedef struct ServingRow {
     ServingMetric metric;
     double measured; /* seconds, or per second */
     double batch, replicas, gpus, rate_per_s, ttft_limit_s, tpot_limit_s;
+    double rate_of;  /* GPUs that a rate is counted for */
+    double requests; /* of a whole run, all queued at its start; 0: not known */
     double shortest; /* lengths of a closed loop: uniform between this share and the whole */
     int held_back;   /* from fits */
     int queued; /* the time to the first token is mostly waiting: the engine is past its load */
 } ServingRow;
 
 typedef struct ServingRows {
-    CsvTable names, mixes;
+    CsvTable names, mixes, runs;
     size_t count, capacity;
     ServingRow *rows;
     size_t scenario_count;

@@ -89,5 +89,6 @@ void serving_rows_free(ServingRows *rows)
     free(rows->skipped);
     csv_free(&rows->names);
     csv_free(&rows->mixes);
+    csv_free(&rows->runs);
     *rows = (ServingRows){0};
 }

@@ -82,9 +82,8 @@ double draft_cost_bytes(DraftCost *draft, const PassLoad *load)
     /* Prompts hardly add to it: their keys and values stay where they are made. */
     const TokenCost tokens = stage_cost_tokens(&draft->cost, fmax(1, step.decode));
     return passes * draft->cost.key.tensor *
-           (draft->layout.layers[0] *
-                (tokens.weights_bytes + stage_cost_kv_bytes(&draft->cost, &step)) +
-            tokens.head_bytes);
+           (stage_cost_weight_bytes(&draft->cost, draft->layout.layers[0], &tokens) +
+            draft->layout.layers[0] * stage_cost_kv_bytes(&draft->cost, &step) + tokens.head_bytes);
 }
 
 void draft_cost_pipeline(DraftCost *draft, StageCost *target, const StageLayout *layout,

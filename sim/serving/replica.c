@@ -62,14 +62,16 @@ static void set_limits(Replica *replica, const Scenario *scenario, const ServeMe
 {
     const ServingSpec *serving = &scenario->serving;
     const double lanes = (double)replica->lane_count;
+    /* Each group of attention has limits of its own; one lane schedules for all of them. */
+    const double groups = stage_attention_groups(serving->attention_data, serving->tensor);
     LaneLimits *limits = &replica->limits;
 
     limits->batching = serving->batching;
     /* An engine that cannot throw anybody out sets memory aside for all. */
     limits->admission = serving->batching == BATCH_STATIC ? ADMIT_WHOLE : serving->kv_admission;
     limits->block_tokens = (uint32_t)serving->kv_block_tokens;
-    limits->iteration_tokens = serving->iteration_tokens;
-    limits->prompt_tokens = floor(serving->prefill_chunk_tokens);
+    limits->iteration_tokens = groups * serving->iteration_tokens;
+    limits->prompt_tokens = floor(groups * serving->prefill_chunk_tokens);
     speculation_tokens(&serving->speculation, &limits->speculation);
     if (serving->preemption == PREEMPT_SWAP) {
         const double token_bytes = memory->kv_bytes_per_token_gpu;
@@ -81,7 +83,7 @@ static void set_limits(Replica *replica, const Scenario *scenario, const ServeMe
     limits->blocks = (uint64_t)floor(memory->kv_capacity_tokens / serving->kv_block_tokens / lanes);
     /* A sequence holds one block at least. */
     const double most =
-        fmin(fmin(serving->max_batch, MOST_SEQUENCES) / lanes, (double)limits->blocks);
+        fmin(fmin(groups * serving->max_batch, MOST_SEQUENCES) / lanes, (double)limits->blocks);
     limits->sequences = (size_t)fmax(1, ceil(most));
 
     replica->memory = (ReplicaMemory){
@@ -305,8 +307,8 @@ static double bytes_read(Replica *replica, const PassLoad *load, double repeats)
     middle.context += (repeats - 1) / 2;
     const double own =
         replica->ranks *
-        (replica->layers * (tokens.weights_bytes + stage_cost_kv_bytes(&replica->cost, &middle)) +
-         tokens.head_bytes);
+        (stage_cost_weight_bytes(&replica->cost, replica->layers, &tokens) +
+         replica->layers * stage_cost_kv_bytes(&replica->cost, &middle) + tokens.head_bytes);
     return repeats * (own + draft_cost_bytes(&replica->draft, &middle));
 }
 

@@ -11,16 +11,45 @@
 /* What one GPU of a stage holds. */
 typedef struct StageShare {
     double weights_bytes;
+    double exchange_bytes;      /* buffers of tokens on their way to experts and back */
     double draft_weights_bytes; /* of speculation's draft model: on every stage */
     double kv_bytes_per_token;  /* the draft's included */
     double parameters;          /* of the whole stage, one copy of everything */
 } StageShare;
 
+/* What does not grow with sequences, beside what is reserved. */
+static double used_bytes(const StageShare *share)
+{
+    return share->weights_bytes + share->draft_weights_bytes + share->exchange_bytes;
+}
+
 /* Without sharding by batch a rank needs the keys and values of all KV heads that its query heads
  * use: with fewer KV heads than ranks (multi-query attention: one) every rank holds a copy. */
 double serve_kv_heads_on_rank(const ServingSpec *serving, const ModelSpec *model)
 {
-    return fmax(1, ceil(model->kv_heads / serving->tensor));
+    const double ways = stage_attention_ways(serving->attention_data, serving->tensor);
+    return fmax(1, ceil(model->kv_heads / ways));
+}
+
+double serve_kv_elements_on_rank(const ServingSpec *serving, const ModelSpec *model)
+{
+    const double ways = stage_attention_ways(serving->attention_data, serving->tensor);
+    const int by_batch = serving->kv_sharding == KV_BY_BATCH;
+    if (model_has_latent_attention(model))
+        return (model->kv_lora_rank + model->rope_head_dim) / (by_batch ? ways : 1);
+    const double heads = by_batch ? model->kv_heads / ways : serve_kv_heads_on_rank(serving, model);
+    return 2 * heads * model->head_dim;
+}
+
+/* Parameters of one layer's attention that every rank of a group has whole: keys and values of
+ * heads that are not cut, or the products down to the latents; `one_copy` without the copies. */
+static double whole_attention(const ServingSpec *serving, const ModelSpec *model, double *one_copy)
+{
+    if (model_has_latent_attention(model))
+        return *one_copy = model->d_model *
+                           (model->q_lora_rank + model->kv_lora_rank + model->rope_head_dim);
+    *one_copy = 2 * model->d_model * model->kv_heads * model->head_dim;
+    return 2 * model->d_model * serve_kv_heads_on_rank(serving, model) * model->head_dim;
 }
 
 static StageShare stage_share(const Scenario *scenario, const StageLayout *layout, size_t stage)
@@ -29,16 +58,21 @@ static StageShare stage_share(const Scenario *scenario, const StageLayout *layou
     const ServingSpec *serving = &scenario->serving;
     const ModelParameters count = model_parameters(model);
     const double layers = layout->layers[stage];
-    const double kv_width_rank = serve_kv_heads_on_rank(serving, model) * model->head_dim;
-    const double kv_width = model->kv_heads * model->head_dim;
+    const double with_experts = stage_expert_layers(model, layout, stage);
+    const double ways = stage_attention_ways(serving->attention_data, serving->tensor);
+    const double groups = stage_attention_groups(serving->attention_data, serving->tensor);
     StageShare share = {0};
 
-    /* Cut over tensor ranks: query and output projections, experts. Whole on each rank: its KV
-     * projection, router and norms. */
-    const double kv_projection = 2 * model->d_model * kv_width;
-    const double cut = count.attention_per_layer - kv_projection +
-                       (model->experts + model->shared_experts) * count.expert_per_layer;
-    const double whole = 2 * model->d_model * kv_width_rank + count.other_per_layer;
+    /* Cut over the ranks of a group: attention, dense MLPs, shared experts. Over all ranks: routed
+     * experts. Whole on each rank: router, norms, and what of attention is not cut. */
+    double one_copy;
+    const double whole = whole_attention(serving, model, &one_copy);
+    const double grouped = layers * (count.attention_per_layer - one_copy) +
+                           (layers - with_experts) * count.dense_mlp_per_layer +
+                           with_experts * count.shared_per_layer;
+    const double routed = with_experts * model->experts * count.expert_per_layer;
+    const double copies = with_experts * serving->redundant_experts * count.expert_per_layer;
+    const double other = layers * count.norms_per_layer + with_experts * count.router_per_layer;
 
     /* The input embedding sits on the first stage, the output head on the last. */
     const double matrix = model->vocab_size * model->d_model;
@@ -48,17 +82,32 @@ static StageShare stage_share(const Scenario *scenario, const StageLayout *layou
     if (stage + 1 == layout->stages && !(layout->stages == 1 && model->tied_embeddings))
         embedding += matrix;
 
-    share.parameters = layers * (cut + kv_projection + count.other_per_layer) + embedding;
-    share.weights_bytes = precision_bytes(serving->weight_precision) *
-                          (layers * (cut / serving->tensor + whole) + embedding / serving->tensor);
+    share.parameters = grouped + routed + layers * one_copy + other + embedding;
+    share.weights_bytes =
+        precision_bytes(serving->weight_precision) *
+            (grouped / ways + (routed + copies) / serving->tensor + layers * whole + other) +
+        precision_bytes(serving->wide_tables ? PRECISION_BF16 : serving->weight_precision) *
+            embedding / ways;
 
-    /* Keys and values of one token in the layers of this stage: 2 * layers * heads * head_dim. */
-    const double heads = serving->kv_sharding == KV_BY_BATCH
-                             ? model->kv_heads / serving->tensor
-                             : serve_kv_heads_on_rank(serving, model);
-    share.kv_bytes_per_token =
-        2 * layers * heads * model->head_dim * precision_bytes(serving->kv_precision);
+    /* Keys and values of one token in the layers of this stage, over the groups of which one has
+     * it. */
+    share.kv_bytes_per_token = layers * serve_kv_elements_on_rank(serving, model) *
+                               precision_bytes(serving->kv_precision) / groups;
     return share;
+}
+
+/* In one node the tokens of all groups are gathered on each rank and the experts' results scattered
+ * from there: two buffers of 16 bits for what one iteration may hold. (Between nodes the engine's
+ * own buffers count as reserved.) */
+static double exchange_bytes(const Scenario *scenario)
+{
+    const ServingSpec *serving = &scenario->serving;
+    const double groups = stage_attention_groups(serving->attention_data, serving->tensor);
+    const double buffers = 2, element_bytes = 2;
+    if (groups <= 1 || scenario->model.experts <= 1 ||
+        serving->tensor > scenario->hardware.node.gpus)
+        return 0;
+    return groups * serving->iteration_tokens * scenario->model.d_model * buffers * element_bytes;
 }
 
 /* The draft model's weights on every stage, and keys and values of the sequences that draft there
@@ -89,8 +138,9 @@ static double kv_tokens(const Scenario *scenario, double free_bytes, StageShare 
     stage_layout(&scenario->model, (size_t)scenario->serving.pipeline, &layout);
     for (size_t stage = 0; stage < layout.stages; stage++) {
         StageShare share = stage_share(scenario, &layout, stage);
+        share.exchange_bytes = exchange_bytes(scenario);
         add_draft(scenario, &share, (double)layout.stages);
-        const double left = free_bytes - share.weights_bytes - share.draft_weights_bytes;
+        const double left = free_bytes - used_bytes(&share);
         /* A stage without room is ranked by what it lacks, one with room by the tokens that fit. */
         const double tokens = left < 0 ? left : left / share.kv_bytes_per_token;
         if (tokens < least) {
@@ -146,7 +196,7 @@ static void explain(const Scenario *scenario, const StageShare *worst, double fr
                     ServeMemory *memory)
 {
     const ServingSpec *serving = &scenario->serving;
-    const double left = free_bytes - worst->weights_bytes - worst->draft_weights_bytes;
+    const double left = free_bytes - used_bytes(worst);
     char remedy[96];
 
     if (memory->fits) {
@@ -167,8 +217,8 @@ static void explain(const Scenario *scenario, const StageShare *worst, double fr
         snprintf(memory->reason, sizeof memory->reason,
                  "weights need %.1f GB on a GPU of the most loaded stage, %.1f GB of %.1f GB are "
                  "free after %.1f GB reserved; %s",
-                 (worst->weights_bytes + worst->draft_weights_bytes) / 1e9, free_bytes / 1e9,
-                 memory->capacity_bytes / 1e9, serving->reserved_bytes / 1e9, remedy);
+                 used_bytes(worst) / 1e9, free_bytes / 1e9, memory->capacity_bytes / 1e9,
+                 serving->reserved_bytes / 1e9, remedy);
     else
         snprintf(memory->reason, sizeof memory->reason,
                  "one sequence of %.0f tokens needs %.2f GB of keys and values on a GPU, %.2f GB "
@@ -189,7 +239,9 @@ void serve_memory(const Scenario *scenario, ServeMemory *memory)
     memory->capacity_bytes = gpu->memory_bytes * gpu->memory_usable;
     memory->reserved_bytes = serving->reserved_bytes;
     memory->kv_bytes_per_token = model_kv_bytes_per_token(model, element);
-    memory->kv_bytes_per_token_mha = memory->kv_bytes_per_token * model->heads / model->kv_heads;
+    memory->kv_bytes_per_token_mha = model->layers * model->heads *
+                                     (model_query_head_dim(model) + model_value_head_dim(model)) *
+                                     element;
 
     const double free_bytes = memory->capacity_bytes - memory->reserved_bytes;
     const double tokens = kv_tokens(scenario, free_bytes, &worst, &memory->params_per_node);

@@ -1,206 +1,9 @@
 #include "hw/attention.h"
 #include "hw/collective.h"
-#include "hw/gemm.h"
 #include "sim/serving/stage_cost.h"
 
-#include <gsl/gsl_cdf.h>
 #include <math.h>
 #include <string.h>
-
-enum { MAX_EXPERT_ROWS = 4096, ACTIVATION_BYTES = 2 };
-
-/* Products run in 8 bits only where the GPU has them; elsewhere weights are widened to 16 bits. */
-static Precision product_precision(const StageCostKey *key)
-{
-    if (key->weight_precision == PRECISION_FP8 && key->hardware.gpu.peak_fp8_flops_per_s <= 0)
-        return PRECISION_BF16;
-    return key->weight_precision;
-}
-
-/* Seconds that reading `bytes` of weights takes at the rate that large matrix products reach. */
-static double weight_read_s(const GpuSpec *gpu, Precision precision, double bytes)
-{
-    const GemmFit *fit = precision == PRECISION_FP8 ? &gpu->gemm_fp8 : &gpu->gemm_bf16;
-    return bytes / (gpu->memory_bytes_per_s * fit->memory_efficiency);
-}
-
-/* Books a product of `seconds` that reads `bytes` of weights: the reading as such, and the rest. */
-static void add_product(const GpuSpec *gpu, Precision precision, double seconds, double bytes,
-                        TokenCost *cost)
-{
-    const double reading = fmin(seconds, weight_read_s(gpu, precision, bytes));
-    cost->weights_s += reading;
-    cost->compute_s += seconds - reading;
-    cost->weights_bytes += bytes;
-}
-
-static void add_gemm(const StageCostKey *key, double m, double n, double k, TokenCost *cost)
-{
-    const Precision precision = product_precision(key);
-    const GpuSpec *gpu = &key->hardware.gpu;
-    add_product(gpu, precision, gpu_gemm_seconds(gpu, precision, m, n, k),
-                n * k * precision_bytes(precision), cost);
-}
-
-/* rows over `touched` experts as tokens that choose independently spread them: an expert's load is
- * binomial with the mean rows / touched; the experts stand at its normal quantiles. */
-static double grouped_seconds(const StageCostKey *key, double rows, size_t touched, double n,
-                              double k)
-{
-    const ModelSpec *model = &key->model;
-    const double mean = rows / (double)touched;
-    const double chosen = fmin(1, model->experts_per_token / model->experts);
-    const double deviation = sqrt(mean * (1 - chosen));
-    double each[MAX_EXPERT_ROWS];
-    double sum = 0;
-
-    for (size_t expert = 0; expert < touched; expert++) {
-        const double rank = ((double)expert + 0.5) / (double)touched;
-        /* An expert that is touched at all has a row. */
-        each[expert] = fmax(fmin(1, mean), mean + deviation * gsl_cdf_ugaussian_Pinv(rank));
-        sum += each[expert];
-    }
-    for (size_t expert = 0; expert < touched; expert++)
-        each[expert] *= rows / sum;
-    return gpu_grouped_gemm_seconds(&key->hardware.gpu, product_precision(key), each, touched, n,
-                                    k);
-}
-
-/* Ranks among which whole experts are shared. */
-static double expert_ways(const StageCostKey *key)
-{
-    return fmin(fmax(1, key->expert), key->model.experts);
-}
-
-/* Rows of one rank, over the mean: each of `ways` ranks has a binomial share of tokens * k rows,
- * and a layer waits for the fullest one. Its expected load is that of the largest of `ways`
- * normals, estimated by the quantile (ways - 0.375) / (ways + 0.25) (Blom 1958). */
-static double fullest_rank(double rows, double ways)
-{
-    if (ways <= 1 || rows <= 0)
-        return 1;
-    const double mean = rows / ways;
-    const double deviation = sqrt(mean * (1 - 1 / ways));
-    const double rank = gsl_cdf_ugaussian_Pinv((ways - 0.375) / (ways + 0.25));
-    return fmin(ways, 1 + rank * deviation / mean);
-}
-
-/* Between two whole numbers of experts the time is in proportion. */
-static void add_grouped_gemm(const StageCostKey *key, double tokens, double n, double k,
-                             TokenCost *cost)
-{
-    const ModelSpec *model = &key->model;
-    const Precision precision = product_precision(key);
-    const double all_rows = tokens * fmin(model->experts_per_token, model->experts);
-    const double ways = expert_ways(key);
-    const double rows = all_rows / ways * fullest_rank(all_rows, ways);
-    const double most = fmin(ceil(model->experts / ways), MAX_EXPERT_ROWS);
-    const double touched = fmin(most, fmax(1, model_experts_touched(model, tokens) / ways));
-    const double below = floor(touched);
-    const double share = touched - below;
-    double seconds = grouped_seconds(key, rows, (size_t)below, n, k);
-
-    if (share > 0)
-        seconds += share * (grouped_seconds(key, rows, (size_t)below + 1, n, k) - seconds);
-    add_product(&key->hardware.gpu, precision, seconds,
-                touched * n * k * precision_bytes(precision), cost);
-}
-
-/* Norms, residual additions, rotary embedding, activation, and for experts gathering rows and
- * adding the results up: each reads and writes its elements once. */
-static double memory_bound_s(const StageCostKey *key, double tokens, double qkv_width,
-                             double ff_width)
-{
-    const ModelSpec *model = &key->model;
-    const double d = model->d_model;
-    const double used = model->experts > 1 ? model->experts_per_token : 1;
-    const double activation = (model->gated_mlp ? 3 : 2) * ff_width;
-    const double elements[] = {
-        2 * d,                                       /* norm before attention */
-        2 * qkv_width,                               /* rotary embedding */
-        3 * d,                                       /* residual */
-        2 * d,                                       /* norm before the MLP */
-        activation * (used + model->shared_experts), /* activation function */
-        3 * d,                                       /* residual */
-        model->experts > 1 ? 2 * used * d : 0,       /* gather rows by expert */
-        model->experts > 1 ? (used + 1) * d : 0,     /* weighted sum of the results */
-    };
-    double seconds = 0;
-    for (size_t i = 0; i < sizeof elements / sizeof elements[0]; i++)
-        if (elements[i] > 0)
-            seconds += gpu_memory_bound_seconds(&key->hardware.gpu,
-                                                tokens * elements[i] * ACTIVATION_BYTES);
-    return seconds;
-}
-
-static double tensor_collective_s(const StageCostKey *key, Collective collective, double bytes)
-{
-    if (key->tensor <= 1)
-        return 0;
-    return collective_seconds(&key->hardware, collective, bytes, key->tensor,
-                              fmin(key->tensor, key->hardware.node.gpus));
-}
-
-static double send_s(const StageCostKey *key, double tokens)
-{
-    if (key->pipeline <= 1)
-        return 0;
-    const int same_node = key->tensor * key->pipeline <= key->hardware.node.gpus;
-    return p2p_seconds(&key->hardware, tokens * key->model.d_model * ACTIVATION_BYTES, same_node);
-}
-
-/* One layer on one rank for `tokens` tokens, and what the ends of a stage add. */
-static TokenCost cost_of_tokens(const StageCostKey *key, double tokens)
-{
-    const ModelSpec *model = &key->model;
-    const double d = model->d_model;
-    const double heads = ceil(model->heads / key->tensor);
-    const double kv_heads = fmax(1, ceil(model->kv_heads / key->tensor));
-    const double qkv_width = (heads + 2 * kv_heads) * model->head_dim;
-    const double ff_width = ceil(model->d_ff / key->tensor);
-    const double up_width = (model->gated_mlp ? 2 : 1) * ff_width;
-    /* An expert on one rank: whole, or its share of the tensor ways that are left. */
-    const double expert_width =
-        ceil(model_expert_width(model) / fmax(1, key->tensor / expert_ways(key)));
-    TokenCost cost = {0};
-
-    if (tokens <= 0)
-        return cost;
-
-    add_gemm(key, tokens, qkv_width, d, &cost);
-    add_gemm(key, tokens, d, heads * model->head_dim, &cost);
-    if (model->experts > 1) {
-        add_gemm(key, tokens, model->experts, d, &cost);
-        add_grouped_gemm(key, tokens, (model->gated_mlp ? 2 : 1) * expert_width, d, &cost);
-        add_grouped_gemm(key, tokens, d, expert_width, &cost);
-    }
-    const double dense = model->experts > 1 ? model->shared_experts : 1 + model->shared_experts;
-    if (dense > 0) {
-        add_gemm(key, tokens, dense * up_width, d, &cost);
-        add_gemm(key, tokens, d, dense * ff_width, &cost);
-    }
-    cost.compute_s += memory_bound_s(key, tokens, qkv_width, ff_width);
-
-    /* After attention and after the MLP the ranks add up their parts of the hidden state. */
-    const double hidden_bytes = tokens * d * ACTIVATION_BYTES;
-    cost.collective_s = 2 * tensor_collective_s(key, COLLECTIVE_ALL_REDUCE, hidden_bytes);
-    /* KV cut by sequences: queries go to the rank that has the sequence, results come back
-     * (Pope et al. 2022, section 3.3). */
-    if (key->kv_sharding == KV_BY_BATCH)
-        cost.collective_s +=
-            2 * tensor_collective_s(key, COLLECTIVE_ALL_TO_ALL,
-                                    tokens * heads * model->head_dim * ACTIVATION_BYTES);
-    cost.send_s = send_s(key, tokens);
-
-    /* The head's weights are read once for the pass; the logits of all ranks are gathered. */
-    const Precision precision = product_precision(key);
-    const double vocabulary = ceil(model->vocab_size / key->tensor);
-    cost.head_s = gpu_gemm_seconds(&key->hardware.gpu, precision, tokens, vocabulary, d) +
-                  tensor_collective_s(key, COLLECTIVE_ALL_GATHER,
-                                      tokens * model->vocab_size * ACTIVATION_BYTES);
-    cost.head_bytes = vocabulary * d * precision_bytes(precision);
-    return cost;
-}
 
 static double grid_tokens(size_t point)
 {
@@ -226,7 +29,7 @@ static size_t grid_point(double tokens)
 static const TokenCost *grid_cost(StageCost *cost, size_t point)
 {
     if (!cost->filled[point]) {
-        cost->grid[point] = cost_of_tokens(&cost->key, grid_tokens(point));
+        cost->grid[point] = token_cost(&cost->key, grid_tokens(point));
         cost->filled[point] = 1;
     }
     return &cost->grid[point];
@@ -261,8 +64,12 @@ void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
     key.tensor = serving->tensor;
     key.pipeline = serving->pipeline;
     key.expert = serving->expert;
+    key.attention_data = serving->attention_data;
+    key.redundant_experts = serving->redundant_experts;
+    key.moe_kernels = serving->moe_kernels;
     scale_launches(serving, &key.hardware);
     key.weight_precision = serving->weight_precision;
+    key.wide_tables = serving->wide_tables;
     key.kv_sharding = serving->kv_sharding;
     /* Bytes between members may differ for equal keys: the grid is then filled again, to the same
      * values. */
@@ -275,9 +82,22 @@ void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
     cost->layer_overhead_s = serving->layer_overhead_s;
     cost->step_overhead_s = serving->step_overhead_s;
     cost->sequence_overhead_s = serving->sequence_overhead_s;
-    cost->layer_host_s = serving->layer_host_s;
+    cost->layer_host_s[LAYER_DENSE] = cost->layer_host_s[LAYER_EXPERTS] = serving->layer_host_s;
+    if (serving->expert_layer_host_s > 0)
+        cost->layer_host_s[LAYER_EXPERTS] = serving->expert_layer_host_s;
+    if (scenario->hardware.node.host_time > 0)
+        for (size_t kind = 0; kind < LAYER_KINDS; kind++)
+            cost->layer_host_s[kind] *= scenario->hardware.node.host_time;
+    cost->graph_sequences = serving->graph_sequences;
+    cost->graphs_in_groups = serving->graphs_in_groups;
     cost->kernel_share = 1 + serving->kernel_overhead;
+    cost->long_pass_tokens = serving->long_pass_tokens;
+    cost->long_pass_share = 1 + serving->long_pass_overhead;
     cost->attention = serving->attention;
+    cost->grouped_heads = serving->grouped_heads;
+    cost->grouped_head_dim = serving->grouped_head_dim;
+    cost->two_batch_overlap = serving->two_batch_overlap;
+    cost->expert_share = model_expert_layers(&scenario->model) / scenario->model.layers;
 }
 
 TokenCost stage_cost_tokens(StageCost *cost, double tokens)
@@ -292,91 +112,195 @@ TokenCost stage_cost_tokens(StageCost *cost, double tokens)
 
     const TokenCost *b = grid_cost(cost, point + 1);
     const double t = (tokens - below) / (grid_tokens(point + 1) - below);
-    return (TokenCost){
-        .weights_s = a->weights_s + t * (b->weights_s - a->weights_s),
-        .compute_s = a->compute_s + t * (b->compute_s - a->compute_s),
-        .collective_s = a->collective_s + t * (b->collective_s - a->collective_s),
-        .weights_bytes = a->weights_bytes + t * (b->weights_bytes - a->weights_bytes),
-        .head_s = a->head_s + t * (b->head_s - a->head_s),
-        .head_bytes = a->head_bytes + t * (b->head_bytes - a->head_bytes),
-        .send_s = a->send_s + t * (b->send_s - a->send_s),
-    };
+    return token_cost_between(a, b, t);
 }
 
-/* Sequences, KV heads and query heads that the rank with most work attends for. */
-typedef struct DecodeShare {
-    double sequences, kv_heads, heads;
-} DecodeShare;
-
-static DecodeShare decode_share(const StageCost *cost, double sequences)
+/* The work of the rank with most of it: its group of attention has the most sequences. */
+static DecodeAttention decode_share(const StageCost *cost, const PassLoad *load)
 {
-    const ModelSpec *model = &cost->key.model;
-    const double tensor = cost->key.tensor;
-    if (cost->kv_sharding == KV_BY_BATCH)
-        return (DecodeShare){ceil(sequences / tensor), model->kv_heads, model->heads};
-    return (DecodeShare){sequences, fmax(1, ceil(model->kv_heads / tensor)),
-                         ceil(model->heads / tensor)};
+    const StageCostKey *key = &cost->key;
+    const ModelSpec *model = &key->model;
+    const double groups = stage_attention_groups(key->attention_data, key->tensor);
+    const double ways = stage_attention_ways(key->attention_data, key->tensor);
+    const double sequences = groups > 1 ? ceil(load->decode / groups) : load->decode;
+    DecodeAttention share = {.sequences = sequences,
+                             .context = load->context,
+                             .kv_heads = fmax(1, ceil(model->kv_heads / ways)),
+                             .heads = ceil(model->heads / ways),
+                             .key_dim = model->head_dim,
+                             .value_dim = model->head_dim,
+                             .kv_element_bytes = cost->kv_element_bytes};
+    if (cost->kv_sharding == KV_BY_BATCH) {
+        share.sequences = ceil(sequences / ways);
+        share.kv_heads = model->kv_heads;
+        share.heads = model->heads;
+    }
+    if (model_has_latent_attention(model)) {
+        share.latent = 1;
+        share.key_dim = model->kv_lora_rank + model->rope_head_dim;
+        share.value_dim = model->kv_lora_rank;
+        return share;
+    }
+    share.by_query_head =
+        (cost->grouped_heads > 0 && model->heads / model->kv_heads != cost->grouped_heads) ||
+        (cost->grouped_head_dim > 0 && model->head_dim != cost->grouped_head_dim);
+    return share;
 }
 
 double stage_cost_kv_bytes(const StageCost *cost, const PassLoad *load)
 {
-    const DecodeShare share = decode_share(cost, load->decode);
-    return 2 * share.sequences * load->context * share.kv_heads * cost->key.model.head_dim *
-           cost->kv_element_bytes;
+    const DecodeAttention share = decode_share(cost, load);
+    const double elements =
+        share.latent ? share.key_dim : share.kv_heads * (share.key_dim + share.value_dim);
+    return share.sequences * load->context * elements * cost->kv_element_bytes;
+}
+
+double stage_cost_weight_bytes(const StageCost *cost, double layers, const TokenCost *tokens)
+{
+    const double experts = layers * cost->expert_share;
+    return layers * tokens->attention.weights_bytes +
+           (layers - experts) * tokens->mlp[LAYER_DENSE].weights_bytes +
+           experts * (tokens->mlp[LAYER_EXPERTS].weights_bytes + tokens->routed.weights_bytes);
+}
+
+/* Where the host launches more slowly than the GPU works, the GPU waits: overhead. A graph is
+ * launched ahead. */
+static void wait_for_host(const StageCost *cost, LayerKind kind, const PassLoad *load,
+                          ServeStageTime *layer)
+{
+    const double groups = stage_attention_groups(cost->key.attention_data, cost->key.tensor);
+    const int one_graph = load->prefill <= 0 && (groups <= 1 || cost->graphs_in_groups) &&
+                          load->decode <= groups * cost->graph_sequences;
+    if (one_graph)
+        return;
+    const double busy_s = layer->weights_s + layer->kv_s + layer->compute_s + layer->collective_s;
+    layer->overhead_s += fmax(0, cost->layer_host_s[kind] - busy_s - layer->overhead_s);
 }
 
 /* Checking drafts reads keys and values once for all queries of a sequence; these attend as the
  * tokens of a prompt do (a causal square of twice their context). */
-static double verification_s(const StageCost *cost, const DecodeShare *share, const PassLoad *load)
+static double verification_s(const StageCost *cost, const DecodeAttention *share,
+                             const PassLoad *load)
 {
     const double queries = share->sequences * (1 + load->drafts);
     const double length = fmax(1, 2 * load->context);
     return queries / length *
            gpu_attention_forward_seconds(&cost->key.hardware.gpu, cost->attention, 1, length,
-                                         share->heads, cost->key.model.head_dim);
+                                         share->heads, (share->key_dim + share->value_dim) / 2);
 }
 
-/* Where the host launches more slowly than the GPU works, the GPU waits: overhead. */
-static void wait_for_host(const StageCost *cost, ServeStageTime *layer)
+/* Prompt tokens of the group that has most of them: a prompt is read by one group, and a pass takes
+ * as long as the fullest group. */
+static double fullest_prompts(const StageCost *cost, const PassLoad *load)
 {
-    const double busy_s = layer->weights_s + layer->kv_s + layer->compute_s + layer->collective_s;
-    layer->overhead_s += fmax(0, cost->layer_host_s - busy_s - layer->overhead_s);
+    const double groups = stage_attention_groups(cost->key.attention_data, cost->key.tensor);
+    const double prompt = 2 * load->prefill_context;
+    if (groups <= 1 || load->prefill <= 0)
+        return load->prefill;
+    return fmin(load->prefill, fmax(load->prefill / groups, prompt));
 }
 
-/* One layer without the send and without the step's overhead. */
-static ServeStageTime layer_time(StageCost *cost, const TokenCost *tokens, const PassLoad *load)
+/* Keys, values and prompts: what attention does beside its matrix products. */
+static void add_attention(const StageCost *cost, const PassLoad *load, ServeStageTime *time)
 {
-    const ModelSpec *model = &cost->key.model;
-    const GpuSpec *gpu = &cost->key.hardware.gpu;
-    ServeStageTime time = {0};
-
-    time.weights_s = tokens->weights_s;
-    time.compute_s = tokens->compute_s;
-    time.collective_s = tokens->collective_s;
-    time.overhead_s = cost->layer_overhead_s;
+    const StageCostKey *key = &cost->key;
+    const ModelSpec *model = &key->model;
+    const GpuSpec *gpu = &key->hardware.gpu;
     if (load->decode > 0) {
-        const DecodeShare share = decode_share(cost, load->decode);
-        time.kv_s =
-            gpu_attention_decode_seconds(gpu, share.sequences, load->context, share.kv_heads,
-                                         share.heads, model->head_dim, cost->kv_element_bytes);
+        const DecodeAttention share = decode_share(cost, load);
+        time->kv_s += gpu_decode_seconds(gpu, &share);
         if (load->drafts > 0)
-            time.kv_s = fmax(time.kv_s, verification_s(cost, &share, load));
+            time->kv_s = fmax(time->kv_s, verification_s(cost, &share, load));
     }
     if (load->prefill > 0) {
         /* Prompt tokens that attend to c tokens in the mean cost what the tokens of a causal square
-         * of length 2c cost each. */
+         * of length 2c cost each. A group reads its own prompts: at least one. */
         const double length = fmax(1, 2 * load->prefill_context);
-        time.compute_s +=
-            load->prefill / length *
-            gpu_attention_forward_seconds(gpu, cost->attention, 1, length,
-                                          ceil(model->heads / cost->key.tensor), model->head_dim);
+        const double ways = stage_attention_ways(key->attention_data, key->tensor);
+        const double head_dim = (model_query_head_dim(model) + model_value_head_dim(model)) / 2;
+        time->compute_s += fullest_prompts(cost, load) / length *
+                           gpu_attention_forward_seconds(gpu, cost->attention, 1, length,
+                                                         ceil(model->heads / ways), head_dim);
     }
-    time.weights_s *= cost->kernel_share;
-    time.kv_s *= cost->kernel_share;
-    time.compute_s *= cost->kernel_share;
-    time.collective_s *= cost->kernel_share;
-    wait_for_host(cost, &time);
+}
+
+/* Exchanges of tokens hide behind the other half of the batch as far as that computes. */
+static double exposed_s(const StageCost *cost, const ServeStageTime *time, double exchange_s)
+{
+    if (!cost->two_batch_overlap)
+        return exchange_s;
+    return fmax(0, exchange_s - time->weights_s - time->kv_s - time->compute_s);
+}
+
+/* One layer of a kind for one batch, or for one half of it. */
+static ServeStageTime batch_time(const StageCost *cost, const TokenCost *tokens, LayerKind kind,
+                                 const PassLoad *load)
+{
+    const LayerCost *const parts[] = {&tokens->attention, &tokens->mlp[kind], &tokens->routed};
+    const size_t count = kind == LAYER_EXPERTS ? 3 : 2;
+    ServeStageTime time = {0};
+    for (size_t i = 0; i < count; i++) {
+        time.weights_s += parts[i]->weights_s;
+        time.compute_s += parts[i]->compute_s;
+        time.collective_s += parts[i]->collective_s;
+    }
+    add_attention(cost, load, &time);
+    if (kind == LAYER_EXPERTS)
+        time.collective_s += exposed_s(cost, &time, tokens->routed.exchange_s);
     return time;
+}
+
+/* What the tokens of a pass cost in one go: under two-batch overlap of each half of them. */
+static TokenCost tokens_of_pass(StageCost *cost, const PassLoad *load)
+{
+    const double halves = cost->two_batch_overlap ? 2 : 1;
+    const double groups = stage_attention_groups(cost->key.attention_data, cost->key.tensor);
+    const double tokens = pass_tokens(load) / halves;
+    if (groups <= 1)
+        return stage_cost_tokens(cost, tokens);
+    const double fullest =
+        (ceil(load->decode / groups) * (1 + load->drafts) + fullest_prompts(cost, load)) * groups /
+        halves;
+    TokenCost pass = stage_cost_tokens(cost, fullest);
+    pass.routed = stage_cost_tokens(cost, tokens).routed;
+    return pass;
+}
+
+/* One layer of a kind without the send and without the step's overhead. */
+static ServeStageTime layer_time(const StageCost *cost, const TokenCost *tokens, LayerKind kind,
+                                 const PassLoad *load)
+{
+    const double halves = cost->two_batch_overlap ? 2 : 1;
+    PassLoad part = *load;
+    part.decode /= halves;
+    part.prefill /= halves;
+    const int is_long = cost->long_pass_tokens > 0 && load->prefill > cost->long_pass_tokens;
+    const double share = halves * cost->kernel_share * (is_long ? cost->long_pass_share : 1);
+    ServeStageTime time = batch_time(cost, tokens, kind, &part);
+
+    time.weights_s *= share;
+    time.kv_s *= share;
+    time.compute_s *= share;
+    time.collective_s *= share;
+    time.overhead_s = cost->layer_overhead_s;
+    wait_for_host(cost, kind, load, &time);
+    return time;
+}
+
+static void add_layers(ServeStageTime *sum, const ServeStageTime *layer, double layers)
+{
+    sum->weights_s += layers * layer->weights_s;
+    sum->kv_s += layers * layer->kv_s;
+    sum->compute_s += layers * layer->compute_s;
+    sum->collective_s += layers * layer->collective_s;
+    sum->overhead_s += layers * layer->overhead_s;
+}
+
+/* What the engine's host does for a step; each group of attention has a scheduler of its own. */
+static double host_s(const StageCost *cost, const PassLoad *load)
+{
+    const double groups = stage_attention_groups(cost->key.attention_data, cost->key.tensor);
+    return cost->step_overhead_s + load->decode / groups * cost->sequence_overhead_s;
 }
 
 static void stage_sum(ServeStageTime *time)
@@ -387,15 +311,18 @@ static void stage_sum(ServeStageTime *time)
 
 ServeStageTime stage_cost_time(StageCost *cost, double layers, const PassLoad *load)
 {
-    const TokenCost tokens = stage_cost_tokens(cost, pass_tokens(load));
-    ServeStageTime time = layer_time(cost, &tokens, load);
+    const TokenCost tokens = tokens_of_pass(cost, load);
+    const double experts = layers * cost->expert_share;
+    const double layers_of[LAYER_KINDS] = {layers - experts, experts};
+    ServeStageTime time = {0};
 
-    time.weights_s *= layers;
-    time.kv_s *= layers;
-    time.compute_s *= layers;
-    time.collective_s = layers * time.collective_s + tokens.send_s;
-    time.overhead_s =
-        layers * time.overhead_s + cost->step_overhead_s + load->decode * cost->sequence_overhead_s;
+    for (size_t kind = 0; kind < LAYER_KINDS; kind++)
+        if (layers_of[kind] > 0) {
+            const ServeStageTime layer = layer_time(cost, &tokens, (LayerKind)kind, load);
+            add_layers(&time, &layer, layers_of[kind]);
+        }
+    time.collective_s += tokens.send_s;
+    time.overhead_s += host_s(cost, load);
     stage_sum(&time);
     return time;
 }
@@ -403,19 +330,29 @@ ServeStageTime stage_cost_time(StageCost *cost, double layers, const PassLoad *l
 void stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassLoad *load,
                          double *total_s, size_t *slowest)
 {
-    const TokenCost tokens = stage_cost_tokens(cost, pass_tokens(load));
-    ServeStageTime layer = layer_time(cost, &tokens, load);
+    const TokenCost tokens = tokens_of_pass(cost, load);
+    double layer_s[LAYER_KINDS] = {0};
 
-    stage_sum(&layer);
+    for (size_t kind = 0; kind < LAYER_KINDS; kind++) {
+        const int absent =
+            kind == LAYER_EXPERTS ? cost->expert_share <= 0 : cost->expert_share >= 1;
+        if (absent)
+            continue;
+        ServeStageTime layer = layer_time(cost, &tokens, (LayerKind)kind, load);
+        stage_sum(&layer);
+        layer_s[kind] = layer.total_s;
+    }
     *slowest = 0;
     for (size_t stage = 0; stage < layout->stages; stage++) {
         const int last = stage + 1 == layout->stages;
+        const double experts = stage_expert_layers(&cost->key.model, layout, stage);
         /* Only decoding sequences are sampled, at every draft; a pass of prompts alone ends one of
          * them. */
         const double end =
             last ? stage_cost_tokens(cost, fmax(1, pass_logits(load))).head_s : tokens.send_s;
-        total_s[stage] = layout->layers[stage] * layer.total_s + cost->kernel_share * end +
-                         cost->step_overhead_s + load->decode * cost->sequence_overhead_s;
+        total_s[stage] = (layout->layers[stage] - experts) * layer_s[LAYER_DENSE] +
+                         experts * layer_s[LAYER_EXPERTS] + cost->kernel_share * end +
+                         host_s(cost, load);
         if (total_s[stage] > total_s[*slowest])
             *slowest = stage;
     }

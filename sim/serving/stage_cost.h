@@ -8,6 +8,7 @@
 #include "models/architecture.h"
 #include "models/memory.h"
 #include "sim/serving/steady_state.h"
+#include "sim/serving/token_cost.h"
 
 /* Token counts 0..16 one by one, then 8 points an octave. Between points costs are interpolated:
  * for a layer of 16 experts on 8 A100 and 1 to 9,000 tokens within 3.4% of the exact cost, 0.3% in
@@ -15,35 +16,20 @@
 enum { TOKEN_GRID_EXACT = 16, TOKEN_GRID_PER_OCTAVE = 8, TOKEN_GRID_OCTAVES = 24 };
 enum { TOKEN_GRID_POINTS = TOKEN_GRID_EXACT + TOKEN_GRID_PER_OCTAVE * TOKEN_GRID_OCTAVES + 1 };
 
-/* What one layer (and the head, and the send) needs for a number of tokens. */
-typedef struct TokenCost {
-    double weights_s; /* reading weights */
-    double compute_s; /* matrix products beyond that, and memory-bound operators */
-    double collective_s;
-    double weights_bytes; /* of one layer on one GPU that the tokens use */
-    double head_s;        /* output head on the last stage: product and gather of the logits */
-    double head_bytes;
-    double send_s; /* activations to the next stage */
-} TokenCost;
-
-/* The part of a scenario that the grid depends on; two scenarios with equal keys share a grid. */
-typedef struct StageCostKey {
-    ModelSpec model;
-    HardwareSpec hardware;
-    double tensor, pipeline;
-    double expert; /* ways that share whole experts; at most 1: experts are cut by tensor */
-    Precision weight_precision;
-    KvSharding kv_sharding;
-} StageCostKey;
-
 typedef struct StageCost {
     StageCostKey key;
     KvSharding kv_sharding;
     double kv_element_bytes;
     double layer_overhead_s, step_overhead_s, sequence_overhead_s;
-    double layer_host_s;
+    double layer_host_s[LAYER_KINDS];
+    double graph_sequences;
+    int graphs_in_groups;
     double kernel_share; /* 1 + share of added time */
+    double long_pass_tokens, long_pass_share;
     AttentionKernel attention;
+    double grouped_heads, grouped_head_dim; /* what the engine's decode kernel for groups serves */
+    int two_batch_overlap;
+    double expert_share; /* of all layers, those with experts */
     unsigned char filled[TOKEN_GRID_POINTS];
     TokenCost grid[TOKEN_GRID_POINTS];
 } StageCost;
@@ -72,8 +58,12 @@ static inline double pass_logits(const PassLoad *load)
 
 TokenCost stage_cost_tokens(StageCost *cost, double tokens);
 
-/* The layers of a stage in the middle of the pipeline, send included. */
+/* The layers of a stage in the middle of the pipeline, send included; kinds of layers in the mean
+ * mix of the model. */
 ServeStageTime stage_cost_time(StageCost *cost, double layers, const PassLoad *load);
+
+/* Weights that one GPU reads in `layers` layers of the mean mix for these tokens; bytes. */
+double stage_cost_weight_bytes(const StageCost *cost, double layers, const TokenCost *tokens);
 
 /* KV that one GPU reads in one layer for this load; bytes. */
 double stage_cost_kv_bytes(const StageCost *cost, const PassLoad *load);
@@ -85,5 +75,9 @@ void stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassL
 
 /* KV heads whose keys and values one tensor rank keeps when they are not cut by sequences. */
 double serve_kv_heads_on_rank(const ServingSpec *serving, const ModelSpec *model);
+
+/* Elements of keys and values of one token in one layer on that rank: of its heads, or the latent
+ * and the rotary key, which every rank has whole. */
+double serve_kv_elements_on_rank(const ServingSpec *serving, const ModelSpec *model);
 
 #endif

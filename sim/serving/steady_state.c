@@ -85,9 +85,9 @@ static void count_pass(Simulation *simulation, const Microbatch *microbatch, con
     counters->decoding += load->decode;
     counters->attended_tokens +=
         load->decode * load->context + load->prefill * load->prefill_context;
-    counters->bytes_read +=
-        (double)simulation->gpus_per_stage *
-        (layers * (tokens.weights_bytes + stage_cost_kv_bytes(cost, load)) + tokens.head_bytes);
+    counters->bytes_read += (double)simulation->gpus_per_stage *
+                            (stage_cost_weight_bytes(cost, layers, &tokens) +
+                             layers * stage_cost_kv_bytes(cost, load) + tokens.head_bytes);
 
     /* What prompts add is the time of the pass over that of the same pass without them. */
     counters->slowest_s += slowest_s;
@@ -383,13 +383,14 @@ static void set_up(Simulation *simulation, const Scenario *scenario)
 
     serve_memory(scenario, &memory);
     simulation->scenario = scenario;
-    simulation->chunk = floor(serving->prefill_chunk_tokens);
+    const double groups = stage_attention_groups(serving->attention_data, serving->tensor);
+    simulation->chunk = floor(groups * serving->prefill_chunk_tokens);
     simulation->kv_capacity = memory.kv_capacity_tokens;
     simulation->gpus_per_stage = (size_t)serving->tensor;
 
     /* The shortest request is one token of prompt and one of answer. */
     const double most =
-        fmin(fmin(serving->max_batch, memory.kv_capacity_tokens / 2), MOST_REQUESTS);
+        fmin(fmin(groups * serving->max_batch, memory.kv_capacity_tokens / 2), MOST_REQUESTS);
     simulation->most_in_flight = (size_t)fmax(1, most);
     stage_layout(&scenario->model, (size_t)serving->pipeline, &simulation->layout);
     simulation->microbatch_count = simulation->layout.stages < simulation->most_in_flight

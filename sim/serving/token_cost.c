@@ -1,0 +1,475 @@
+#include "sim/serving/token_cost.h"
+
+#include "hw/collective.h"
+#include "hw/expert_dispatch.h"
+#include "hw/gemm.h"
+#include "hw/moe_layer.h"
+#include "models/architecture.h"
+
+#include <gsl/gsl_cdf.h>
+#include <math.h>
+
+enum { MAX_EXPERT_ROWS = 4096, ACTIVATION_BYTES = 2 };
+
+double stage_attention_groups(double attention_data, double tensor)
+{
+    return fmin(fmax(1, attention_data), fmax(1, tensor));
+}
+
+double stage_attention_ways(double attention_data, double tensor)
+{
+    return fmax(1, tensor / stage_attention_groups(attention_data, tensor));
+}
+
+static double groups_of(const StageCostKey *key)
+{
+    return stage_attention_groups(key->attention_data, key->tensor);
+}
+
+static double attention_ways(const StageCostKey *key)
+{
+    return stage_attention_ways(key->attention_data, key->tensor);
+}
+
+/* Products run in 8 bits only where the GPU has them; elsewhere weights are widened to 16 bits. */
+static Precision product_precision(const StageCostKey *key)
+{
+    if (key->weight_precision == PRECISION_FP8 && key->hardware.gpu.peak_fp8_flops_per_s <= 0)
+        return PRECISION_BF16;
+    return key->weight_precision;
+}
+
+/* Seconds that reading `bytes` of weights takes at the rate that large matrix products reach. */
+static double weight_read_s(const GpuSpec *gpu, Precision precision, double bytes)
+{
+    const GemmFit *fit = precision == PRECISION_FP8 ? &gpu->gemm_fp8 : &gpu->gemm_bf16;
+    return bytes / (gpu->memory_bytes_per_s * fit->memory_efficiency);
+}
+
+/* Books a product of `seconds` that reads `bytes` of weights: the reading as such, and the rest. */
+static void add_product(const GpuSpec *gpu, Precision precision, double seconds, double bytes,
+                        LayerCost *cost)
+{
+    const double reading = fmin(seconds, weight_read_s(gpu, precision, bytes));
+    cost->weights_s += reading;
+    cost->compute_s += seconds - reading;
+    cost->weights_bytes += bytes;
+}
+
+static void add_gemm(const StageCostKey *key, double m, double n, double k, LayerCost *cost)
+{
+    const Precision precision = product_precision(key);
+    const GpuSpec *gpu = &key->hardware.gpu;
+    add_product(gpu, precision, gpu_gemm_seconds(gpu, precision, m, n, k),
+                n * k * precision_bytes(precision), cost);
+}
+
+/* Norms, residual additions, rotary embedding, activation, and for experts gathering rows and
+ * adding the results up: each reads and writes its elements once. */
+static void add_memory_bound(const StageCostKey *key, double tokens, const double *elements,
+                             size_t count, LayerCost *cost)
+{
+    for (size_t i = 0; i < count; i++)
+        if (elements[i] > 0)
+            cost->compute_s += gpu_memory_bound_seconds(&key->hardware.gpu,
+                                                        tokens * elements[i] * ACTIVATION_BYTES);
+}
+
+/* Among `ways` neighbouring GPUs. */
+static double collective_s(const StageCostKey *key, Collective collective, double bytes,
+                           double ways)
+{
+    if (ways <= 1)
+        return 0;
+    return collective_seconds(&key->hardware, collective, bytes, ways,
+                              fmin(ways, key->hardware.node.gpus));
+}
+
+/* ---- attention ---------------------------------------------------------------------------------
+ */
+
+/* Queries, keys and values of `tokens` tokens; returns the width of what rotary embedding and
+ * scaling touch. */
+static double add_projections(const StageCostKey *key, double tokens, LayerCost *cost)
+{
+    const ModelSpec *model = &key->model;
+    const double d = model->d_model;
+    const double ways = attention_ways(key);
+    const double heads = ceil(model->heads / ways);
+
+    if (!model_has_latent_attention(model)) {
+        const double kv_heads = fmax(1, ceil(model->kv_heads / ways));
+        const double qkv_width = (heads + 2 * kv_heads) * model->head_dim;
+        add_gemm(key, tokens, qkv_width, d, cost);
+        add_gemm(key, tokens, d, heads * model->head_dim, cost);
+        return qkv_width;
+    }
+    /* Latent attention (DeepSeek-V2, section 2.1). Products down to the latents are whole on every
+     * rank. Decoding absorbs the matrices that lead up from the latent: queries are multiplied
+     * with those of the keys, results with those of the values; a prompt multiplies its latents
+     * with both. Either way it is a token times heads x (nope + v) x latent. */
+    const double q_width = heads * model_query_head_dim(model);
+    const double kv_latent = model->kv_lora_rank + model->rope_head_dim;
+    if (model->q_lora_rank > 0) {
+        add_gemm(key, tokens, model->q_lora_rank + kv_latent, d, cost);
+        add_gemm(key, tokens, q_width, model->q_lora_rank, cost);
+    } else {
+        add_gemm(key, tokens, q_width + kv_latent, d, cost);
+    }
+    add_gemm(key, tokens, heads * (model->nope_head_dim + model->v_head_dim), model->kv_lora_rank,
+             cost);
+    add_gemm(key, tokens, d, heads * model->v_head_dim, cost);
+    return q_width + kv_latent;
+}
+
+/* `tokens` of one group. */
+static LayerCost attention_cost(const StageCostKey *key, double tokens)
+{
+    const ModelSpec *model = &key->model;
+    const double d = model->d_model;
+    const double ways = attention_ways(key);
+    LayerCost cost = {0};
+    const double width = add_projections(key, tokens, &cost);
+    const double elements[] = {
+        2 * d,     /* norm */
+        2 * width, /* rotary embedding */
+        3 * d,     /* residual */
+    };
+    add_memory_bound(key, tokens, elements, sizeof elements / sizeof elements[0], &cost);
+
+    /* The ranks add up their parts of the hidden state. */
+    cost.collective_s =
+        collective_s(key, COLLECTIVE_ALL_REDUCE, tokens * d * ACTIVATION_BYTES, ways);
+    /* KV cut by sequences: queries go to the rank that has the sequence, results come back
+     * (Pope et al. 2022, section 3.3). */
+    if (key->kv_sharding == KV_BY_BATCH)
+        cost.collective_s += 2 * collective_s(key, COLLECTIVE_ALL_TO_ALL,
+                                              tokens * ceil(model->heads / ways) *
+                                                  model_value_head_dim(model) * ACTIVATION_BYTES,
+                                              ways);
+    return cost;
+}
+
+/* ---- MLP ---------------------------------------------------------------------------------------
+ */
+
+/* A gated or plain MLP, or several side by side, with attention's ways; `own` is the width on this
+ * rank. */
+static void add_mlp(const StageCostKey *key, double tokens, double own, LayerCost *cost)
+{
+    add_gemm(key, tokens, (key->model.gated_mlp ? 2 : 1) * own, key->model.d_model, cost);
+    add_gemm(key, tokens, key->model.d_model, own, cost);
+}
+
+/* Elements of the activation function for `width` channels: read, with the gate, and written. */
+static double activation_elements(const ModelSpec *model, double width)
+{
+    return (model->gated_mlp ? 3 : 2) * width;
+}
+
+/* One MLP, `tokens` of one group. */
+static LayerCost dense_cost(const StageCostKey *key, double tokens)
+{
+    const ModelSpec *model = &key->model;
+    const double d = model->d_model;
+    const double ways = attention_ways(key);
+    /* A layer without experts in a model that has them is one MLP; a dense model may have shared
+     * ones beside it. */
+    const double shared = model->experts > 1 ? 0 : model_shared_width(model);
+    const double own = ceil(model->d_ff / ways) + ceil(shared / ways);
+    const double elements[] = {2 * d, activation_elements(model, own), 3 * d};
+    LayerCost cost = {0};
+    add_mlp(key, tokens, own, &cost);
+    add_memory_bound(key, tokens, elements, sizeof elements / sizeof elements[0], &cost);
+    cost.collective_s =
+        collective_s(key, COLLECTIVE_ALL_REDUCE, tokens * d * ACTIVATION_BYTES, ways);
+    return cost;
+}
+
+/* ---- experts -----------------------------------------------------------------------------------
+ */
+
+/* Ranks among which whole experts are shared. */
+static double expert_ways(const StageCostKey *key)
+{
+    const double copies = key->model.experts + key->redundant_experts;
+    return fmin(fmax(1, key->expert), copies);
+}
+
+/* rows over `touched` experts as tokens that choose independently spread them: an expert's load is
+ * binomial with the mean rows / touched; the experts stand at its normal quantiles. */
+static void spread_rows(const StageCostKey *key, double rows, size_t touched, double *each)
+{
+    const ModelSpec *model = &key->model;
+    const double mean = rows / (double)touched;
+    const double chosen = fmin(1, model->experts_per_token / model->experts);
+    const double deviation = sqrt(mean * (1 - chosen));
+    double sum = 0;
+
+    for (size_t expert = 0; expert < touched; expert++) {
+        const double rank = ((double)expert + 0.5) / (double)touched;
+        /* An expert that is touched at all has a row. */
+        each[expert] = fmax(fmin(1, mean), mean + deviation * gsl_cdf_ugaussian_Pinv(rank));
+        sum += each[expert];
+    }
+    for (size_t expert = 0; expert < touched; expert++)
+        each[expert] *= rows / sum;
+}
+
+static double grouped_seconds(const StageCostKey *key, double rows, size_t touched, double n,
+                              double k)
+{
+    double each[MAX_EXPERT_ROWS];
+    spread_rows(key, rows, touched, each);
+    return gpu_grouped_gemm_seconds(&key->hardware.gpu, product_precision(key), each, touched, n,
+                                    k);
+}
+
+/* Rows of one rank, over the mean: each of `ways` ranks has a binomial share of tokens * k rows,
+ * and a layer waits for the fullest one. Its expected load is that of the largest of `ways`
+ * normals, estimated by the quantile (ways - 0.375) / (ways + 0.25) (Blom 1958). */
+static double fullest_rank(double rows, double ways)
+{
+    if (ways <= 1 || rows <= 0)
+        return 1;
+    const double mean = rows / ways;
+    const double deviation = sqrt(mean * (1 - 1 / ways));
+    const double rank = gsl_cdf_ugaussian_Pinv((ways - 0.375) / (ways + 0.25));
+    return fmin(ways, 1 + rank * deviation / mean);
+}
+
+/* What the fullest rank has: rows, and experts with at least one of them (not a whole number). */
+typedef struct RankLoad {
+    double rows, touched;
+} RankLoad;
+
+static RankLoad fullest_load(const StageCostKey *key, double tokens)
+{
+    const ModelSpec *model = &key->model;
+    const double all_rows = tokens * fmin(model->experts_per_token, model->experts);
+    const double ways = expert_ways(key);
+    const double copies = model->experts + key->redundant_experts;
+    const double most = fmin(ceil(copies / ways), MAX_EXPERT_ROWS);
+    return (RankLoad){
+        .rows = all_rows / ways * fullest_rank(all_rows, ways),
+        .touched = fmin(most, fmax(1, model_experts_touched(model, tokens) / ways)),
+    };
+}
+
+/* Between two whole numbers of experts the time is in proportion. */
+static void add_grouped_gemm(const StageCostKey *key, double tokens, double n, double k,
+                             LayerCost *cost)
+{
+    const Precision precision = product_precision(key);
+    const RankLoad load = fullest_load(key, tokens);
+    const double below = floor(load.touched);
+    const double share = load.touched - below;
+    double seconds = grouped_seconds(key, load.rows, (size_t)below, n, k);
+
+    if (share > 0)
+        seconds += share * (grouped_seconds(key, load.rows, (size_t)below + 1, n, k) - seconds);
+    add_product(&key->hardware.gpu, precision, seconds,
+                load.touched * n * k * precision_bytes(precision), cost);
+}
+
+/* The fit of the engine's kernels on this GPU; one that was not fitted (launch 0) counts as none.
+ */
+static const MoeLayerFit *layer_fit(const StageCostKey *key)
+{
+    const GpuSpec *gpu = &key->hardware.gpu;
+    const int fp8 = product_precision(key) == PRECISION_FP8;
+    const MoeLayerFit *const fits[][2] = {
+        [MOE_KERNELS_GROUPED] = {NULL, NULL},
+        [MOE_KERNELS_CUTLASS] = {&gpu->moe_cutlass_bf16, &gpu->moe_cutlass_fp8},
+        [MOE_KERNELS_CUTLASS_BLOCK] = {&gpu->moe_cutlass_bf16, &gpu->moe_cutlass_fp8_block},
+        [MOE_KERNELS_TRITON] = {&gpu->moe_triton_bf16, NULL},
+        [MOE_KERNELS_TRITON_TUNED] = {&gpu->moe_triton_tuned_bf16, NULL},
+    };
+    const MoeLayerFit *fit = fits[key->moe_kernels][fp8];
+    return fit != NULL && fit->launch_s > 0 ? fit : NULL;
+}
+
+static double layer_seconds(const StageCostKey *key, const MoeLayerFit *fit, double width,
+                            double tokens, double rows, size_t touched)
+{
+    const MoeLayerShape shape = {.precision = product_precision(key),
+                                 .tokens = tokens,
+                                 .hidden = key->model.d_model,
+                                 .inter = width,
+                                 .gated = key->model.gated_mlp};
+    double each[MAX_EXPERT_ROWS];
+    spread_rows(key, rows, touched, each);
+    return gpu_moe_layer_seconds(&key->hardware.gpu, fit, &shape, each, touched);
+}
+
+/* Routed experts by kernels that were measured as a whole, from the router to the sum. */
+static void add_layer(const StageCostKey *key, const MoeLayerFit *fit, double tokens, double width,
+                      LayerCost *cost)
+{
+    const Precision precision = product_precision(key);
+    const RankLoad load = fullest_load(key, tokens);
+    const double below = floor(load.touched);
+    const double share = load.touched - below;
+    const double here = groups_of(key) > 1 ? tokens / expert_ways(key) : tokens;
+    double seconds = layer_seconds(key, fit, width, here, load.rows, (size_t)below);
+
+    if (share > 0)
+        seconds +=
+            share * (layer_seconds(key, fit, width, here, load.rows, (size_t)below + 1) - seconds);
+    add_product(&key->hardware.gpu, precision, seconds,
+                load.touched * (key->model.gated_mlp ? 3 : 2) * width * key->model.d_model *
+                    precision_bytes(precision),
+                cost);
+}
+
+/* Tokens of all groups to the ranks that have their experts, and back. Where one engine could do
+ * either, the quicker way is taken: kernels that know the routing, or every token to every rank and
+ * the sums scattered. Activations go out in the precision of the products and come back in 16 bits.
+ */
+static double exchange_s(const StageCostKey *key, double tokens)
+{
+    const ModelSpec *model = &key->model;
+    const double groups = groups_of(key);
+    const double hidden_bytes = tokens * model->d_model;
+    const double out_bytes = fmin(ACTIVATION_BYTES, precision_bytes(product_precision(key)));
+    const double node = key->hardware.node.gpus;
+    if (groups <= 1)
+        return 0;
+    const double to_all =
+        collective_s(key, COLLECTIVE_ALL_GATHER, hidden_bytes * out_bytes, key->tensor) +
+        collective_s(key, COLLECTIVE_REDUCE_SCATTER, hidden_bytes * ACTIVATION_BYTES, key->tensor);
+    const double ways = expert_ways(key);
+    if (ways <= 1)
+        return to_all;
+    ExpertExchange exchange = {.token_bytes = hidden_bytes * out_bytes / key->tensor,
+                               .copies = fmin(model->experts_per_token, model->experts),
+                               .ranks = ways,
+                               .ranks_per_node = fmin(ways, node),
+                               .node_limit = model->routed_groups,
+                               .sms = fmax(1, key->hardware.node.collective_sms)};
+    ExpertExchange back = exchange;
+    back.token_bytes = hidden_bytes * ACTIVATION_BYTES / key->tensor;
+    const double low_latency =
+        expert_low_latency_seconds(&key->hardware, EXPERT_DISPATCH, &exchange) +
+        expert_low_latency_seconds(&key->hardware, EXPERT_COMBINE, &back);
+    const double normal = expert_exchange_seconds(&key->hardware, EXPERT_DISPATCH, &exchange) +
+                          expert_exchange_seconds(&key->hardware, EXPERT_COMBINE, &back);
+    return fmin(to_all, fmin(low_latency, normal));
+}
+
+/* Beside the routed experts: norm, router, shared experts; `tokens` of one group. */
+static LayerCost shared_cost(const StageCostKey *key, double tokens)
+{
+    const ModelSpec *model = &key->model;
+    const double d = model->d_model;
+    const double ways = attention_ways(key);
+    const double shared = ceil(model_shared_width(model) / ways);
+    const double elements[] = {2 * d, activation_elements(model, shared), 3 * d};
+    LayerCost cost = {0};
+    if (layer_fit(key) == NULL)
+        add_gemm(key, tokens, model->experts, d, &cost);
+    if (shared > 0)
+        add_mlp(key, tokens, shared, &cost);
+    add_memory_bound(key, tokens, elements, sizeof elements / sizeof elements[0], &cost);
+    /* In one group the ranks add up the parts of all experts; in several those of shared ones. */
+    if (groups_of(key) <= 1 || shared > 0)
+        cost.collective_s =
+            collective_s(key, COLLECTIVE_ALL_REDUCE, tokens * d * ACTIVATION_BYTES, ways);
+    return cost;
+}
+
+/* `tokens` of all groups. */
+static LayerCost routed_cost(const StageCostKey *key, double tokens)
+{
+    const ModelSpec *model = &key->model;
+    const double d = model->d_model;
+    const double groups = groups_of(key), ways = expert_ways(key);
+    const double used = fmin(model->experts_per_token, model->experts);
+    /* An expert on one rank: whole, or its share of the tensor ways that are left. */
+    const double width = ceil(model_expert_width(model) / fmax(1, key->tensor / ways));
+    const MoeLayerFit *fit = layer_fit(key);
+    LayerCost cost = {.exchange_s = exchange_s(key, tokens)};
+
+    if (fit != NULL) {
+        add_layer(key, fit, tokens, width, &cost);
+        return cost;
+    }
+    add_grouped_gemm(key, tokens, (model->gated_mlp ? 2 : 1) * width, d, &cost);
+    add_grouped_gemm(key, tokens, d, width, &cost);
+    /* Rows that a rank moves: its share where whole experts have tokens of their own sent to them,
+     * else all. */
+    const double moved = groups > 1 ? tokens / ways : tokens;
+    const double row_width =
+        groups > 1 ? width : ceil(model_expert_width(model) / fmax(1, key->tensor));
+    const double elements[] = {
+        activation_elements(model, used * row_width), 2 * used * d, /* gather rows by expert */
+        (used + 1) * d, /* weighted sum of the results */
+    };
+    add_memory_bound(key, moved, elements, sizeof elements / sizeof elements[0], &cost);
+    return cost;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------
+ */
+
+static double send_s(const StageCostKey *key, double tokens)
+{
+    if (key->pipeline <= 1)
+        return 0;
+    const int same_node = key->tensor * key->pipeline <= key->hardware.node.gpus;
+    return p2p_seconds(&key->hardware, tokens * key->model.d_model * ACTIVATION_BYTES, same_node);
+}
+
+TokenCost token_cost(const StageCostKey *key, double tokens)
+{
+    const ModelSpec *model = &key->model;
+    const double own_tokens = tokens / groups_of(key), ways = attention_ways(key);
+    const double expert_layers = model_expert_layers(model);
+    TokenCost cost = {0};
+
+    if (tokens <= 0)
+        return cost;
+    cost.attention = attention_cost(key, own_tokens);
+    if (expert_layers < model->layers)
+        cost.mlp[LAYER_DENSE] = dense_cost(key, own_tokens);
+    if (expert_layers > 0) {
+        cost.mlp[LAYER_EXPERTS] = shared_cost(key, own_tokens);
+        cost.routed = routed_cost(key, tokens);
+    }
+    cost.send_s = send_s(key, own_tokens);
+
+    /* The head's weights are read once for the pass; the logits of all ranks are gathered. */
+    const Precision precision = key->wide_tables ? PRECISION_BF16 : product_precision(key);
+    const double vocabulary = ceil(model->vocab_size / ways);
+    cost.head_s =
+        gpu_gemm_seconds(&key->hardware.gpu, precision, own_tokens, vocabulary, model->d_model) +
+        collective_s(key, COLLECTIVE_ALL_GATHER, own_tokens * model->vocab_size * ACTIVATION_BYTES,
+                     ways);
+    cost.head_bytes = vocabulary * model->d_model * precision_bytes(precision);
+    return cost;
+}
+
+static LayerCost layer_between(const LayerCost *a, const LayerCost *b, double t)
+{
+    return (LayerCost){
+        .weights_s = a->weights_s + t * (b->weights_s - a->weights_s),
+        .compute_s = a->compute_s + t * (b->compute_s - a->compute_s),
+        .collective_s = a->collective_s + t * (b->collective_s - a->collective_s),
+        .exchange_s = a->exchange_s + t * (b->exchange_s - a->exchange_s),
+        .weights_bytes = a->weights_bytes + t * (b->weights_bytes - a->weights_bytes),
+    };
+}
+
+TokenCost token_cost_between(const TokenCost *a, const TokenCost *b, double t)
+{
+    TokenCost cost = {
+        .attention = layer_between(&a->attention, &b->attention, t),
+        .routed = layer_between(&a->routed, &b->routed, t),
+        .head_s = a->head_s + t * (b->head_s - a->head_s),
+        .head_bytes = a->head_bytes + t * (b->head_bytes - a->head_bytes),
+        .send_s = a->send_s + t * (b->send_s - a->send_s),
+    };
+    for (size_t kind = 0; kind < LAYER_KINDS; kind++)
+        cost.mlp[kind] = layer_between(&a->mlp[kind], &b->mlp[kind], t);
+    return cost;
+}

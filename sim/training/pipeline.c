@@ -15,6 +15,7 @@ typedef struct Entry {
     unsigned task;       /* with TASK_JOINED */
     unsigned target;     /* the task that waits for it, or NO_TARGET */
     int receiver;        /* stages from here to the one that runs the target */
+    unsigned pass;       /* of a microbatch through a chunk: place of its noise */
     unsigned short slot; /* of its TaskTime: chunk and kind */
     bool hop, last_of_chunk;
 } Entry;
@@ -27,6 +28,7 @@ typedef struct Worker {
     double *ready_s;       /* by task: when its input is here, NOT_READY before that is known */
     const Entry *order;
     const double *expert_noise; /* of its stage and group, or NULL */
+    const double *deviations;   /* of its experts: [chunk][kind] */
     unsigned position;          /* in the order */
     unsigned stage;
     bool busy;
@@ -45,8 +47,9 @@ struct Pipeline {
     double *first_ready_s; /* [stage][task]: 0 where nothing is waited for, else NOT_READY */
     double *first_start_s;
     ChunkEnd *chunk_ends;
+    double *deviations; /* [stage][chunk][kind]: expert_variance_s2 as seconds */
     size_t workers_capacity, times_capacity, ready_capacity, orders_capacity, order_capacity,
-        first_ready_capacity, start_capacity, ends_capacity;
+        first_ready_capacity, start_capacity, ends_capacity, deviations_capacity;
     bool ordered; /* `orders` and `first_ready_s` are those of `shape` */
     size_t finished, spans;
 };
@@ -79,6 +82,7 @@ void pipeline_destroy(Pipeline *pipeline)
     free(pipeline->first_ready_s);
     free(pipeline->first_start_s);
     free(pipeline->chunk_ends);
+    free(pipeline->deviations);
     free(pipeline);
 }
 
@@ -203,17 +207,9 @@ static double joined_seconds(const Pipeline *pipeline, const Worker *worker, con
 }
 
 /* What the tokens of this microbatch add to or take from the mean of its experts' time. */
-static double expert_noise_s(const Pipeline *pipeline, const Worker *worker, unsigned ordered)
+static double expert_noise_s(const Worker *worker, const Entry *entry)
 {
-    const ScheduleShape *shape = &pipeline->shape;
-    const unsigned task = ordered & ~TASK_JOINED;
-    const ChunkPhases phases =
-        chunk_phases(shape, pipeline->input, worker->stage, task_chunk(shape, task));
-    const StagePhase *const by_kind[MAX_TASK_KINDS] = {phases.forward, phases.backward, NULL};
-    const StagePhase *phase = by_kind[task_kind(shape, task)];
-    return phase != NULL
-               ? worker->expert_noise[task / shape->kinds] * sqrt(phase->expert_variance_s2)
-               : 0.0;
+    return worker->expert_noise[entry->pass] * worker->deviations[entry->slot];
 }
 
 static void start_next(Pipeline *pipeline, size_t index)
@@ -239,7 +235,7 @@ static void start_next(Pipeline *pipeline, size_t index)
     if (worker->expert_noise != NULL) {
         const Entry *entry = block;
         do
-            duration_s += expert_noise_s(pipeline, worker, entry->task);
+            duration_s += expert_noise_s(worker, entry);
         while ((entry++->task & TASK_JOINED) != 0);
         duration_s = fmax(0.0, duration_s);
     }
@@ -328,6 +324,7 @@ static Entry make_entry(const ScheduleShape *shape, size_t stage, unsigned order
         .task = ordered,
         .target = target.exists ? target.task : NO_TARGET,
         .receiver = target.exists ? (int)target.stage - (int)stage : 0,
+        .pass = task / (unsigned)shape->kinds,
         .slot = (unsigned short)(task % (shape->chunks * shape->kinds)),
         .hop = target.hop,
     };
@@ -393,6 +390,9 @@ static Status prepare_memory(Pipeline *pipeline, const ScheduleShape *shape, siz
     if (status == STATUS_OK)
         status = pipeline_reserve((void **)&pipeline->chunk_ends, &pipeline->ends_capacity, chunks,
                                   sizeof *pipeline->chunk_ends, error);
+    if (status == STATUS_OK)
+        status = pipeline_reserve((void **)&pipeline->deviations, &pipeline->deviations_capacity,
+                                  chunks * shape->kinds, sizeof *pipeline->deviations, error);
     return status;
 }
 
@@ -404,6 +404,20 @@ static const double *noise_of(const ScheduleShape *shape, const PipelineCase *pi
     const size_t group = worker / shape->stages / pipeline_case->group_replicas;
     return pipeline_case->expert_noise +
            (group * shape->stages + worker % shape->stages) * shape->rounds * shape->chunks;
+}
+
+static void fill_deviations(Pipeline *pipeline, const StepInput *input)
+{
+    const ScheduleShape *shape = &pipeline->shape;
+    double *deviations = pipeline->deviations;
+    for (size_t stage = 0; stage < shape->stages; stage++)
+        for (size_t chunk = 0; chunk < shape->chunks; chunk++, deviations += shape->kinds) {
+            const ChunkPhases phases = chunk_phases(shape, input, stage, chunk);
+            for (size_t kind = 0; kind < shape->kinds; kind++)
+                deviations[kind] = 0.0;
+            deviations[TASK_FORWARD] = sqrt(phases.forward->expert_variance_s2);
+            deviations[TASK_BACKWARD] = sqrt(phases.backward->expert_variance_s2);
+        }
 }
 
 static void place_workers(Pipeline *pipeline, const StepInput *input,
@@ -421,6 +435,7 @@ static void place_workers(Pipeline *pipeline, const StepInput *input,
             .ready_s = pipeline->ready_s + i * shape->tasks,
             .order = pipeline->orders + stage * shape->tasks,
             .expert_noise = noise_of(shape, pipeline_case, i),
+            .deviations = pipeline->deviations + stage * shape->chunks * shape->kinds,
             .stage = (unsigned)stage,
         };
     }
@@ -450,6 +465,7 @@ Status pipeline_simulate(Pipeline *pipeline, const StepInput *input,
     pipeline->finished = 0;
     pipeline->spans = 0;
     uint64_t events_before = engine_events_run(pipeline->engine);
+    fill_deviations(pipeline, input);
     place_workers(pipeline, input, pipeline_case);
 
     for (size_t i = 0; i < shape.stages * pipeline_case->replicas; i++)

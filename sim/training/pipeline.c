@@ -20,8 +20,9 @@ typedef struct Entry {
     bool hop, last_of_chunk;
 } Entry;
 
-/* One stage of one replica. Its tasks are known in advance (the order); a block of them starts when
- * the stage is free and what it needs has arrived, so one event a block is enough: its end. */
+/* One stage of the replica under way. Its tasks are known in advance (the order); a block of them
+ * starts when the stage is free and what it needs has arrived, so one event a block is enough: its
+ * end. */
 typedef struct Worker {
     const TaskTime *times; /* [chunk][kind] */
     double started_s;      /* the block under way */
@@ -39,8 +40,8 @@ struct Pipeline {
     const StepInput *input;
     const PipelineCase *run;
     ScheduleShape shape;
-    Worker *workers; /* [replica][stage] */
-    TaskTime *times; /* [replica][stage][chunk][kind] */
+    Worker *workers; /* [stage] of the replica under way */
+    TaskTime *times; /* [stage][chunk][kind] of that replica */
     double *ready_s;
     Entry *orders;         /* [stage][task] */
     unsigned *order;       /* of one stage, while `orders` is filled */
@@ -51,7 +52,8 @@ struct Pipeline {
     size_t workers_capacity, times_capacity, ready_capacity, orders_capacity, order_capacity,
         first_ready_capacity, start_capacity, ends_capacity, deviations_capacity;
     bool ordered; /* `orders` and `first_ready_s` are those of `shape` */
-    size_t finished, spans;
+    size_t replica, finished, spans;
+    uint64_t events; /* of all replicas */
 };
 
 Pipeline *pipeline_create(Error *error)
@@ -279,7 +281,7 @@ static void task_done(Pipeline *pipeline, size_t index, const Entry *entry, doub
     const Worker *worker = &pipeline->workers[index];
     if (entry->last_of_chunk)
         chunk_done(pipeline, worker, entry->task & ~TASK_JOINED, now_s);
-    if (pipeline->run->spans != NULL && index < pipeline->shape.stages)
+    if (pipeline->run->spans != NULL && pipeline->replica == 0)
         record_span(pipeline, worker, entry->task & ~TASK_JOINED, now_s);
     if (entry->target == NO_TARGET)
         return;
@@ -370,17 +372,16 @@ static Status prepare_orders(Pipeline *pipeline, const ScheduleShape *shape, Err
     return status;
 }
 
-static Status prepare_memory(Pipeline *pipeline, const ScheduleShape *shape, size_t replicas,
-                             Error *error)
+static Status prepare_memory(Pipeline *pipeline, const ScheduleShape *shape, Error *error)
 {
-    size_t workers = shape->stages * replicas, chunks = shape->stages * shape->chunks;
+    size_t workers = shape->stages, chunks = shape->stages * shape->chunks;
     Status status = prepare_orders(pipeline, shape, error);
     if (status == STATUS_OK)
         status = pipeline_reserve((void **)&pipeline->workers, &pipeline->workers_capacity, workers,
                                   sizeof *pipeline->workers, error);
     if (status == STATUS_OK)
         status = pipeline_reserve((void **)&pipeline->times, &pipeline->times_capacity,
-                                  replicas * chunks * shape->kinds, sizeof *pipeline->times, error);
+                                  chunks * shape->kinds, sizeof *pipeline->times, error);
     if (status == STATUS_OK)
         status = pipeline_reserve((void **)&pipeline->ready_s, &pipeline->ready_capacity,
                                   workers * shape->tasks, sizeof *pipeline->ready_s, error);
@@ -397,13 +398,13 @@ static Status prepare_memory(Pipeline *pipeline, const ScheduleShape *shape, siz
 }
 
 static const double *noise_of(const ScheduleShape *shape, const PipelineCase *pipeline_case,
-                              size_t worker)
+                              size_t replica, size_t stage)
 {
     if (pipeline_case->expert_noise == NULL)
         return NULL;
-    const size_t group = worker / shape->stages / pipeline_case->group_replicas;
+    const size_t group = replica / pipeline_case->group_replicas;
     return pipeline_case->expert_noise +
-           (group * shape->stages + worker % shape->stages) * shape->rounds * shape->chunks;
+           (group * shape->stages + stage) * shape->rounds * shape->chunks;
 }
 
 static void fill_deviations(Pipeline *pipeline, const StepInput *input)
@@ -420,29 +421,49 @@ static void fill_deviations(Pipeline *pipeline, const StepInput *input)
         }
 }
 
-static void place_workers(Pipeline *pipeline, const StepInput *input,
-                          const PipelineCase *pipeline_case)
+static void place_workers(Pipeline *pipeline)
 {
     const ScheduleShape *shape = &pipeline->shape;
-    size_t workers = shape->stages * pipeline_case->replicas;
-    for (size_t i = 0; i < workers; i++) {
-        size_t stage = i % shape->stages;
-        double factor = pipeline_case->factors != NULL ? pipeline_case->factors[i] : 1.0;
-        TaskTime *times = pipeline->times + i * shape->chunks * shape->kinds;
-        task_times_of_stage(shape, input, stage, factor, times);
-        pipeline->workers[i] = (Worker){
+    const PipelineCase *run = pipeline->run;
+    for (size_t stage = 0; stage < shape->stages; stage++) {
+        const size_t place = pipeline->replica * shape->stages + stage;
+        TaskTime *times = pipeline->times + stage * shape->chunks * shape->kinds;
+        task_times_of_stage(shape, pipeline->input, stage,
+                            run->factors != NULL ? run->factors[place] : 1.0, times);
+        pipeline->workers[stage] = (Worker){
             .times = times,
-            .ready_s = pipeline->ready_s + i * shape->tasks,
+            .ready_s = pipeline->ready_s + stage * shape->tasks,
             .order = pipeline->orders + stage * shape->tasks,
-            .expert_noise = noise_of(shape, pipeline_case, i),
+            .expert_noise = noise_of(shape, run, pipeline->replica, stage),
             .deviations = pipeline->deviations + stage * shape->chunks * shape->kinds,
             .stage = (unsigned)stage,
         };
     }
-    size_t per_replica = shape->stages * shape->tasks;
-    for (size_t i = 0; i < pipeline_case->replicas; i++)
-        memcpy(pipeline->ready_s + i * per_replica, pipeline->first_ready_s,
-               per_replica * sizeof *pipeline->ready_s);
+    memcpy(pipeline->ready_s, pipeline->first_ready_s,
+           shape->stages * shape->tasks * sizeof *pipeline->ready_s);
+}
+
+/* Replicas meet at the end of the step only, so that they may run one after the other, each with
+ * what it touches at hand. */
+static Status run_replica(Pipeline *pipeline, size_t replica, Error *error)
+{
+    const size_t stages = pipeline->shape.stages;
+    engine_reset(pipeline->engine);
+    pipeline->replica = replica;
+    pipeline->finished = 0;
+    place_workers(pipeline);
+    for (size_t i = 0; i < stages; i++)
+        start_next(pipeline, i);
+    Status status = engine_run(pipeline->engine, HUGE_VAL, error);
+    pipeline->events += engine_events_run(pipeline->engine);
+    if (status == STATUS_OK && pipeline->finished < stages)
+        status = error_set(error, STATUS_INVALID, "the pipeline schedule waits for itself");
+    return status;
+}
+
+static void clear_ends(Pipeline *pipeline)
+{
+    const ScheduleShape *shape = &pipeline->shape;
     for (size_t i = 0; i < shape->stages; i++)
         pipeline->first_start_s[i] = HUGE_VAL;
     for (size_t i = 0; i < shape->stages * shape->chunks; i++)
@@ -455,30 +476,24 @@ Status pipeline_simulate(Pipeline *pipeline, const StepInput *input,
     ScheduleShape shape;
     Status status = step_shape(input, pipeline_case->replicas, &shape, error);
     if (status == STATUS_OK)
-        status = prepare_memory(pipeline, &shape, pipeline_case->replicas, error);
+        status = prepare_memory(pipeline, &shape, error);
     if (status != STATUS_OK)
         return status;
 
-    engine_reset(pipeline->engine);
     pipeline->input = input;
     pipeline->run = pipeline_case;
-    pipeline->finished = 0;
     pipeline->spans = 0;
-    uint64_t events_before = engine_events_run(pipeline->engine);
+    pipeline->events = 0;
     fill_deviations(pipeline, input);
-    place_workers(pipeline, input, pipeline_case);
-
-    for (size_t i = 0; i < shape.stages * pipeline_case->replicas; i++)
-        start_next(pipeline, i);
-    status = engine_run(pipeline->engine, HUGE_VAL, error);
+    clear_ends(pipeline);
+    for (size_t i = 0; status == STATUS_OK && i < pipeline_case->replicas; i++)
+        status = run_replica(pipeline, i, error);
     if (status != STATUS_OK)
         return status;
-    if (pipeline->finished < shape.stages * pipeline_case->replicas)
-        return error_set(error, STATUS_INVALID, "the pipeline schedule waits for itself");
 
     *outcome = (PipelineOutcome){
         .shape = shape,
-        .events = engine_events_run(pipeline->engine) - events_before,
+        .events = pipeline->events,
         .spans = pipeline->spans,
         .ends = {.first_start_s = pipeline->first_start_s, .chunk = pipeline->chunk_ends},
     };

@@ -12,7 +12,7 @@
 #include "sim/engine/forecast_options.h"
 #include "sim/training/stage_time.h"
 
-/* Largest replicas * stages * microbatches of one simulation (its memory: 32 bytes each). */
+/* Largest replicas * stages * microbatches of one simulation. */
 enum { STEP_MAX_TASKS = 1 << 23 };
 
 /* Sums to the step time exactly; each cause is what the step loses by it when causes are added in

@@ -715,6 +715,7 @@ typedef struct ServingSpec {
     int wide_tables; /* embedding and head in 16 bits, whatever the weights have */
     KvSharding kv_sharding;
     double reserved_bytes;   /* per GPU */
+    double stream_buffers;   /* of the hidden state of all prompt tokens of a pass, in 16 bits */
     double layer_overhead_s; /* launch cost of one layer in this engine */
     double step_overhead_s;  /* host cost of one iteration */
     double prefill_chunk_tokens;
@@ -738,12 +739,12 @@ typedef struct ServingSpec {
     int graphs_in_groups;       /* also when groups of attention differ in their sequences */
     double expert_layer_host_s; /* layer_host of a layer with experts; 0: the same */
     MoeKernels moe_kernels;     /* family of the experts' kernels */
-    double long_pass_tokens;    /* prompts of one pass, past which an engine gets slower; 0: never */
-    double long_pass_overhead;  /* share of time that such a pass takes longer */
-    double expert;              /* ways that share whole experts; 1: experts are cut */
-    double attention_data;      /* groups among the tensor ways, each with its own requests */
-    double redundant_experts;   /* copies of popular experts beside the model's */
-    int two_batch_overlap;      /* exchanges of tokens run beside the other half of the batch */
+    double long_pass_tokens;   /* prompts of one pass, past which an engine gets slower; 0: never */
+    double long_pass_overhead; /* share of time that such a pass takes longer */
+    double expert;             /* ways that share whole experts; 1: experts are cut */
+    double attention_data;     /* groups among the tensor ways, each with its own requests */
+    double redundant_experts;  /* copies of popular experts beside the model's */
+    int two_batch_overlap;     /* exchanges of tokens run beside the other half of the batch */
     /* Query heads for each KV head, and width of a head, that the decode kernel for groups is
      * written for; others are attended by query head. 0: any. */
     double grouped_heads, grouped_head_dim;

@@ -173,6 +173,8 @@ static const Field SERVING_FIELDS[] = {
         "where tensor ways exceed KV heads: every rank keeps all, or its share of the sequences"),
     NUMBER_FIELD("reserved", ServingSpec, reserved_bytes, DIMENSION_BYTES, 0, MAX_RESERVED_BYTES,
                  NULL, 0, "framework, buffers and fragmentation of a GPU"),
+    NUMBER_FIELD("stream_buffers", ServingSpec, stream_buffers, DIMENSION_NUMBER, 0, 1000, "0", 0,
+                 "16-bit copies of the hidden state of the prompts of a pass; 0: in reserved"),
     NUMBER_FIELD("layer_overhead", ServingSpec, layer_overhead_s, DIMENSION_SECONDS, 0, 10, NULL, 0,
                  "launch cost of one layer"),
     NUMBER_FIELD("step_overhead", ServingSpec, step_overhead_s, DIMENSION_SECONDS, 0, 10, NULL, 0,

@@ -12,6 +12,7 @@
 typedef struct StageShare {
     double weights_bytes;
     double exchange_bytes;      /* buffers of tokens on their way to experts and back */
+    double stream_bytes;        /* buffers of prompts that are read */
     double draft_weights_bytes; /* of speculation's draft model: on every stage */
     double kv_bytes_per_token;  /* the draft's included */
     double parameters;          /* of the whole stage, one copy of everything */
@@ -20,7 +21,8 @@ typedef struct StageShare {
 /* What does not grow with sequences, beside what is reserved. */
 static double used_bytes(const StageShare *share)
 {
-    return share->weights_bytes + share->draft_weights_bytes + share->exchange_bytes;
+    return share->weights_bytes + share->draft_weights_bytes + share->exchange_bytes +
+           share->stream_bytes;
 }
 
 /* Without sharding by batch a rank needs the keys and values of all KV heads that its query heads
@@ -96,6 +98,17 @@ static StageShare stage_share(const Scenario *scenario, const StageLayout *layou
     return share;
 }
 
+/* An engine that reads all prompts of a batch in one pass keeps the hidden state of their tokens
+ * several times over, whole on each rank. */
+static double stream_bytes(const Scenario *scenario)
+{
+    const ServingSpec *serving = &scenario->serving;
+    const double element_bytes = 2;
+    const double tokens =
+        fmin(serving->max_batch * serving->prompt_tokens, serving->prefill_chunk_tokens);
+    return serving->stream_buffers * tokens * scenario->model.d_model * element_bytes;
+}
+
 /* In one node the tokens of all groups are gathered on each rank and the experts' results scattered
  * from there: two buffers of 16 bits for what one iteration may hold. (Between nodes the engine's
  * own buffers count as reserved.) */
@@ -139,6 +152,7 @@ static double kv_tokens(const Scenario *scenario, double free_bytes, StageShare 
     for (size_t stage = 0; stage < layout.stages; stage++) {
         StageShare share = stage_share(scenario, &layout, stage);
         share.exchange_bytes = exchange_bytes(scenario);
+        share.stream_bytes = stream_bytes(scenario);
         add_draft(scenario, &share, (double)layout.stages);
         const double left = free_bytes - used_bytes(&share);
         /* A stage without room is ranked by what it lacks, one with room by the tokens that fit. */

@@ -83,6 +83,27 @@ static void test_groups_of_attention_share_the_requests(void **state)
                 1e-6);
 }
 
+/* Buffers of all prompts' hidden states are taken from what keys and values may have. */
+static void test_buffers_of_prompts_cost_room(void **state)
+{
+    (void)state;
+    Scenario scenario;
+    ServeMemory none, some;
+    latent_scenario(&scenario);
+    scenario.serving.max_batch = 16;
+    scenario.serving.prompt_tokens = 1000;
+    scenario.serving.prefill_chunk_tokens = 1e8;
+    serve_memory(&scenario, &none);
+    scenario.serving.stream_buffers = 8;
+    serve_memory(&scenario, &some);
+    const double bytes = 8 * 16 * 1000 * 7168 * 2.0;
+    assert_near(none.kv_capacity_tokens - some.kv_capacity_tokens, bytes / (61 * 576 * 2.0), 1e-4);
+    scenario.serving.prefill_chunk_tokens = 4000; /* no more than one pass reads */
+    serve_memory(&scenario, &some);
+    assert_near(none.kv_capacity_tokens - some.kv_capacity_tokens, bytes / 4 / (61 * 576 * 2.0),
+                1e-3);
+}
+
 static void test_latent_attention_reads_each_latent_once(void **state)
 {
     (void)state;
@@ -252,6 +273,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_latent_is_whole_on_each_rank),
         cmocka_unit_test(test_groups_of_attention_share_the_requests),
+        cmocka_unit_test(test_buffers_of_prompts_cost_room),
         cmocka_unit_test(test_latent_attention_reads_each_latent_once),
         cmocka_unit_test(test_kernels_by_query_head_wait_for_their_arithmetic),
         cmocka_unit_test(test_kinds_of_layers_add_up),

@@ -92,10 +92,8 @@ Status plot_fleet(const char *directory, const Scenario *scenario, const FleetRe
     snprintf(title, sizeof title, "1k tokens cost %s; %s if idle replicas were not lent", with,
              without);
     snprintf(subtitle, sizeof subtitle,
-             "%.44s: %.0f requests, %.0f x %.0f GPUs; seed %llu, "
-             "sha256 %.12s, flopcast %s",
-             scenario->title, result->asked, all->replicas, result->gpus_per_replica,
-             provenance->seed, provenance->sha256, PROGRAM_VERSION);
+             "%.80s; %.0f requests; seed %llu, sha256 %.12s, flopcast %s", scenario->title,
+             result->asked, provenance->seed, provenance->sha256, PROGRAM_VERSION);
     put_data(data.out, result);
     gnuplot_begin(script.out, "fleet-day", title, subtitle);
     put_panels(script.out, result);

@@ -77,7 +77,7 @@ Status plot_price_speed(const char *directory, const SearchReport *report, Error
     const size_t blocks = put_data(data.out, curve, stages);
     put_title(curve, title, sizeof title);
     snprintf(subtitle, sizeof subtitle,
-             "%.48s; batches by doubling; seed %llu, sha256 %.12s, flopcast %s",
+             "%.80s; a point a batch; seed %llu, sha256 %.12s, flopcast %s",
              report->scenario->title, report->provenance->seed, report->provenance->sha256,
              PROGRAM_VERSION);
     gnuplot_begin(script.out, "price-speed", title, subtitle);

@@ -187,7 +187,7 @@ static void put_script(FILE *script, const SpeculationSpec *speculation, const S
             "set xlabel 'sequences that decode'\n"
             "set ylabel 'speed over that without speculation'\n"
             "set grid ytics linecolor rgb '#dddddd'\n"
-            "set key at graph 0.98,0.97 right top samplen 2\n"
+            "set key at graph 0.98,0.05 right bottom samplen 2\n"
             "plot 1 with lines dashtype 2 linecolor rgb '" COLOR_GREY "' title 'no gain', \\\n"
             "     'speculation.dat' using 1:3 with linespoints pointtype 6 linecolor rgb "
             "'" COLOR_LIGHT "' title 'best draft length at each batch', \\\n"

@@ -24,6 +24,10 @@ static const AttentionFit *available(const GpuSpec *gpu, AttentionKernel kernel)
 /* The fits in configs/hw are of heads this wide. */
 static const double fitted_head_dim = 128;
 
+/* Tensor cores take operands whose rows are a multiple of this; queries, keys and values of unfused
+ * attention have rows of a head's width. Fused kernels load tiles and pad them. */
+static const double aligned_bytes = 16, element_bytes = 2;
+
 /* Time of a head of another width, against FLOPs in proportion. Fused kernels take their time for
  * FLOPs. Unfused attention writes and reads the scores, whose bytes do not depend on the width;
  * only its products do, over the whole square, twice the FLOPs that causal attention counts. */
@@ -31,10 +35,13 @@ static double by_head_width(const GpuSpec *gpu, const AttentionFit *fit, double 
 {
     if (fit != &gpu->attention_unfused)
         return 1;
-    const double product_flops_per_s =
-        gpu->gemm_bf16.compute_efficiency * gpu->peak_bf16_flops_per_s;
-    const double products = fmin(1, 2 * fit->flops_per_s / product_flops_per_s);
-    return products + (1 - products) * fitted_head_dim / head_dim;
+    const double efficiency = gpu->gemm_bf16.compute_efficiency;
+    const double peak = gpu->peak_bf16_flops_per_s;
+    const double products = fmin(1, 2 * fit->flops_per_s / (efficiency * peak));
+    const int unaligned = fmod(head_dim * element_bytes, aligned_bytes) != 0;
+    const double slower =
+        unaligned && gpu->unaligned_flops_per_s > 0 ? peak / gpu->unaligned_flops_per_s : 1;
+    return products * slower + (1 - products) * fitted_head_dim / head_dim;
 }
 
 double gpu_attention_forward_seconds(const GpuSpec *gpu, AttentionKernel kernel, double batch,

@@ -14,7 +14,7 @@
 static void print_errors(FILE *out, const char *label, const char *when,
                          const ErrorStatistics *statistics)
 {
-    ascii_linef(out, "%-26.26s %-6s %5zu %8.1f%% %8.1f%% %8.1f%% %+8.1f%%", label, when,
+    ascii_linef(out, "%-24.24s %-8s %5zu %8.1f%% %8.1f%% %8.1f%% %+8.1f%%", label, when,
                 statistics->n, 100 * statistics->median_abs, 100 * statistics->mean_abs,
                 100 * statistics->p90_abs, 100 * statistics->bias);
 }
@@ -32,14 +32,20 @@ static void print_values(FILE *out, const StackFit *fit)
 
 void terminal_stack_fits(FILE *out, const StackFits *fits, const Provenance *provenance)
 {
-    ascii_linef(out, "%-26s %-6s %5s %9s %9s %9s %9s", "stack", "", "rows", "median", "mean", "p90",
+    ascii_linef(out, "%-24s %-8s %5s %9s %9s %9s %9s", "stack", "", "rows", "median", "mean", "p90",
                 "bias");
     for (size_t i = 0; i < fits->count; i++) {
         const StackFit *fit = &fits->fits[i];
         print_errors(out, fit->stack, "before", &fit->before);
         print_errors(out, "", "after", &fit->after);
+        if (fit->held_out.n > 0)
+            print_errors(out, "", "held out", &fit->held_out);
         print_values(out, fit);
     }
+    if (fits->after.n > 0 && fits->count > 1)
+        print_errors(out, "all", "after", &fits->after);
+    if (fits->held_out.n > 0 && fits->count > 1)
+        print_errors(out, "", "held out", &fits->held_out);
     ascii_linef(out, "split pool; seed %llu, sha256 %.12s, flopcast %s", provenance->seed,
                 provenance->sha256, PROGRAM_VERSION);
 }
@@ -59,6 +65,8 @@ static json_t *fit_object(JsonBuilder *builder, const StackFit *fit)
     json_put(builder, object, "parameters", parameters);
     json_put(builder, object, "before", json_error_statistics(builder, &fit->before));
     json_put(builder, object, "after", json_error_statistics(builder, &fit->after));
+    if (fit->held_out.n > 0)
+        json_put(builder, object, "held_out", json_error_statistics(builder, &fit->held_out));
     return object;
 }
 
@@ -72,6 +80,10 @@ char *json_stack_fits(const StackFits *fits, const Provenance *provenance, Error
     for (size_t i = 0; i < fits->count; i++)
         json_append(&builder, list, fit_object(&builder, &fits->fits[i]));
     json_put(&builder, builder.root, "fits", list);
+    json_put(&builder, builder.root, "after", json_error_statistics(&builder, &fits->after));
+    if (fits->held_out.n > 0)
+        json_put(&builder, builder.root, "held_out",
+                 json_error_statistics(&builder, &fits->held_out));
     return json_finish(&builder, error);
 }
 

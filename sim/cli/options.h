@@ -18,6 +18,7 @@ typedef struct CommandLine {
     const char *sets[MAX_SETS];
     size_t fit_count;
     const char *fits[MAX_FITS]; /* stacks */
+    size_t folds;               /* of --fit; 0: none */
     int json, quiet, report, quick, help, canonical, plot;
     double fail_above; /* relative error; negative: not asked for */
     const char *split;
@@ -63,7 +64,8 @@ enum {
     OPTIONS_CALIBRATE = 512u, /* --backend --quick --import --out --db --jobs --seed */
     OPTIONS_PRECISION = 64u,  /* --precision */
     OPTIONS_LOAD = 128u,      /* --load --trace --slo --find --skip-bad --fleet */
-    OPTIONS_VALIDATE = 32u    /* --split --fit --fail-above --plot --out --seed --jobs --reps */
+    /* --split --fit --folds --fail-above --plot --out --seed --jobs --reps */
+    OPTIONS_VALIDATE = 32u
 };
 
 typedef enum OptionKind {

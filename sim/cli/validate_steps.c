@@ -48,8 +48,8 @@ static Status fit_stacks(Session *session, const MeasurementFile *file,
     Error error = {0};
     char *json = NULL;
     ForecastOptions options = session_forecast_options(session);
-    Status status =
-        stack_fit(&session->paths, file, line->fits, line->fit_count, &options, &fits, &error);
+    Status status = stack_fit(&session->paths, file, line->fits, line->fit_count, line->folds,
+                              &options, &fits, &error);
     session_progress_clear(session);
     if (status == STATUS_OK && line->json) {
         json = json_stack_fits(&fits, provenance, &error);

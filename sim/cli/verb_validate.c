@@ -85,7 +85,14 @@ Status verb_validate(Session *session)
         csv_read(find_table(session, session->line.operands[0], path, sizeof path), &table, &error);
     if (status != STATUS_OK)
         return session_fail(session, &error);
-    status = kind_of(&table)->validate(session, &table);
+    const ValidateKind *kind = kind_of(&table);
+    if (session->line.folds > 0 &&
+        (kind->validate != validate_steps || session->line.fit_count == 0)) {
+        error_set(&error, STATUS_USAGE, "--folds is for --fit on a table of training steps");
+        status = session_fail(session, &error);
+    } else {
+        status = kind->validate(session, &table);
+    }
     csv_free(&table);
     return status;
 }

@@ -27,7 +27,7 @@ static Status read_table(const ConfigPaths *paths, const char *name, const char 
 Status measured_rules_read(const ConfigPaths *paths, MeasuredRules *rules, Error *error)
 {
     static const char *const GPUS[] = {"gpu", "hw", "assumed", NULL};
-    static const char *const STACKS[] = {"id", "source", "from", "to", "stack", NULL};
+    static const char *const STACKS[] = {"id", "source", "from", "to", "zero_stage", "stack", NULL};
     static const char *const FACTS[] = {"id", "source", "model", "zero_stage", "set", NULL};
     static const char *const CONVENTIONS[] = {"mfu_convention", "convention", "peak", "assumed",
                                               NULL};
@@ -78,6 +78,16 @@ static int year_matches(const CsvTable *table, size_t row, double year)
     return !csv_number(cell(table, row, "to"), &bound) || year <= bound;
 }
 
+enum { ZERO_STAGE_BYTES = 16 };
+
+/* Empty when it is not stated. */
+static void write_zero_stage(const Measurement *row, char text[ZERO_STAGE_BYTES])
+{
+    text[0] = '\0';
+    if (measured_has(row->zero_stage))
+        snprintf(text, ZERO_STAGE_BYTES, "%g", row->zero_stage);
+}
+
 const char *rules_hardware(const MeasuredRules *rules, const Measurement *row, int *assumed)
 {
     *assumed = 0;
@@ -92,12 +102,14 @@ const char *rules_hardware(const MeasuredRules *rules, const Measurement *row, i
 const char *rules_stack(const MeasuredRules *rules, const Measurement *row, int *assumed)
 {
     const CsvTable *table = &rules->stacks;
+    char zero_stage[ZERO_STAGE_BYTES];
     *assumed = 0;
     if (row->stack[0] != '\0')
         return row->stack;
+    write_zero_stage(row, zero_stage);
     for (size_t i = 0; i < table->row_count; i++) {
         if (!matches(table, i, "id", row->id) || !matches(table, i, "source", row->source) ||
-            !year_matches(table, i, row->year))
+            !matches(table, i, "zero_stage", zero_stage) || !year_matches(table, i, row->year))
             continue;
         *assumed = cell(table, i, "id")[0] == '\0' && cell(table, i, "source")[0] == '\0';
         return cell(table, i, "stack");
@@ -109,9 +121,8 @@ size_t rules_facts(const MeasuredRules *rules, const Measurement *row, const cha
 {
     const CsvTable *table = &rules->facts;
     size_t count = 0;
-    char zero_stage[16] = "";
-    if (measured_has(row->zero_stage))
-        snprintf(zero_stage, sizeof zero_stage, "%g", row->zero_stage);
+    char zero_stage[ZERO_STAGE_BYTES];
+    write_zero_stage(row, zero_stage);
     for (size_t i = 0; i < table->row_count && count < MAX_FACTS; i++)
         if (matches(table, i, "id", row->id) && matches(table, i, "zero_stage", zero_stage) &&
             matches(table, i, "source", row->source) && matches(table, i, "model", row->model))

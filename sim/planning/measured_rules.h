@@ -1,6 +1,7 @@
 /* What a published row means in this program's words, as shipped tables in configs/measurements:
  *   gpus.csv         gpu -> a name in configs/hw
- *   stacks.csv       id, source, from, to (years) -> a software stack in configs/calibration
+ *   stacks.csv       id, source, from, to (years), zero_stage -> a software stack in
+ *                    configs/calibration
  *   facts.csv        id, source, model, zero_stage -> what the source says outside the columns, as
  * KEY=VALUE conventions.csv  mfu_convention -> a named way to count FLOPs The columns left of the
  * arrows are patterns (* and ?; empty: any). Of gpus, stacks and conventions the first line that
@@ -24,7 +25,7 @@ void measured_rules_free(MeasuredRules *rules);
 const char *rules_hardware(const MeasuredRules *rules, const Measurement *row, int *assumed);
 
 /* The row's own stack, else the table's. *assumed: only the table's last resort matched (an empty
- * pattern in every column). NULL: none. */
+ * pattern of id and source). NULL: none. */
 const char *rules_stack(const MeasuredRules *rules, const Measurement *row, int *assumed);
 
 /* Facts as KEY=VALUE texts; returns how many (at most MAX_FACTS). */

@@ -306,7 +306,8 @@ static void lay_model(Laying *laying)
     double heads = needed(laying, "n_heads", row->heads);
     if (laying->status != STATUS_OK)
         return;
-    int gated = stated(laying, DEFAULT_GATED, row->gated_mlp, 0) != 0;
+    double usually_gated = has_fact(laying->base, "model.gated_mlp") ? base->gated_mlp : 0;
+    int gated = stated(laying, DEFAULT_GATED, row->gated_mlp, usually_gated) != 0;
     double d_ff = has_fact(laying->base, "model.d_ff") ? base->d_ff : usual_d_ff(d_model, gated);
     put(laying, "model.layers", layers);
     put(laying, "model.d_model", d_model);
@@ -446,6 +447,15 @@ static void lay_layout(Laying *laying)
     lay_schedule(laying);
 }
 
+/* As many sequences as hold the usual number of tokens, in whole steps of all replicas, and enough
+ * of them to fill the pipeline. */
+static double usual_batch(const Laying *laying, double one, double length)
+{
+    const double tokens = laying->base->scenario.training.batch_tokens;
+    const double steps = round(tokens / (length * one));
+    return one * fmax(laying->out->training.parallel.pipeline, steps);
+}
+
 static void lay_batch(Laying *laying)
 {
     const Measurement *row = laying->row;
@@ -453,12 +463,12 @@ static void lay_batch(Laying *laying)
     double micro = stated(laying, DEFAULT_MICRO, row->micro_batch, parallel->micro_batch);
     double length = needed(laying, "seq_len", row->sequence_length);
     double one = parallel->data * micro, batch = row->batch_sequences;
-    if (!measured_has(batch) && !measured_has(row->micro_batch))
-        refuse(laying, "neither global_batch_seqs nor micro_batch is stated");
     if (laying->status != STATUS_OK)
         return;
-    if (!measured_has(batch))
+    if (!measured_has(batch) && measured_has(row->micro_batch))
         batch = defaulted(laying, DEFAULT_BATCH, one);
+    if (!measured_has(batch))
+        batch = defaulted(laying, DEFAULT_BATCH, usual_batch(laying, one, length));
     if (fmod(batch, one) != 0)
         refuse(laying, "global_batch_seqs %g is no multiple of dp %g x micro_batch %g", batch,
                parallel->data, micro);

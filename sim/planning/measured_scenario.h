@@ -18,7 +18,7 @@ typedef enum MeasuredDefault {
     DEFAULT_KV_HEADS,      /* as many as heads */
     DEFAULT_HEAD_DIM,      /* d_model / heads */
     DEFAULT_D_FF,          /* 4 d_model; gated: 8/3 d_model, up to a multiple of 256 */
-    DEFAULT_GATED,         /* not gated */
+    DEFAULT_GATED,         /* facts.csv, else not gated */
     DEFAULT_TIED,          /* tied unless the MLP is gated (GPT against Llama) */
     DEFAULT_VOCAB,         /* configs/measurements/training_base.yaml or facts.csv */
     DEFAULT_SHARED,        /* no shared experts */
@@ -34,7 +34,8 @@ typedef enum MeasuredDefault {
     DEFAULT_RECOMPUTE,     /* the stack's */
     DEFAULT_MICRO,         /* the stack's */
     DEFAULT_PRECISION,     /* bf16 */
-    DEFAULT_BATCH,         /* one microbatch a replica */
+    DEFAULT_BATCH,         /* one microbatch a replica, if that is stated; else facts.csv's tokens
+                            */
     DEFAULT_CHUNKS,        /* a layer each where the stack interleaves */
     DEFAULT_CONVENTION,    /* full: none of those in conventions.csv */
     DEFAULT_RAISED,        /* recompute again: the least with which the row fits */

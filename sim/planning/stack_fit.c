@@ -1,10 +1,8 @@
-#include "sim/planning/stack_fit.h"
+#include "sim/planning/stack_search.h"
 
 #include "sim/engine/parallel.h"
-#include "sim/planning/measured_step.h"
+#include "sim/engine/random.h"
 
-#include <gsl/gsl_errno.h>
-#include <gsl/gsl_multimin.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,277 +11,21 @@
 #define TRAINING(field) offsetof(TrainingSpec, field)
 
 const FitParameterSpec FIT_PARAMETER_SPECS[FIT_PARAMETERS] = {
-    [FIT_KERNEL_OVERHEAD] = {"", "kernel_overhead", TRAINING(kernel_overhead), 0, 0, 1, 0.01, "%"},
-    [FIT_LAUNCH] = {"", "launch", TRAINING(launch_s), 0, 0, 150e-6, 1e-6, "us"},
-    [FIT_FUSED] = {"", "fused", TRAINING(fused), 0, 0, 0.9, 0.01, "%"},
+    [FIT_KERNEL_OVERHEAD] = {"", "kernel_overhead", TRAINING(kernel_overhead), 0, 0, 1, 1, 0.01,
+                             "%"},
+    [FIT_LAUNCH] = {"", "launch", TRAINING(launch_s), 0, 0, 150e-6, 1, 1e-6, "us"},
+    [FIT_FUSED] = {"", "fused", TRAINING(fused), 0, 0, 0.9, 1, 0.01, "%"},
     [FIT_TENSOR_OVERLAP] = {"parallel", "tensor_overlap", TRAINING(parallel.tensor_overlap), 0.5, 0,
-                            1, 0.01, "%"},
+                            1, 0, 0.01, "%"},
     [FIT_EXPERT_OVERLAP] = {"parallel", "expert_overlap", TRAINING(parallel.expert_overlap), 0, 0,
-                            1, 0.01, "%"},
+                            1, 0, 0.01, "%"},
 };
 
-/* The loss: see stack_fit.h. */
-static const double robust_log_error = 0.3, beyond_weight = 0.25;
-/* A parameter stays where the loss would grow by more than this share without it. */
-static const double worth_keeping = 0.03;
-/* The simplex, in shares of the parameters' ranges. */
-static const double first_size = 0.15, last_size = 2e-4;
-static const double starts[] = {0.05, 0.25, 0.6};
-enum { STARTS = 3, MOST_ITERATIONS = 160, MOST_RESTARTS = 3 };
+/* What a parameter at the far end of its range from the centre costs: as much as one row that is as
+ * wrong as the robust loss counts in full (stack_fit.h). */
+static const double pull = 0.3;
 
-/* ---- rows --------------------------------------------------------------------------------------
- */
-
-typedef struct FitRow {
-    const Measurement *row;
-    const MeasuredBase *base;
-    Scenario *scenario; /* NULL: skipped */
-    double measured, penalty_share;
-    double log_error; /* at the parameters last asked for */
-} FitRow;
-
-typedef struct Fitting {
-    const ForecastOptions *options;
-    const MeasuredRules *rules;
-    MeasuredStep **steps;
-    size_t threads;
-    FitRow *rows; /* of the group at work */
-    size_t row_count;
-    int active[FIT_PARAMETERS];
-    double value[FIT_PARAMETERS];
-    size_t done, total; /* stacks, for progress */
-    Status status;      /* of an evaluation inside the simplex */
-    Error error;
-} Fitting;
-
-static void put_parameters(const int *active, const double *value, Scenario *scenario)
-{
-    for (int i = 0; i < FIT_PARAMETERS; i++)
-        if (active[i] != 0)
-            *(double *)((char *)&scenario->training + FIT_PARAMETER_SPECS[i].offset) = value[i];
-}
-
-/* Neutral values for what the stack does; what it does not do (no overlap) stays off. */
-static void put_neutral(Scenario *scenario)
-{
-    for (int i = 0; i < FIT_PARAMETERS; i++) {
-        double *field = (double *)((char *)&scenario->training + FIT_PARAMETER_SPECS[i].offset);
-        if (i != FIT_TENSOR_OVERLAP || *field > 0)
-            *field = FIT_PARAMETER_SPECS[i].neutral;
-    }
-}
-
-/* Rows that cannot be predicted are those that a validation skips. */
-static Status prepare_row(void *context, size_t index, size_t worker, Error *error)
-{
-    Fitting *fitting = context;
-    FitRow *row = &fitting->rows[index];
-    MeasuredStep *step = fitting->steps[worker];
-    Error reason = {0};
-    unsigned defaults;
-    const unsigned long long seed = fitting->options->seed;
-    Status status = measured_scenario(row->base, row->row, &step->scenario, &defaults, &reason);
-    put_neutral(&step->scenario);
-    if (status == STATUS_OK)
-        status = measured_tokens_per_s(fitting->rules, row->row, &step->scenario, &row->measured,
-                                       &defaults, &reason);
-    if (status == STATUS_OK)
-        status = measured_step_penalty(step, seed, &row->penalty_share, &reason);
-    if (status == STATUS_ENVIRONMENT)
-        *error = reason;
-    if (status != STATUS_OK)
-        return status == STATUS_ENVIRONMENT ? status : STATUS_OK;
-    row->scenario = malloc(sizeof *row->scenario);
-    if (row->scenario == NULL)
-        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
-    *row->scenario = step->scenario;
-    return STATUS_OK;
-}
-
-static Status predict_row(void *context, size_t index, size_t worker, Error *error)
-{
-    Fitting *fitting = context;
-    FitRow *row = &fitting->rows[index];
-    MeasuredStep *step = fitting->steps[worker];
-    double rate;
-    step->scenario = *row->scenario;
-    put_parameters(fitting->active, fitting->value, &step->scenario);
-    Status status =
-        measured_step_rate(step, fitting->options->seed, row->penalty_share, &rate, error);
-    if (status == STATUS_OK)
-        row->log_error = log(rate / row->measured);
-    return status;
-}
-
-static double robust(double log_error)
-{
-    const double size = fabs(log_error);
-    return fmin(size, robust_log_error) + beyond_weight * fmax(0, size - robust_log_error);
-}
-
-static Status evaluate(Fitting *fitting, double *loss, Error *error)
-{
-    Status status = parallel_for(fitting->row_count, fitting->threads, predict_row, fitting, error);
-    *loss = 0;
-    for (size_t i = 0; status == STATUS_OK && i < fitting->row_count; i++)
-        *loss += robust(fitting->rows[i].log_error) / (double)fitting->row_count;
-    const ForecastOptions *options = fitting->options;
-    if (status == STATUS_OK && options->progress != NULL &&
-        options->progress(options->progress_context, fitting->done, fitting->total) != 0)
-        status = error_set(error, STATUS_INTERRUPTED, "interrupted after %zu of %zu stacks",
-                           fitting->done, fitting->total);
-    return status;
-}
-
-/* ---- search ------------------------------------------------------------------------------------
- */
-
-static double clamp(double value, double low, double high)
-{
-    return fmin(fmax(value, low), high);
-}
-
-/* Positions are shares of the parameters' ranges; outside of them the loss climbs. */
-static double loss_at(const gsl_vector *position, void *context)
-{
-    static const double wall = 1, failed = 1e3;
-    Fitting *fitting = context;
-    double outside = 0, loss = failed;
-    size_t at = 0;
-    for (int i = 0; i < FIT_PARAMETERS; i++) {
-        if (fitting->active[i] == 0)
-            continue;
-        const FitParameterSpec *spec = &FIT_PARAMETER_SPECS[i];
-        const double share = gsl_vector_get(position, at++), inside = clamp(share, 0, 1);
-        outside += fabs(share - inside);
-        fitting->value[i] = spec->low + inside * (spec->high - spec->low);
-    }
-    if (fitting->status == STATUS_OK)
-        fitting->status = evaluate(fitting, &loss, &fitting->error);
-    return fitting->status == STATUS_OK ? loss + wall * outside : failed;
-}
-
-typedef struct Optimum {
-    double loss;
-    double value[FIT_PARAMETERS];
-} Optimum;
-
-static void share_of_range(const Fitting *fitting, const double *value, gsl_vector *position)
-{
-    size_t at = 0;
-    for (int i = 0; i < FIT_PARAMETERS; i++) {
-        const FitParameterSpec *spec = &FIT_PARAMETER_SPECS[i];
-        if (fitting->active[i] != 0)
-            gsl_vector_set(position, at++, (value[i] - spec->low) / (spec->high - spec->low));
-    }
-}
-
-/* One simplex from `best`, which it replaces when it finds better. The first corner points into the
- * range, whichever end it starts from. */
-static Status descend(Fitting *fitting, gsl_multimin_fminimizer *minimizer, gsl_vector *position,
-                      gsl_vector *sizes, Optimum *best, Error *error)
-{
-    gsl_multimin_function function = {.f = loss_at, .n = position->size, .params = fitting};
-    share_of_range(fitting, best->value, position);
-    for (size_t i = 0; i < position->size; i++)
-        gsl_vector_set(sizes, i, gsl_vector_get(position, i) > 0.5 ? -first_size : first_size);
-    int code = gsl_multimin_fminimizer_set(minimizer, &function, position, sizes);
-    for (int i = 0; i < MOST_ITERATIONS && code == GSL_SUCCESS; i++) {
-        code = gsl_multimin_fminimizer_iterate(minimizer);
-        if (gsl_multimin_fminimizer_size(minimizer) < last_size)
-            break;
-    }
-    const double loss = fitting->status == STATUS_OK ? loss_at(minimizer->x, fitting) : 0;
-    if (fitting->status != STATUS_OK) {
-        if (error != NULL)
-            *error = fitting->error;
-        return fitting->status;
-    }
-    if (loss < best->loss) {
-        best->loss = loss;
-        memcpy(best->value, fitting->value, sizeof best->value);
-    }
-    return STATUS_OK;
-}
-
-/* The least loss over the active parameters, from `start` and, with `widely`, from the fixed
- * starts; the simplex is set up anew where it ended until that gains nothing. */
-static Status search(Fitting *fitting, const double *start, int widely, Optimum *best, Error *error)
-{
-    size_t dimensions = 0;
-    for (int i = 0; i < FIT_PARAMETERS; i++)
-        dimensions += fitting->active[i] != 0;
-    memcpy(best->value, start, sizeof best->value);
-    memcpy(fitting->value, start, sizeof best->value);
-    Status status = evaluate(fitting, &best->loss, error);
-    if (status != STATUS_OK || dimensions == 0)
-        return status;
-
-    gsl_vector *position = gsl_vector_alloc(dimensions), *sizes = gsl_vector_alloc(dimensions);
-    gsl_multimin_fminimizer *minimizer =
-        gsl_multimin_fminimizer_alloc(gsl_multimin_fminimizer_nmsimplex2, dimensions);
-    if (position == NULL || sizes == NULL || minimizer == NULL)
-        status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
-    for (int s = 0; widely && status == STATUS_OK && s < STARTS; s++) {
-        Optimum tried = {.loss = HUGE_VAL};
-        for (int i = 0; i < FIT_PARAMETERS; i++) {
-            const FitParameterSpec *spec = &FIT_PARAMETER_SPECS[i];
-            tried.value[i] = fitting->active[i] != 0
-                                 ? spec->low + starts[s] * (spec->high - spec->low)
-                                 : start[i];
-        }
-        status = descend(fitting, minimizer, position, sizes, &tried, error);
-        if (status == STATUS_OK && tried.loss < best->loss)
-            *best = tried;
-    }
-    for (int restart = 0; status == STATUS_OK && restart < MOST_RESTARTS; restart++) {
-        const double before = best->loss;
-        status = descend(fitting, minimizer, position, sizes, best, error);
-        if (best->loss > before * (1 - worth_keeping / 30))
-            break;
-    }
-    if (minimizer != NULL)
-        gsl_multimin_fminimizer_free(minimizer);
-    if (sizes != NULL)
-        gsl_vector_free(sizes);
-    if (position != NULL)
-        gsl_vector_free(position);
-    return status;
-}
-
-/* Parameters whose neutral value costs least go first, until each that is left is worth it. */
-static Status search_and_thin(Fitting *fitting, Optimum *best, Error *error)
-{
-    double neutral[FIT_PARAMETERS];
-    for (int i = 0; i < FIT_PARAMETERS; i++)
-        neutral[i] = FIT_PARAMETER_SPECS[i].neutral;
-    Status status = search(fitting, neutral, 1, best, error);
-    const double best_of_all = best->loss;
-    while (status == STATUS_OK) {
-        int least = -1;
-        Optimum least_optimum = {.loss = HUGE_VAL};
-        for (int i = 0; status == STATUS_OK && i < FIT_PARAMETERS; i++) {
-            if (fitting->active[i] == 0)
-                continue;
-            Optimum without, from = *best;
-            from.value[i] = neutral[i];
-            fitting->active[i] = 0;
-            status = search(fitting, from.value, 0, &without, error);
-            fitting->active[i] = 1;
-            if (status == STATUS_OK && without.loss < least_optimum.loss) {
-                least = i;
-                least_optimum = without;
-            }
-        }
-        if (status != STATUS_OK || least < 0 ||
-            least_optimum.loss > best_of_all * (1 + worth_keeping))
-            break;
-        fitting->active[least] = 0;
-        *best = least_optimum;
-        best->value[least] = neutral[least];
-    }
-    return status;
-}
+static const char common_stack[] = "stack-common";
 
 /* ---- groups of stacks --------------------------------------------------------------------------
  */
@@ -350,89 +92,203 @@ static void add_family(char *families, const char *id)
                  family);
 }
 
-static void activate(Fitting *fitting)
+static void activate(FitSearch *search)
 {
     const int everywhere[FIT_PARAMETERS] = {
         [FIT_KERNEL_OVERHEAD] = 1, [FIT_LAUNCH] = 1, [FIT_FUSED] = 1};
-    memcpy(fitting->active, everywhere, sizeof everywhere);
-    for (size_t i = 0; i < fitting->row_count; i++) {
-        const Scenario *scenario = fitting->rows[i].scenario;
+    memcpy(search->active, everywhere, sizeof everywhere);
+    for (size_t i = 0; i < search->row_count; i++) {
+        const Scenario *scenario = search->rows[i].scenario;
         const ParallelSpec *parallel = &scenario->training.parallel;
         if (parallel->tensor > 1 && parallel->tensor_overlap > 0)
-            fitting->active[FIT_TENSOR_OVERLAP] = 1;
+            search->active[FIT_TENSOR_OVERLAP] = 1;
         if (scenario->model.experts > 1 && parallel->expert > 1)
-            fitting->active[FIT_EXPERT_OVERLAP] = 1;
+            search->active[FIT_EXPERT_OVERLAP] = 1;
     }
 }
 
+/* Errors of all rows, and room for the work on a group. */
+typedef struct Gathered {
+    size_t folds, rows;
+    double *after, *held_out, *scratch;
+    FitRow *aside;
+} Gathered;
+
+/* Rows of one model in one source share a fold: they differ in little. */
+static size_t fold_of(const Measurement *row, size_t folds)
+{
+    char key[512];
+    snprintf(key, sizeof key, "%.*s %.300s", (int)strcspn(row->id, "-"), row->id, row->model);
+    return (size_t)(random_hash(key) % folds);
+}
+
+/* Rows of the fold to the end; returns how many others there are. */
+static size_t set_aside(FitRow *rows, size_t count, size_t fold, FitRow *scratch)
+{
+    size_t others = 0, aside = 0;
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].fold == fold)
+            scratch[aside++] = rows[i];
+        else
+            rows[others++] = rows[i];
+    memcpy(rows + others, scratch, aside * sizeof *rows);
+    return others;
+}
+
+/* Each fold with the constants of the others; a fold that holds all rows with those of the centre.
+ */
+static Status hold_out(FitSearch *search, size_t folds, FitRow *scratch, Error *error)
+{
+    const size_t rows = search->row_count;
+    Status status = STATUS_OK;
+    for (size_t i = 0; i < rows; i++)
+        search->rows[i].fold = fold_of(search->rows[i].row, folds);
+    for (size_t fold = 0; status == STATUS_OK && fold < folds; fold++) {
+        FitOptimum best = {0};
+        double loss;
+        const size_t others = set_aside(search->rows, rows, fold, scratch);
+        if (others == rows)
+            continue;
+        memcpy(best.value, search->centre, sizeof best.value);
+        activate(search);
+        search->row_count = others;
+        if (others > 0)
+            status = fit_search_run(search, &best, error);
+        memcpy(search->value, best.value, sizeof best.value);
+        search->row_count = rows;
+        if (status == STATUS_OK)
+            status = fit_search_evaluate(search, &loss, error);
+        for (size_t i = others; status == STATUS_OK && i < rows; i++)
+            search->rows[i].held_out_error = exp(search->rows[i].log_error) - 1;
+    }
+    search->row_count = rows;
+    return status;
+}
+
+typedef enum Errors { ERRORS_BEFORE, ERRORS_AFTER, ERRORS_HELD_OUT } Errors;
+
 /* Errors of each stack at the parameters that the rows were last predicted with. */
-static void count_errors(const Fitting *fitting, StackFits *fits, int after, double *scratch)
+static void count_errors(const FitSearch *search, StackFits *fits, Errors which, double *scratch)
 {
     for (size_t s = 0; s < fits->count; s++) {
         StackFit *fit = &fits->fits[s];
+        ErrorStatistics *const to[] = {&fit->before, &fit->after, &fit->held_out};
         size_t count = 0;
-        for (size_t i = 0; i < fitting->row_count; i++)
-            if (strcmp(measured_base_stack(fitting->rows[i].base), fit->stack) == 0)
-                scratch[count++] = exp(fitting->rows[i].log_error) - 1;
+        for (size_t i = 0; i < search->row_count; i++) {
+            const FitRow *row = &search->rows[i];
+            if (strcmp(measured_base_stack(row->base), fit->stack) == 0)
+                scratch[count++] =
+                    which == ERRORS_HELD_OUT ? row->held_out_error : exp(row->log_error) - 1;
+        }
         if (count == 0)
             continue;
-        *(after ? &fit->after : &fit->before) = error_statistics(scratch, count);
+        *to[which] = error_statistics(scratch, count);
         fit->rows = count;
     }
 }
 
-/* `scratch` is room for all rows. */
-static Status fit_group(Fitting *fitting, StackFits *fits, double *scratch, Error *error)
+static void name_families(const FitSearch *search, char families[FIT_FAMILIES_BYTES])
 {
-    Optimum best = {0};
-    double loss;
-    size_t kept = 0;
-    Status status = parallel_for(fitting->row_count, fitting->threads, prepare_row, fitting, error);
-    for (size_t i = 0; i < fitting->row_count; i++)
-        if (fitting->rows[i].scenario != NULL) {
-            const FitRow row = fitting->rows[i];
-            fitting->rows[i].scenario = NULL;
-            fitting->rows[kept++] = row;
-        }
-    fitting->row_count = kept;
-    if (status == STATUS_OK && kept == 0)
-        return STATUS_OK;
-    activate(fitting);
-    const int none[FIT_PARAMETERS] = {0};
-    int active[FIT_PARAMETERS];
-    memcpy(active, fitting->active, sizeof active);
-    memcpy(fitting->active, none, sizeof none);
-    if (status == STATUS_OK)
-        status = evaluate(fitting, &loss, error);
-    if (status == STATUS_OK)
-        count_errors(fitting, fits, 0, scratch);
-    memcpy(fitting->active, active, sizeof active);
-    if (status == STATUS_OK)
-        status = search_and_thin(fitting, &best, error);
-    memcpy(fitting->value, best.value, sizeof best.value);
-    if (status == STATUS_OK)
-        status = evaluate(fitting, &loss, error);
-    if (status != STATUS_OK)
-        return status;
-    count_errors(fitting, fits, 1, scratch);
-    char families[FIT_FAMILIES_BYTES] = "";
-    for (size_t i = 0; i < kept; i++)
-        add_family(families, fitting->rows[i].row->id);
-    for (size_t i = 0; i < kept; i++) {
-        StackFit *fit = find_fit(fits, measured_base_stack(fitting->rows[i].base));
-        fit->fit_rows = kept;
-        memcpy(fit->families, families, sizeof families);
-        memcpy(fit->fitted, fitting->active, sizeof fit->fitted);
-        memcpy(fit->value, best.value, sizeof fit->value);
-    }
-    return STATUS_OK;
+    families[0] = '\0';
+    for (size_t i = 0; i < search->row_count; i++)
+        add_family(families, search->rows[i].row->id);
 }
 
-static void release_rows(Fitting *fitting, size_t count)
+/* Rows at neutral values. */
+static Status predict_before(FitSearch *search, Error *error)
 {
-    for (size_t i = 0; i < count; i++)
-        free(fitting->rows[i].scenario);
-    memset(fitting->rows, 0, count * sizeof *fitting->rows);
+    static const int none[FIT_PARAMETERS] = {0};
+    double loss;
+    memcpy(search->active, none, sizeof none);
+    return fit_search_evaluate(search, &loss, error);
+}
+
+/* Rows with what fits them best. */
+static Status predict_after(FitSearch *search, FitOptimum *best, Error *error)
+{
+    double loss;
+    activate(search);
+    Status status = fit_search_run(search, best, error);
+    memcpy(search->value, best->value, sizeof best->value);
+    return status == STATUS_OK ? fit_search_evaluate(search, &loss, error) : status;
+}
+
+static Status fit_group(FitSearch *search, StackFits *fits, Gathered *gathered, Error *error)
+{
+    FitOptimum best = {0};
+    Status status = fit_search_prepare(search, error);
+    if (status == STATUS_OK && search->row_count == 0)
+        return STATUS_OK;
+    if (status == STATUS_OK)
+        status = predict_before(search, error);
+    if (status == STATUS_OK)
+        count_errors(search, fits, ERRORS_BEFORE, gathered->scratch);
+    if (status == STATUS_OK)
+        status = predict_after(search, &best, error);
+    if (status != STATUS_OK)
+        return status;
+    count_errors(search, fits, ERRORS_AFTER, gathered->scratch);
+    char families[FIT_FAMILIES_BYTES];
+    name_families(search, families);
+    for (size_t i = 0; i < search->row_count; i++) {
+        StackFit *fit = find_fit(fits, measured_base_stack(search->rows[i].base));
+        fit->fit_rows = search->row_count;
+        memcpy(fit->families, families, sizeof families);
+        memcpy(fit->fitted, search->active, sizeof fit->fitted);
+        memcpy(fit->value, best.value, sizeof fit->value);
+        gathered->after[gathered->rows + i] = exp(search->rows[i].log_error) - 1;
+    }
+    if (gathered->folds > 1) {
+        status = hold_out(search, gathered->folds, gathered->aside, error);
+        count_errors(search, fits, ERRORS_HELD_OUT, gathered->scratch);
+    }
+    for (size_t i = 0; i < search->row_count; i++)
+        gathered->held_out[gathered->rows++] = search->rows[i].held_out_error;
+    return status;
+}
+
+/* How many rows have `root`'s parameters. */
+static size_t rows_of_root(const FitSearch *search, const CsvTable *shared, const char *root)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < search->row_count; i++)
+        count += strcmp(root_of(shared, measured_base_stack(search->rows[i].base)), root) == 0;
+    return count;
+}
+
+static ErrorStatistics statistics_of_all(const FitSearch *search, double *scratch)
+{
+    for (size_t i = 0; i < search->row_count; i++)
+        scratch[i] = exp(search->rows[i].log_error) - 1;
+    return error_statistics(scratch, search->row_count);
+}
+
+/* What kernels cost in all stacks, each counting alike however many rows it has. Overlaps are
+ * fitted beside it and belong to no stack. */
+static Status fit_common(FitSearch *search, const CsvTable *shared, double *scratch, StackFit *fit,
+                         Error *error)
+{
+    FitOptimum best = {0};
+    Status status = fit_search_prepare(search, error);
+    if (status == STATUS_OK && search->row_count == 0)
+        return STATUS_OK;
+    for (size_t i = 0; i < search->row_count; i++) {
+        const char *root = root_of(shared, measured_base_stack(search->rows[i].base));
+        search->rows[i].weight = 1.0 / (double)rows_of_root(search, shared, root);
+    }
+    if (status == STATUS_OK)
+        status = predict_before(search, error);
+    fit->before = statistics_of_all(search, scratch);
+    if (status == STATUS_OK)
+        status = predict_after(search, &best, error);
+    fit->after = statistics_of_all(search, scratch);
+    fit->rows = fit->fit_rows = search->row_count;
+    name_families(search, fit->families);
+    for (int i = 0; i < FIT_PARAMETERS; i++) {
+        fit->fitted[i] = FIT_PARAMETER_SPECS[i].common;
+        fit->value[i] = best.value[i];
+    }
+    return status;
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------
@@ -459,6 +315,8 @@ static Status list_stacks(const MeasurementFile *file, const MeasuredRules *rule
         if (strcmp(root, stack) != 0)
             snprintf(fit->with, sizeof fit->with, "%.*s", NAME_BYTES - 1, root);
     }
+    if (is_wanted(common_stack, shared, names, name_count) && find_fit(fits, common_stack) == NULL)
+        snprintf(fits->fits[fits->count++].stack, NAME_BYTES, "%s", common_stack);
     if (fits->count == 0)
         return error_set(error, STATUS_INVALID, "no row of the split 'pool' has the stack '%.60s'",
                          name_count > 0 ? names[0] : "");
@@ -466,18 +324,18 @@ static Status list_stacks(const MeasurementFile *file, const MeasuredRules *rule
     return STATUS_OK;
 }
 
-/* All rows whose stack has `root`'s parameters. */
+/* All rows whose stack has `root`'s parameters; NULL: of all stacks. */
 static Status find_group(const MeasurementFile *file, const CsvTable *shared, const char *root,
-                         MeasuredBases *bases, Fitting *fitting, Error *error)
+                         MeasuredBases *bases, FitSearch *search, Error *error)
 {
-    fitting->row_count = 0;
+    search->row_count = 0;
     for (size_t i = 0; i < file->count; i++) {
         const MeasuredBase *base = NULL;
         const Measurement *row = &file->rows[i];
         int assumed;
         const char *stack = rules_stack(bases->rules, row, &assumed);
         if (strcmp(row->split, "pool") != 0 || stack == NULL ||
-            strcmp(root_of(shared, stack), root) != 0)
+            (root != NULL && strcmp(root_of(shared, stack), root) != 0))
             continue;
         Error reason = {0};
         Status status = measured_base(bases, row, &base, &reason);
@@ -486,7 +344,7 @@ static Status find_group(const MeasurementFile *file, const CsvTable *shared, co
             return status;
         }
         if (status == STATUS_OK)
-            fitting->rows[fitting->row_count++] = (FitRow){.row = row, .base = base};
+            search->rows[search->row_count++] = (FitRow){.row = row, .base = base, .weight = 1};
     }
     return STATUS_OK;
 }
@@ -502,42 +360,101 @@ static Status read_shared(const ConfigPaths *paths, CsvTable *shared, Error *err
     return status;
 }
 
+/* The centre that stacks are drawn to, from stack-common's file. */
+static Status read_centre(const ConfigPaths *paths, double centre[FIT_PARAMETERS], Error *error)
+{
+    Scenario *common = calloc(1, sizeof *common);
+    ErrorList *errors = calloc(1, sizeof *errors);
+    Status status =
+        common == NULL || errors == NULL
+            ? error_set(error, STATUS_ENVIRONMENT, "out of memory")
+            : part_read(paths, "calibration", common_stack, NULL, 0, common, NULL, NULL, errors);
+    if (errors != NULL && errors->count > 0 && error != NULL)
+        *error = errors->errors[0];
+    for (int i = 0; status == STATUS_OK && i < FIT_PARAMETERS; i++) {
+        const FitParameterSpec *spec = &FIT_PARAMETER_SPECS[i];
+        centre[i] = spec->common ? *(const double *)((const char *)&common->training + spec->offset)
+                                 : (spec->low + spec->high) / 2;
+    }
+    free(common);
+    free(errors);
+    return status;
+}
+
+static void gathered_free(Gathered *gathered)
+{
+    free(gathered->after);
+    free(gathered->held_out);
+    free(gathered->scratch);
+    free(gathered->aside);
+}
+
+static int gathered_allocate(Gathered *gathered, size_t rows)
+{
+    gathered->after = malloc((rows + 1) * sizeof *gathered->after);
+    gathered->held_out = malloc((rows + 1) * sizeof *gathered->held_out);
+    gathered->scratch = malloc((rows + 1) * sizeof *gathered->scratch);
+    gathered->aside = malloc((rows + 1) * sizeof *gathered->aside);
+    return gathered->after != NULL && gathered->held_out != NULL && gathered->scratch != NULL &&
+           gathered->aside != NULL;
+}
+
 Status stack_fit(const ConfigPaths *paths, const MeasurementFile *file, const char *const *names,
-                 size_t name_count, const ForecastOptions *options, StackFits *fits, Error *error)
+                 size_t name_count, size_t folds, const ForecastOptions *options, StackFits *fits,
+                 Error *error)
 {
     CsvTable shared = {0};
     MeasuredRules rules = {0};
     MeasuredBases bases = {.paths = paths, .rules = &rules};
-    Fitting fitting = {
+    FitSearch search = {
         .options = options, .rules = &rules, .threads = parallel_threads(options->threads)};
-    double *scratch = malloc((file->count + 1) * sizeof *scratch);
-    fitting.rows = calloc(file->count + 1, sizeof *fitting.rows);
-    fitting.steps = measured_steps_create(fitting.threads, error);
+    Gathered gathered = {.folds = folds};
+    search.rows = calloc(file->count + 1, sizeof *search.rows);
+    search.steps = measured_steps_create(search.threads, error);
     *fits = (StackFits){0};
-    Status status = scratch == NULL || fitting.rows == NULL || fitting.steps == NULL
-                        ? error_set(error, STATUS_ENVIRONMENT, "out of memory")
-                        : measured_rules_read(paths, &rules, error);
+    Status status =
+        !gathered_allocate(&gathered, file->count) || search.rows == NULL || search.steps == NULL
+            ? error_set(error, STATUS_ENVIRONMENT, "out of memory")
+            : measured_rules_read(paths, &rules, error);
     if (status == STATUS_OK)
         status = read_shared(paths, &shared, error);
     if (status == STATUS_OK)
         status = list_stacks(file, &rules, &shared, names, name_count, fits, error);
-    fitting.total = fits->count;
-    for (size_t i = 0; status == STATUS_OK && i < fits->count; i++, fitting.done++) {
+    if (status == STATUS_OK)
+        status = read_centre(paths, search.centre, error);
+    search.total = fits->count;
+    StackFit *common = find_fit(fits, common_stack);
+    if (status == STATUS_OK && common != NULL) {
+        status = find_group(file, &shared, NULL, &bases, &search, error);
+        if (status == STATUS_OK)
+            status = fit_common(&search, &shared, gathered.scratch, common, error);
+        fit_search_release(&search, file->count);
+        for (int i = 0; i < FIT_PARAMETERS; i++)
+            if (FIT_PARAMETER_SPECS[i].common && common->fit_rows > 0)
+                search.centre[i] = common->value[i];
+    }
+    search.pull = pull;
+    for (size_t i = 0; status == STATUS_OK && i < fits->count; i++, search.done++) {
         const StackFit *fit = &fits->fits[i];
         const char *root = fit->with[0] != '\0' ? fit->with : fit->stack;
         if (fit->fit_rows > 0) /* done with another of its group */
             continue;
-        status = find_group(file, &shared, root, &bases, &fitting, error);
+        status = find_group(file, &shared, root, &bases, &search, error);
         if (status == STATUS_OK)
-            status = fit_group(&fitting, fits, scratch, error);
-        release_rows(&fitting, file->count);
+            status = fit_group(&search, fits, &gathered, error);
+        fit_search_release(&search, file->count);
+    }
+    if (status == STATUS_OK && gathered.rows > 0) {
+        fits->after = error_statistics(gathered.after, gathered.rows);
+        if (folds > 1)
+            fits->held_out = error_statistics(gathered.held_out, gathered.rows);
     }
     csv_free(&shared);
     measured_bases_free(&bases);
     measured_rules_free(&rules);
-    measured_steps_free(fitting.steps, fitting.threads);
-    free(fitting.rows);
-    free(scratch);
+    measured_steps_free(search.steps, search.threads);
+    gathered_free(&gathered);
+    free(search.rows);
     return status;
 }
 

@@ -1,6 +1,7 @@
 #include "configs/reader/file.h"
 #include "sim/planning/stack_fit.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,8 @@ static void write_value(const StackFit *fit, FitParameter which, const char *ind
     const FitParameterSpec *spec = &FIT_PARAMETER_SPECS[which];
     char line[640], origin[320];
     const char *owner = plain_name(fit->with[0] != '\0' ? fit->with : fit->stack);
+    if (strcmp(owner, "common") == 0)
+        owner = "all stacks, each counting alike";
     const int own = fit->with[0] == '\0';
     if (fit->fitted[which] != 0)
         snprintf(origin, sizeof origin,
@@ -58,7 +61,7 @@ static void write_value(const StackFit *fit, FitParameter which, const char *ind
                  own ? "" : ", whose parameters this stack shares");
     const double value = fit->fitted[which] != 0 ? fit->value[which] : spec->neutral;
     snprintf(line, sizeof line, "%s%s: {value: %.4g%s, source: \"%s\"}\n", indent, spec->key,
-             value / spec->unit, spec->suffix, origin);
+             round(100 * value / spec->unit) / 100, spec->suffix, origin);
     append(text, line, strlen(line));
 }
 

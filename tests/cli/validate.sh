@@ -49,7 +49,7 @@ json '.summary.bias | fabs < 0.02'
 run 0 validate training_validation.csv --split pool --json --fail-above 4%
 json '.summary | .mean_abs_error < 0.062 and .p90_abs_error < 0.155 and (.bias | fabs) < 0.025'
 run 0 validate training_validation.csv --split pool,validation --json
-json '.summary.n == 445 and .ratios.summary.median_abs_error < 0.03 and .regret.mean < 0.02'
+json '.summary.n == 452 and .ratios.summary.median_abs_error < 0.03 and .regret.mean < 0.02'
 
 # The fit of stacks: better than neutral values, the stack's own file with the values in it, bad names.
 run 0 validate training_validation.csv --fit zero-bubble-2023 --json --out "$work/fit"
@@ -64,6 +64,16 @@ run 0 validate training_validation.csv --fit zero-bubble-2023 --json --out "$wor
 cmp -s "$work/out" "$work/first" || fail "the fit depends on the number of threads"
 run 0 validate training_validation.csv --fit stack-zero-bubble-2023
 stdout_has "before"; stdout_has "after"; stdout_has "kernel_overhead"
+# Folds: as many rows held out as fitted, whatever the threads; the centre in a file that reads back.
+run 0 validate training_validation.csv --fit zero-bubble-2023 --folds 2 --json
+json '.fits[0] | .held_out.n == .after.n and .held_out.mean_abs_error >= 0.8 * .after.mean_abs_error and .held_out.mean_abs_error < .before.mean_abs_error'
+cp "$work/out" "$work/first"
+run 0 validate training_validation.csv --fit zero-bubble-2023 --folds 2 --json --jobs 1
+cmp -s "$work/out" "$work/first" || fail "the folds depend on the number of threads"
+run 0 validate training_validation.csv --fit zero-bubble-2023 --folds 2; stdout_has "held out"
+run 2 validate training_validation.csv --fit zero-bubble-2023 --folds 0; stderr_has "folds"
+run 2 validate training_validation.csv --folds 2; stderr_has "folds"
+run 2 validate collectives --fit all --folds 2; stderr_has "folds"
 run 3 validate training_validation.csv --fit nonsense; stderr_has "nonsense"
 run 2 validate training_validation.csv --fit
 

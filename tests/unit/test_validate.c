@@ -161,6 +161,58 @@ static void test_unstated_virtual_stages(void **state)
     }
 }
 
+/* A source that no line of stacks.csv names gets the practice of its year, and says so; one that
+ * shards everything that of FSDP. */
+static void test_unknown_stacks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *year, *zero_stage, *stack;
+    } cases[] = {
+        {"2020", "", "stack-unknown-2021"},          {"2021", "1", "stack-unknown-2021"},
+        {"2022", "", "stack-unknown-2022"},          {"2023", "1", "stack-unknown-2023"},
+        {"2024", "", "stack-unknown-2024"},          {"2027", "", "stack-unknown-2024"},
+        {"2023", "3", "stack-unknown-sharded-2023"}, {"2025", "3", "stack-unknown-sharded-2024"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        unsigned defaults = 0;
+        char text[1024];
+        snprintf(text, sizeof text,
+                 "id,source,year,zero_stage,gpu,n_gpus,tp,pp,n_layers,d_model,n_heads,seq_len,"
+                 "micro_batch,global_batch_seqs,metric,value\n"
+                 "x-1,A report,%s,%s,A100-SXM-80GB,64,8,1,32,4096,32,2048,1,64,"
+                 "tokens_per_s_per_gpu,1000\n",
+                 cases[i].year, cases[i].zero_stage);
+        const Scenario scenario = scenario_of(text, &defaults);
+        assert_string_equal(scenario.training.name, cases[i].stack);
+        assert_true((defaults & 1u << DEFAULT_STACK) != 0);
+    }
+}
+
+/* Neither batch nor microbatch: 4 Mi tokens in whole steps of all replicas, at least one microbatch
+ * a stage. */
+static void test_unstated_batch(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *gpus, *pipeline, *length;
+        double sequences;
+    } cases[] = {{"8", "1", "2048", 2048}, {"24", "1", "2048", 2040}, {"8", "8", "4194304", 8}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        unsigned defaults = 0;
+        char text[1024];
+        snprintf(text, sizeof text,
+                 "id,source,year,gpu,n_gpus,tp,pp,n_layers,d_model,n_heads,seq_len,"
+                 "global_batch_seqs,metric,value\n"
+                 "x-1,A report,2024,A100-SXM-80GB,%s,1,%s,32,4096,32,%s,,tokens_per_s_per_gpu,9\n",
+                 cases[i].gpus, cases[i].pipeline, cases[i].length);
+        const Scenario scenario = scenario_of(text, &defaults);
+        const double length = scenario.training.sequence_length;
+        assert_near(scenario.training.batch_tokens / length, cases[i].sequences, 0);
+        assert_true((defaults & 1u << DEFAULT_BATCH) != 0);
+        assert_true((defaults & 1u << DEFAULT_MICRO) != 0);
+    }
+}
+
 static void expect_skip(const char *row, const char *reason)
 {
     Fixture fixture;
@@ -296,6 +348,8 @@ int main(void)
         cmocka_unit_test(test_known_step_is_predicted),
         cmocka_unit_test(test_documented_defaults),
         cmocka_unit_test(test_unstated_virtual_stages),
+        cmocka_unit_test(test_unknown_stacks),
+        cmocka_unit_test(test_unstated_batch),
         cmocka_unit_test(test_skipped_with_reason),
         cmocka_unit_test(test_precision_words),
         cmocka_unit_test(test_no_usable_row),

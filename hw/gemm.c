@@ -35,6 +35,7 @@ enum { TILE_ROWS = 5, TILE_COLUMNS = 3, MOST_DOUBLINGS = 5, LEAST_K_OF_A_SPLIT =
 
 static const double output_bytes = 2;      /* bf16, also from fp8 operands */
 static const double partial_sum_bytes = 4; /* fp32 */
+static const double fp4_bytes = 4.25 / 8;  /* with a scale of 8 bits for 32 */
 
 static int has_fp8(const GpuSpec *gpu)
 {
@@ -60,6 +61,9 @@ GemmMachine gemm_machine(const GpuSpec *gpu, Precision precision)
         .hbm_bytes_per_s = gpu->memory_bytes_per_s,
         .sms = gpu->sms,
         .operand_bytes = fp8 ? 1 : 2,
+        .weight_bytes = fp8                          ? 1
+                        : precision == PRECISION_FP4 ? fp4_bytes
+                                                     : 2,
     };
     for (size_t i = 0; i < GEMM_TILES; i++) {
         const Tile *tile = &tile_shapes[i];
@@ -129,8 +133,8 @@ static double product_seconds(const GemmMachine *machine, double compute_s, doub
                               double matrices, double n, double k)
 {
     const GemmFit *fit = machine->fit;
-    const double bytes =
-        machine->operand_bytes * (rows * k + matrices * k * n) + output_bytes * rows * n;
+    const double bytes = machine->operand_bytes * rows * k +
+                         machine->weight_bytes * matrices * k * n + output_bytes * rows * n;
     const double memory_s = bytes / machine->memory_bytes_per_s;
     const double quantise_s = fit->quantise_cost * rows * k / machine->hbm_bytes_per_s;
 
@@ -151,10 +155,10 @@ double gpu_measured_seconds(const MeasuredKernel *kernel, double flops, double b
     return kernel->launch_s + larger * pow(1 + pow(ratio, q), 1 / q);
 }
 
-/* What was measured of this device serves all precisions but fp8, which was measured in none. */
+/* What was measured of this device serves all precisions but fp8 and 4 bits, which were not. */
 static int is_measured(const MeasuredKernel *kernel, Precision precision)
 {
-    return kernel->bytes_per_s > 0 && precision != PRECISION_FP8;
+    return kernel->bytes_per_s > 0 && precision != PRECISION_FP8 && precision != PRECISION_FP4;
 }
 
 static double measured_product_seconds(const MeasuredKernel *kernel, double rows, double matrices,

@@ -6,7 +6,7 @@
 #include "configs/reader/scenario.h"
 
 /* Seconds of C[m,n] = A[m,k] B[k,n] in `precision`. bf16 serves fp16; fp8 on a GPU without it takes
- * bf16. */
+ * bf16; fp4 is bf16 whose B is read in 4 bits and its scales. */
 double gpu_gemm_seconds(const GpuSpec *gpu, Precision precision, double m, double n, double k);
 
 /* A grouped product: for each e < experts C_e[rows_e, n] = A_e[rows_e, k] B_e[k, n] in one launch.
@@ -24,7 +24,8 @@ typedef struct GemmMachine {
     double memory_bytes_per_s;
     double hbm_bytes_per_s;
     double sms;
-    double operand_bytes;
+    double operand_bytes; /* of an element of A */
+    double weight_bytes;  /* of B */
     double tile_flops[GEMM_TILES]; /* for each element of k, penalty included */
 } GemmMachine;
 GemmMachine gemm_machine(const GpuSpec *gpu, Precision precision);

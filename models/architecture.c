@@ -61,14 +61,22 @@ double model_value_head_dim(const ModelSpec *model)
     return model_has_latent_attention(model) ? model->v_head_dim : model->head_dim;
 }
 
+double model_windowed_share(const ModelSpec *model)
+{
+    if (model->attention_window <= 0)
+        return 0;
+    return model->window_layers > 0 ? fmin(1, model->window_layers / model->layers) : 1;
+}
+
 double model_window_share(const ModelSpec *model, double length)
 {
     const double window = model->attention_window;
     if (window <= 0 || window >= length)
         return 1;
+    const double windowed = model_windowed_share(model);
     /* The first tokens of a window see a triangle of w^2 / 2, the other s - w see w each; a causal
      * square has s^2 / 2. */
-    return window * (2 * length - window) / (length * length);
+    return 1 - windowed + windowed * window * (2 * length - window) / (length * length);
 }
 
 /* ---- parameters ---- */
@@ -216,6 +224,11 @@ double model_experts_touched(const ModelSpec *model, double tokens)
 double precision_bytes(Precision precision)
 {
     static const double bytes[] = {
-        [PRECISION_BF16] = 2, [PRECISION_FP8] = 1, [PRECISION_FP16] = 2, [PRECISION_FP32] = 4};
+        [PRECISION_BF16] = 2,
+        [PRECISION_FP8] = 1,
+        [PRECISION_FP16] = 2,
+        [PRECISION_FP32] = 4,
+        /* MXFP4 (OCP Microscaling Formats 1.0): 32 values of 4 bits share 8 bits of scale */
+        [PRECISION_FP4] = 4.25 / 8};
     return bytes[precision];
 }

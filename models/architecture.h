@@ -42,6 +42,9 @@ int model_has_latent_attention(const ModelSpec *model);
 double model_query_head_dim(const ModelSpec *model);
 double model_value_head_dim(const ModelSpec *model);
 
+/* Share of the layers in which a window limits how far back a token looks. */
+double model_windowed_share(const ModelSpec *model);
+
 /* Pairs of query and key, over those of a causal square of `length` tokens: below 1 when a window
  * limits how far back a token looks. */
 double model_window_share(const ModelSpec *model, double length);

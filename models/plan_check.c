@@ -156,6 +156,7 @@ static Status check_model_counts(const Scenario *scenario, Error *error)
         {"model.nope_head_dim", model->nope_head_dim, model->kv_lora_rank > 0, 1},
         {"model.v_head_dim", model->v_head_dim, model->kv_lora_rank > 0, 1},
         {"model.attention_window", model->attention_window, 1, 0},
+        {"model.window_layers", model->window_layers, 1, 0},
         {"model.routed_groups", model->routed_groups, 1, 0},
         {"model.learned_positions", model->learned_positions, 1, 0},
         {"hardware.node.gpus", scenario->hardware.node.gpus, 1, 1},
@@ -473,7 +474,6 @@ static Status check_served_model(const ModelSpec *model, Error *error)
         const char *key;
         double value;
     } features[] = {
-        {"model.attention_window", model->attention_window},
         {"model.vision.cross_every", model->vision.cross_every},
         {"model.vision.layers", model->vision.layers},
     };

@@ -32,7 +32,14 @@ enum {
     MAX_CURVE_POINTS = 336 /* two weeks of hours */
 };
 
-typedef enum Precision { PRECISION_BF16, PRECISION_FP8, PRECISION_FP16, PRECISION_FP32 } Precision;
+typedef enum Precision {
+    PRECISION_BF16,
+    PRECISION_FP8,
+    PRECISION_FP16,
+    PRECISION_FP32,
+    PRECISION_FP4 /* 4-bit weights with a scale a block, widened to 16 bits for products */
+} Precision;
+typedef enum ExpertPrecision { EXPERTS_AS_WEIGHTS, EXPERTS_FP4 } ExpertPrecision;
 typedef enum Recompute { RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL } Recompute;
 typedef enum SelectiveScope {
     SELECTIVE_SCORES,    /* attention scores: Megatron-LM (Korthikanti et al. 2022, section 5) */
@@ -149,6 +156,7 @@ typedef struct ModelSpec {
     double nope_head_dim;     /* latent attention: the other query and key channels of a head */
     double v_head_dim;        /* latent attention: value channels of a head */
     double attention_window;  /* tokens that a token looks back at most; 0: all */
+    double window_layers;     /* layers that the window holds for; 0: all */
     double routed_groups;     /* of experts that one token's copies go to at most; 0: any */
     double learned_positions; /* rows of a table of positions; 0: none (rotary or none) */
     VisionSpec vision;
@@ -712,6 +720,7 @@ typedef struct ServingSpec {
     double max_batch;    /* sequences in flight in the whole pipeline; memory may cap it further */
     double utilisation;  /* share of the day's capacity that paying tokens use */
     Precision weight_precision;
+    ExpertPrecision expert_precision;
     Precision kv_precision;
     int wide_tables; /* embedding and head in 16 bits, whatever the weights have */
     KvSharding kv_sharding;
@@ -728,9 +737,12 @@ typedef struct ServingSpec {
     double iteration_tokens;    /* prompt and answer tokens of one iteration; 0: no such limit */
     double sequence_overhead_s; /* host cost of one sequence in one iteration */
     double request_overhead_s;  /* before the scheduler sees a request */
+    double request_intake_s;    /* of which one request after the other takes so much */
     double kernel_overhead;     /* share of added time for what a kernel table does not see */
     int captured_graphs;        /* collectives are launched with the rest */
     double layer_host_s;        /* host time to launch a layer, which runs beside the GPU's */
+    double compute_overhead;    /* share of added time of work that does not wait for memory */
+    double expert_overhead;     /* share of added time of routed experts */
     double kernel_launch;       /* of single kernels' launch costs, what this engine leaves */
     double collective_start;    /* of an all-reduce's fixed costs, likewise */
     AttentionKernel attention;  /* of prompts */

@@ -60,6 +60,8 @@ static const Field MODEL_FIELDS[] = {
     EXTRA("v_head_dim", v_head_dim, 65536, "latent attention: value channels of a head"),
     NUMBER_FIELD("attention_window", ModelSpec, attention_window, DIMENSION_TOKENS, 0, 1e8, "0",
                  FIELD_WHOLE, "tokens that a token looks back; 0: all"),
+    EXTRA("window_layers", window_layers, 10000,
+          "layers that attention_window holds for, the others look at all; 0: every layer"),
     GROUP_FIELD("vision", ModelSpec, vision, &VISION_SCHEMA, NULL, FIELD_MAY_MISS,
                 "an image encoder and its cross-attention layers"),
     EXTRA("routed_groups", routed_groups, 10000,

@@ -13,6 +13,7 @@ static const char *const KIND_WORDS[] = {"training", "serving", NULL};
 static const char *const MOE_KERNEL_WORDS[] = {"grouped", "cutlass",      "cutlass_block",
                                                "triton",  "triton_tuned", NULL};
 static const char *const PRECISION_WORDS[] = {"bf16", "fp8", "fp16", "fp32", NULL};
+static const char *const EXPERT_PRECISION_WORDS[] = {"as_weights", "fp4", NULL};
 static const char *const LOAD_WORDS[] = {"balanced", "uniform",        "lognormal", "dirichlet",
                                          "zipf",     "auxiliary_loss", NULL};
 static const char *const RECOMPUTE_WORDS[] = {"none", "selective", "full", NULL};
@@ -166,6 +167,9 @@ static const Field SERVING_FIELDS[] = {
                "of stored weights"),
     WORD_FIELD("wide_tables", ServingSpec, wide_tables, BOOL_WORDS, "false",
                "embedding and output head stay in 16 bits, whatever weight_precision says"),
+    WORD_FIELD("expert_precision", ServingSpec, expert_precision, EXPERT_PRECISION_WORDS,
+               "as_weights",
+               "of routed experts; fp4: 4 bits and a scale a block, products in 16 bits"),
     WORD_FIELD("kv_precision", ServingSpec, kv_precision, PRECISION_WORDS, "bf16",
                "of stored keys and values"),
     WORD_FIELD(
@@ -196,12 +200,21 @@ static const Field SERVING_FIELDS[] = {
                  "0s", 0, "host cost of one sequence in one iteration"),
     NUMBER_FIELD("request_overhead", ServingSpec, request_overhead_s, DIMENSION_SECONDS, 0, 100,
                  "0s", 0, "before a request reaches the scheduler"),
+    NUMBER_FIELD("request_intake", ServingSpec, request_intake_s, DIMENSION_SECONDS, 0, 100, "0s",
+                 0,
+                 "after that, one request behind the other: clients that ask at once reach the "
+                 "scheduler apart"),
     NUMBER_FIELD("kernel_overhead", ServingSpec, kernel_overhead, DIMENSION_FRACTION, 0, 10, "0", 0,
                  "share of added time for what a kernel table does not see"),
     WORD_FIELD("captured_graphs", ServingSpec, captured_graphs, BOOL_WORDS, "false",
                "collectives are launched with the kernels around them"),
     NUMBER_FIELD("layer_host", ServingSpec, layer_host_s, DIMENSION_SECONDS, 0, 1, "0s", 0,
                  "host time to launch one layer: a layer takes at least this long"),
+    NUMBER_FIELD("expert_overhead", ServingSpec, expert_overhead, DIMENSION_FRACTION, -0.9, 10, "0",
+                 0, "share of added time of routed experts by this engine's kernels"),
+    NUMBER_FIELD("compute_overhead", ServingSpec, compute_overhead, DIMENSION_FRACTION, 0, 10, "0",
+                 0,
+                 "share of added time of work that does not wait for memory: clocks under power"),
     NUMBER_FIELD("kernel_launch", ServingSpec, kernel_launch, DIMENSION_FRACTION, 0.01, 1, "100%",
                  0, "of single kernels' launch costs, what graphs and fusion leave"),
     NUMBER_FIELD("collective_start", ServingSpec, collective_start, DIMENSION_FRACTION, 0.01, 1,

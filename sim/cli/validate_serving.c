@@ -3,6 +3,7 @@
 #include "reports/serving_validation.h"
 #include "sim/cli/validate_kernels.h"
 #include "sim/cli/validate_kinds.h"
+#include "sim/planning/deployment_fit.h"
 #include "sim/planning/serving_points.h"
 #include "sim/planning/serving_rows.h"
 
@@ -37,6 +38,12 @@ static double three_digits(double value)
     return strtod(text, NULL);
 }
 
+/* The name of an engine as rows have it. */
+static const char *engine_named(const char *name)
+{
+    return strncmp(name, "engine-", strlen("engine-")) == 0 ? name + strlen("engine-") : name;
+}
+
 /* Prints the fitted lines of an engine's file. */
 static Status fit_engines(Session *session, const ServingRows *rows)
 {
@@ -44,10 +51,7 @@ static Status fit_engines(Session *session, const ServingRows *rows)
     Error error = {0};
     for (size_t i = 0; i < line->fit_count; i++) {
         EngineFit fit;
-        const char *name = line->fits[i];
-        if (strncmp(name, "engine-", strlen("engine-")) == 0)
-            name += strlen("engine-");
-        if (serving_fit(rows, name, &fit, &error) != STATUS_OK)
+        if (serving_fit(rows, engine_named(line->fits[i]), &fit, &error) != STATUS_OK)
             return session_fail(session, &error);
         printf("# engine-%s.yaml: %zu rows\n", fit.engine, fit.rows);
         for (size_t j = 0; j < ENGINE_PARAMETERS; j++) {
@@ -63,11 +67,43 @@ static Status fit_engines(Session *session, const ServingRows *rows)
     return session_flush(session);
 }
 
+/* The same from deployments, and what its kind of fit reaches on rows that were left out (with
+ * --split fitted: not that). */
+static Status fit_deployments(Session *session, const ServingRows *rows)
+{
+    static const char *const KINDS[] = {"first token", "time per token", "throughput"};
+    const CommandLine *line = &session->line;
+    Error error = {0};
+    for (size_t i = 0; i < line->fit_count; i++) {
+        DeploymentFit fit;
+        const int crossed = line->split == NULL;
+        if (deployment_fit(rows, engine_named(line->fits[i]), crossed, &fit, &error) != STATUS_OK)
+            return session_fail(session, &error);
+        printf("# engine-%s.yaml: %zu rows, mean error of ln %.3f -> %.3f\n", fit.engine, fit.rows,
+               fit.before, fit.after);
+        for (size_t kind = 0; crossed && kind < sizeof KINDS / sizeof KINDS[0]; kind++)
+            printf("# each fold of %d left out once: %-15s %4zu rows, median %.1f%%, p90 %.1f%%\n",
+                   SERVING_FOLDS, KINDS[kind], fit.crossed[kind].n,
+                   100 * fit.crossed[kind].median_abs, 100 * fit.crossed[kind].p90_abs);
+        for (size_t j = 0; j < DEPLOYMENT_PARAMETERS; j++) {
+            char value[UNITS_TEXT_BYTES];
+            units_format(DEPLOYMENT_PARAMETER[j].seconds ? DIMENSION_SECONDS : DIMENSION_FRACTION,
+                         three_digits(fit.values[j]), value);
+            printf("%s: {value: %s, source: \"fitted to %zu rows of deployments.csv\"}\n",
+                   DEPLOYMENT_PARAMETER[j].key, value, fit.rows);
+        }
+    }
+    return session_flush(session);
+}
+
+/* A kind of table: how it is read, and how engines are fitted to it. */
+typedef Status (*EnginesFit)(Session *session, const ServingRows *rows);
 typedef Status (*ServingReader)(const ConfigPaths *paths, const CsvTable *table,
                                 const char *const *sets, size_t set_count, ServingRows *rows,
                                 Error *error);
 
-static Status validate_rows(Session *session, const CsvTable *table, ServingReader read)
+static Status validate_rows(Session *session, const CsvTable *table, ServingReader read,
+                            EnginesFit fit)
 {
     const CommandLine *line = &session->line;
     Error error = {0};
@@ -84,7 +120,7 @@ static Status validate_rows(Session *session, const CsvTable *table, ServingRead
     if (status == STATUS_OK)
         status = read(&session->paths, table, line->sets, line->set_count, &rows, &error);
     if (status == STATUS_OK && line->fit_count > 0) {
-        status = fit_engines(session, &rows);
+        status = fit(session, &rows);
         serving_rows_free(&rows);
         return status;
     }
@@ -98,10 +134,10 @@ static Status validate_rows(Session *session, const CsvTable *table, ServingRead
 
 Status validate_serving(Session *session, const CsvTable *table)
 {
-    return validate_rows(session, table, serving_rows_read);
+    return validate_rows(session, table, serving_rows_read, fit_engines);
 }
 
 Status validate_deployments(Session *session, const CsvTable *table)
 {
-    return validate_rows(session, table, serving_points_read);
+    return validate_rows(session, table, serving_points_read, fit_deployments);
 }

@@ -1,6 +1,7 @@
 #include "sim/planning/serving_points.h"
 
 #include "models/plan_check.h"
+#include "sim/engine/random.h"
 #include "sim/planning/serving_table.h"
 
 #include <ctype.h>
@@ -38,6 +39,7 @@ typedef enum Column {
     COLUMN_MOE_EXPERT,
     COLUMN_TTFT,
     COLUMN_TPOT,
+    COLUMN_MEASURED,
     COLUMNS
 } Column;
 
@@ -60,7 +62,8 @@ static const char *const COLUMN_NAMES[COLUMNS] = {"id",
                                                   "moe_tp_size",
                                                   "moe_ep_size",
                                                   "silicon_ttft_ms",
-                                                  "silicon_tpot_ms"};
+                                                  "silicon_tpot_ms",
+                                                  "measured"};
 
 typedef struct Reading {
     const ConfigPaths *paths;
@@ -123,11 +126,16 @@ static double number_in_id(const char *id, const char *mark)
     return value;
 }
 
-/* Some snapshots of the data multiplied the ways of attention by those of the experts; an id that
- * names the published layout ("tp8_ep8") tells. */
-static void undo_product(const char *id, Point *point)
+/* Some snapshots of the data multiplied the ways of attention by those of the experts. An id that
+ * names the published layout ("tp8_ep8") tells; where it does not, `multiplied` says that the
+ * source cuts experts or shares them, never both, and `moe_tensor` is then what was multiplied. */
+static void undo_product(const char *id, int multiplied, double moe_tensor, Point *point)
 {
-    const double gpus = number_in_id(id, "_tp"), expert = number_in_id(id, "_ep");
+    double gpus = number_in_id(id, "_tp"), expert = number_in_id(id, "_ep");
+    if (gpus < 1 && multiplied && moe_tensor > 1) {
+        gpus = moe_tensor;
+        expert = point->expert;
+    }
     if (!(gpus >= 1 && expert > 1) || point->tensor * point->attention_data != gpus * expert)
         return;
     if (point->tensor == gpus)
@@ -140,7 +148,7 @@ static void undo_product(const char *id, Point *point)
 }
 
 /* NULL, or why the layout cannot be told. */
-static const char *read_layout(const Reading *reading, size_t row, Point *point)
+static const char *read_layout(const Reading *reading, size_t row, int multiplied, Point *point)
 {
     point->tensor = quantity(reading, row, COLUMN_TENSOR, 1, MOST_WAYS);
     point->pipeline = quantity(reading, row, COLUMN_PIPELINE, 1, MOST_WAYS);
@@ -154,16 +162,13 @@ static const char *read_layout(const Reading *reading, size_t row, Point *point)
     point->expert = fmax(1, expert);
     point->attention_data =
         data >= 1 ? data : fmax(1, fmax(1, moe_tensor) * point->expert / point->tensor);
-    undo_product(text_of(reading, row, COLUMN_ID), point);
-    if (point->attention_data > 1)
-        return "attention data parallelism is not simulated";
+    undo_product(text_of(reading, row, COLUMN_ID), multiplied, moe_tensor, point);
     const double batch = quantity(reading, row, COLUMN_BATCH, 0, MOST_CLIENTS);
     const double clients = quantity(reading, row, COLUMN_CLIENTS, 0, MOST_CLIENTS);
     if (batch < 0 || clients < 0 || (batch < 1 && clients < 1))
         return "the row gives no number of clients";
-    /* The batch is that of one copy of attention of one replica; `concurrency` counts all replicas
-     * behind one door. */
-    point->clients = floor(batch >= 1 ? batch * fmax(1, data) : clients);
+    /* Without a number of clients, that of sequences in each copy of attention. */
+    point->clients = floor(clients >= 1 ? clients : batch * fmax(1, data));
     return point->clients * (point->prompt + point->output) > MOST_READ
                ? "more tokens in flight than any benchmark has"
                : NULL;
@@ -174,20 +179,23 @@ static const char *read_point(const Reading *reading, size_t row, Point *point)
 {
     const CsvTable *names = &reading->rows->names;
     const char *reason = "";
-    char engine[256], precision[64];
+    char engine[256], precision[128];
 
-    const char *mode = text_of(reading, row, COLUMN_MODE);
-    const size_t mode_rule = rule_find(names, "mode", mode);
-    if (mode_rule < names->row_count && rule_cell(names, mode_rule, "skip")[0] != '\0')
-        return rule_cell(names, mode_rule, "skip");
+    snprintf(engine, sizeof engine, "%.100s %.60s %.60s", text_of(reading, row, COLUMN_MODEL),
+             text_of(reading, row, COLUMN_VERSION), text_of(reading, row, COLUMN_MEASURED));
+    const size_t left_out[] = {rule_find(names, "mode", text_of(reading, row, COLUMN_MODE)),
+                               rule_find(names, "run", engine)};
+    for (size_t i = 0; i < sizeof left_out / sizeof left_out[0]; i++)
+        if (left_out[i] < names->row_count && rule_cell(names, left_out[i], "skip")[0] != '\0')
+            return rule_cell(names, left_out[i], "skip");
     point->hardware = name_of(reading, "system", text_of(reading, row, COLUMN_SYSTEM), &reason);
     if (point->hardware == NULL)
         return reason;
     point->model = name_of(reading, "model_path", text_of(reading, row, COLUMN_MODEL), &reason);
     if (point->model == NULL)
         return reason;
-    snprintf(engine, sizeof engine, "%.100s %.100s", text_of(reading, row, COLUMN_BACKEND),
-             text_of(reading, row, COLUMN_VERSION));
+    snprintf(engine, sizeof engine, "%.60s %.60s %.100s", text_of(reading, row, COLUMN_BACKEND),
+             text_of(reading, row, COLUMN_VERSION), text_of(reading, row, COLUMN_MODEL));
     point->engine = name_of(reading, "engine", engine, &reason);
     if (point->engine == NULL)
         return reason;
@@ -197,11 +205,18 @@ static const char *read_point(const Reading *reading, size_t row, Point *point)
     point->weights = name_of(reading, "gemm", gemm, &reason);
     if (point->weights == NULL)
         return reason;
-    snprintf(precision, sizeof precision, "%.30s %.30s", engine, gemm);
+    const char *moe = text_of(reading, row, COLUMN_MOE);
+    point->experts = name_of(reading, "moe", moe[0] != '\0' ? moe : gemm, &reason);
+    if (point->experts == NULL)
+        return reason;
+    snprintf(precision, sizeof precision, "%.30s %.30s %.30s",
+             text_of(reading, row, COLUMN_BACKEND), text_of(reading, row, COLUMN_VERSION), gemm);
     const size_t kv_rule = rule_find(names, "kv", precision);
     point->kv = kv_rule < names->row_count ? rule_cell(names, kv_rule, "name") : "bf16";
     const size_t source = rule_find(names, "id", text_of(reading, row, COLUMN_ID));
     point->shortest = source < names->row_count ? rule_number(names, source, "shortest") : 1;
+    const int multiplied =
+        source < names->row_count && strcmp(rule_cell(names, source, "name"), "multiplied") == 0;
 
     point->prompt = quantity(reading, row, COLUMN_ISL, 0, MOST_TOKENS);
     point->output = quantity(reading, row, COLUMN_OSL, 0, MOST_TOKENS);
@@ -213,21 +228,24 @@ static const char *read_point(const Reading *reading, size_t row, Point *point)
         return "silicon_ttft_ms and silicon_tpot_ms are no times above 0";
     point->ttft_s = ttft_ms / 1e3;
     point->tpot_s = tpot_ms / 1e3;
-    return read_layout(reading, row, point);
+    return read_layout(reading, row, multiplied, point);
 }
 
 static void write_scenario(const Point *point, char *text, size_t bytes)
 {
+    const double ways = point->tensor * point->attention_data;
     snprintf(text, bytes,
              "schema: 1\ntitle: measured row\nkind: serving\nmodel: %s\n"
              "hardware: {base: %s, gpus: %.0f}\n"
-             "serving:\n  base: %s\n  tensor: %.0f\n  pipeline: %.0f\n  expert: %.0f\n"
+             "serving:\n  base: %s\n  tensor: %.0f\n  attention_data: %.0f\n"
+             "  pipeline: %.0f\n  expert: %.0f\n"
              "  context_limit: %.0f\n  prompt_tokens: %.0f\n  output_tokens: %.0f\n"
-             "  utilisation: 50%%\n  weight_precision: %s\n  kv_precision: %s\n"
+             "  utilisation: 50%%\n  weight_precision: %s\n  expert_precision: %s\n"
+             "  kv_precision: %s\n"
              "prices: {gpu_hour: $0/h, energy: $0/kWh, pue: 1, co2: 0kg/kWh}\n",
-             point->model, point->hardware, point->tensor * point->pipeline, point->engine,
-             point->tensor, point->pipeline, point->expert, point->prompt + point->output,
-             point->prompt, point->output, point->weights, point->kv);
+             point->model, point->hardware, ways * point->pipeline, point->engine, ways,
+             point->attention_data, point->pipeline, point->expert, point->prompt + point->output,
+             point->prompt, point->output, point->weights, point->experts, point->kv);
 }
 
 /* The scenario of a row; NULL, or why it cannot be simulated. */
@@ -315,7 +333,8 @@ static const char *add_row(Reading *reading, size_t index, char *reason_text, si
     snprintf(group, sizeof group, "%s %s %s %s %.0f %.0f %.0f %.0f %.0f", row.engine, row.model,
              row.gpu, point.weights, point.tensor, point.attention_data, point.expert, point.prompt,
              point.output);
-    row.held_back = kernel_held_back(group);
+    row.fold = (int)(random_hash(group) % SERVING_FOLDS);
+    row.held_back = row.fold == 0;
     push_numbers(reading, &point, &row);
     return NULL;
 }

@@ -24,14 +24,18 @@ const char *const SERVING_METRIC_WORDS[SERVING_METRICS] = {
 
 enum { CLOSED_LOOP_TURNS = 10, OPEN_LOOP_REQUESTS = 6000 };
 
-/* Sums over finished requests; a closed loop asks again from inside. */
+/* Requests on their way to the scheduler, in the order of their coming, and sums over those that
+ * are finished. A client has at most one under way. */
 typedef struct Clients {
     ServingUnit *unit;
+    size_t count, coming, first; /* of the ring: room, used, its head */
+    QueuedRequest *ring;
+    double intake_s;
+    double intake_free_s;
     double to_ask;
     double prompt, output, shortest;
     RandomStream lengths;
-    double finished, first_sum_s, tpot_sum_s, last_s;
-    Error error;
+    double finished, before_s, first_sum_s, tpot_sum_s, last_s;
 } Clients;
 
 static uint32_t draw(Clients *clients, double longest)
@@ -43,12 +47,18 @@ static uint32_t draw(Clients *clients, double longest)
     return (uint32_t)fmax(1, round(share * longest));
 }
 
-static Status ask(Clients *clients, double now_s)
+static void ask(Clients *clients, double now_s)
 {
     const uint32_t prompt = draw(clients, clients->prompt);
-    const QueuedRequest request = {now_s, -1, prompt, draw(clients, clients->output), 0, 0, 0};
+    const double at_s = fmax(clients->intake_free_s, now_s) + clients->intake_s;
+    QueuedRequest *request = &clients->ring[(clients->first + clients->coming++) % clients->count];
+    *request = (QueuedRequest){.arrival_s = at_s,
+                               .first_s = -1,
+                               .prompt = prompt,
+                               .output = draw(clients, clients->output)};
+    clients->intake_free_s = at_s;
+    clients->before_s += at_s - now_s;
     clients->to_ask--;
-    return unit_offer(clients->unit, &request, &clients->error);
 }
 
 static void on_answer(void *context, const QueuedRequest *request, double now_s)
@@ -59,8 +69,28 @@ static void on_answer(void *context, const QueuedRequest *request, double now_s)
     if (request->output > 1)
         clients->tpot_sum_s += (now_s - request->first_s) / (request->output - 1.0);
     clients->last_s = fmax(clients->last_s, now_s);
-    if (clients->to_ask > 0)
+    if (clients->to_ask > 0) {
         ask(clients, now_s);
+        unit_hold(clients->unit, clients->ring[clients->first].arrival_s);
+    }
+}
+
+/* Lets requests come and the unit work until all are answered. */
+static Status serve_clients(Clients *clients, Error *error)
+{
+    for (;;) {
+        const QueuedRequest *next = &clients->ring[clients->first];
+        Status status =
+            unit_advance(clients->unit, clients->coming > 0 ? next->arrival_s : HUGE_VAL, error);
+        if (status != STATUS_OK || clients->coming == 0)
+            return status;
+        next = &clients->ring[clients->first];
+        status = unit_offer(clients->unit, next, error);
+        if (status != STATUS_OK)
+            return status;
+        clients->first = (clients->first + 1) % clients->count;
+        clients->coming--;
+    }
 }
 
 /* `at_once` clients, `turns` requests of each. */
@@ -69,20 +99,23 @@ static Status run_clients(const Scenario *scenario, double at_once, double turns
 {
     const LaneSink sink = {.finished = on_answer, .context = clients};
     memset(clients, 0, sizeof *clients);
+    clients->count = (size_t)at_once;
     clients->to_ask = at_once * turns;
+    clients->intake_s = scenario->serving.request_intake_s;
     clients->prompt = scenario->serving.prompt_tokens;
     clients->output = scenario->serving.output_tokens;
     clients->shortest = shortest;
     clients->lengths = random_stream(1, "lengths of clients", 0);
+    clients->ring = calloc(clients->count + 1, sizeof *clients->ring);
+    if (clients->ring == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
     Status status = unit_create(scenario, &sink, 0, &clients->unit, error);
-    for (double i = 0; i < at_once && status == STATUS_OK; i++) {
-        status = ask(clients, 0);
-        if (status != STATUS_OK)
-            *error = clients->error;
-    }
+    for (size_t i = 0; i < clients->count; i++)
+        ask(clients, 0);
     if (status == STATUS_OK)
-        status = unit_advance(clients->unit, HUGE_VAL, error);
+        status = serve_clients(clients, error);
     unit_destroy(clients->unit);
+    free(clients->ring);
     return status;
 }
 
@@ -92,7 +125,8 @@ static double client_metric(const ServingRow *row, const Scenario *scenario, con
     const double overhead_s = serving->request_overhead_s;
     const double batch_s = clients->last_s + overhead_s;
     const double rate = clients->finished / batch_s * row->replicas;
-    const double first_s = clients->first_sum_s / clients->finished + overhead_s;
+    const double first_s =
+        (clients->before_s + clients->first_sum_s) / clients->finished + overhead_s;
     const double token_s = clients->tpot_sum_s / clients->finished;
     const double output = serving->output_tokens * (1 + row->shortest) / 2;
     const double values[SERVING_METRICS] = {

@@ -68,6 +68,7 @@ typedef struct EngineParameter {
 } EngineParameter;
 extern const EngineParameter ENGINE_PARAMETER[ENGINE_PARAMETERS];
 
+enum { SERVING_FOLDS = 5 };
 typedef struct ServingRow {
     int line;
     const char *id;
@@ -82,6 +83,7 @@ typedef struct ServingRow {
     double requests; /* of a whole run, all queued at its start; 0: not known */
     double shortest; /* lengths of a closed loop: uniform between this share and the whole */
     int held_back;   /* from fits */
+    int fold;        /* of deployments: 0..SERVING_FOLDS - 1, the first is held back */
     int queued; /* the time to the first token is mostly waiting: the engine is past its load */
 } ServingRow;
 

@@ -33,6 +33,7 @@ typedef struct Member {
 } Member;
 
 struct DisaggregatedGroup {
+    double until_s; /* of the advance under way */
     GroupPart part;
     LaneSink sink;
     DisaggregatedSpec spec;
@@ -472,14 +473,20 @@ static int end_all(DisaggregatedGroup *group, double at_s)
 /* In the order of time over all replicas: iterations and transfers that end, then iterations that
  * start. A run of like iterations on a replica without pipeline is planned to its end and cut short
  * when something comes in between. */
+void group_hold(DisaggregatedGroup *group, double until_s)
+{
+    group->until_s = fmin(group->until_s, until_s);
+}
+
 Status group_advance(DisaggregatedGroup *group, double until_s, Error *error)
 {
+    group->until_s = until_s;
     while (group->status == STATUS_OK) {
         const double at_s = next_event_s(group);
-        if (at_s > until_s || at_s == HUGE_VAL)
+        if (at_s > group->until_s || at_s == HUGE_VAL)
             return STATUS_OK;
         const int ended = end_all(group, at_s);
-        if (at_s >= until_s) {
+        if (at_s >= group->until_s) {
             if (!ended)
                 return STATUS_OK;
             continue;
@@ -489,7 +496,7 @@ Status group_advance(DisaggregatedGroup *group, double until_s, Error *error)
             Member *const member = &group->members[i];
             if (!member->starts || member->next_s > at_s)
                 continue;
-            note(group, replica_start(member->replica, at_s, until_s, &group->error));
+            note(group, replica_start(member->replica, at_s, group->until_s, &group->error));
             member->touched = 1;
         }
     }

@@ -44,6 +44,8 @@ void group_destroy(DisaggregatedGroup *group);
 void group_seed(DisaggregatedGroup *group, uint64_t seed);
 Status group_offer(DisaggregatedGroup *group, const QueuedRequest *request, Error *error);
 Status group_advance(DisaggregatedGroup *group, double until_s, Error *error);
+/* From inside a callback: the advance under way ends no later than then. */
+void group_hold(DisaggregatedGroup *group, double until_s);
 double group_now(const DisaggregatedGroup *group);
 size_t group_waiting(const DisaggregatedGroup *group);
 SideUse group_side(const DisaggregatedGroup *group, ServingSide side);

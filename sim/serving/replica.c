@@ -35,6 +35,7 @@ struct Replica {
     double stage_s[MAX_STAGES];
     double swap_s_per_token; /* of a GPU's share of its keys and values, one way */
     double now_s;
+    double until_s;                  /* of the advance under way */
     double matmul_flops, pair_flops; /* of a token, and of a pair of tokens that attend */
     double layers, ranks;            /* of the model; GPUs that share a layer */
     int step_by_step;
@@ -348,22 +349,28 @@ static void finish(Replica *replica, size_t index)
     replica->counters.output_tokens += (double)(readers - lane->reading_count);
 }
 
+void replica_hold(Replica *replica, double until_s)
+{
+    replica->until_s = fmin(replica->until_s, until_s);
+}
+
 Status replica_advance(Replica *replica, double until_s, Error *error)
 {
+    replica->until_s = until_s;
     for (;;) {
         double at_s;
         const size_t index = next_lane(replica, &at_s);
         if (index == replica->lane_count)
             return STATUS_OK;
         if (replica->clocks[index].running) {
-            if (at_s > until_s)
+            if (at_s > replica->until_s)
                 return STATUS_OK;
             finish(replica, index);
             continue;
         }
-        if (at_s >= until_s)
+        if (at_s >= replica->until_s)
             return STATUS_OK;
-        const Status status = start(replica, index, at_s, until_s, error);
+        const Status status = start(replica, index, at_s, replica->until_s, error);
         if (status != STATUS_OK)
             return status;
     }

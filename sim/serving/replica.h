@@ -66,6 +66,9 @@ Status replica_offer(Replica *replica, const QueuedRequest *request, Error *erro
 /* Ends what ends until then and starts what starts before then. HUGE_VAL: until nothing is left. */
 Status replica_advance(Replica *replica, double until_s, Error *error);
 
+/* From inside a callback: the advance under way ends no later than then (a request will arrive). */
+void replica_hold(Replica *replica, double until_s);
+
 /* Below: for several replicas that move keys and values between each other (unit.h), in the order
  * of time over all of them. */
 

@@ -33,6 +33,11 @@ double serve_kv_heads_on_rank(const ServingSpec *serving, const ModelSpec *model
     return fmax(1, ceil(model->kv_heads / ways));
 }
 
+Precision serving_expert_precision(const ServingSpec *serving)
+{
+    return serving->expert_precision == EXPERTS_FP4 ? PRECISION_FP4 : serving->weight_precision;
+}
+
 double serve_kv_elements_on_rank(const ServingSpec *serving, const ModelSpec *model)
 {
     const double ways = stage_attention_ways(serving->attention_data, serving->tensor);
@@ -87,13 +92,20 @@ static StageShare stage_share(const Scenario *scenario, const StageLayout *layou
     share.parameters = grouped + routed + layers * one_copy + other + embedding;
     share.weights_bytes =
         precision_bytes(serving->weight_precision) *
-            (grouped / ways + (routed + copies) / serving->tensor + layers * whole + other) +
+            (grouped / ways + layers * whole + other) +
+        precision_bytes(serving_expert_precision(serving)) * (routed + copies) / serving->tensor +
         precision_bytes(serving->wide_tables ? PRECISION_BF16 : serving->weight_precision) *
             embedding / ways;
 
     /* Keys and values of one token in the layers of this stage, over the groups of which one has
      * it. */
-    share.kv_bytes_per_token = layers * serve_kv_elements_on_rank(serving, model) *
+    /* Of layers with a window a sequence keeps no more than that: of one of full length, in the
+     * mean over its tokens. */
+    const double kept =
+        model->attention_window > 0 ? fmin(1, model->attention_window / serving->context_limit) : 1;
+    const double windowed = model_windowed_share(model);
+    share.kv_bytes_per_token = layers * (1 - windowed + windowed * kept) *
+                               serve_kv_elements_on_rank(serving, model) *
                                precision_bytes(serving->kv_precision) / groups;
     return share;
 }

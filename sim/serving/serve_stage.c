@@ -70,6 +70,7 @@ void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
     scale_launches(serving, &key.hardware);
     key.weight_precision = serving->weight_precision;
     key.wide_tables = serving->wide_tables;
+    key.expert_precision = serving_expert_precision(serving);
     key.kv_sharding = serving->kv_sharding;
     /* Bytes between members may differ for equal keys: the grid is then filled again, to the same
      * values. */
@@ -93,6 +94,8 @@ void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
     cost->kernel_share = 1 + serving->kernel_overhead;
     cost->long_pass_tokens = serving->long_pass_tokens;
     cost->long_pass_share = 1 + serving->long_pass_overhead;
+    cost->compute_share = 1 + serving->compute_overhead;
+    cost->routed_share = 1 + serving->expert_overhead;
     cost->attention = serving->attention;
     cost->grouped_heads = serving->grouped_heads;
     cost->grouped_head_dim = serving->grouped_head_dim;
@@ -152,7 +155,10 @@ double stage_cost_kv_bytes(const StageCost *cost, const PassLoad *load)
     const DecodeAttention share = decode_share(cost, load);
     const double elements =
         share.latent ? share.key_dim : share.kv_heads * (share.key_dim + share.value_dim);
-    return share.sequences * load->context * elements * cost->kv_element_bytes;
+    const double windowed = model_windowed_share(&cost->key.model);
+    const double context = (1 - windowed) * load->context +
+                           windowed * fmin(load->context, cost->key.model.attention_window);
+    return share.sequences * context * elements * cost->kv_element_bytes;
 }
 
 double stage_cost_weight_bytes(const StageCost *cost, double layers, const TokenCost *tokens)
@@ -183,7 +189,7 @@ static double verification_s(const StageCost *cost, const DecodeAttention *share
                              const PassLoad *load)
 {
     const double queries = share->sequences * (1 + load->drafts);
-    const double length = fmax(1, 2 * load->context);
+    const double length = fmax(1, 2 * share->context);
     return queries / length *
            gpu_attention_forward_seconds(&cost->key.hardware.gpu, cost->attention, 1, length,
                                          share->heads, (share->key_dim + share->value_dim) / 2);
@@ -200,28 +206,46 @@ static double fullest_prompts(const StageCost *cost, const PassLoad *load)
     return fmin(load->prefill, fmax(load->prefill / groups, prompt));
 }
 
-/* Keys, values and prompts: what attention does beside its matrix products. */
-static void add_attention(const StageCost *cost, const PassLoad *load, ServeStageTime *time)
+/* Keys, values and prompts, in layers that look back `window` tokens (0: all), of which there are
+ * `layers` for each layer of the model. */
+static void add_looking_back(const StageCost *cost, const PassLoad *load, double window,
+                             double layers, ServeStageTime *time)
 {
     const StageCostKey *key = &cost->key;
     const ModelSpec *model = &key->model;
     const GpuSpec *gpu = &key->hardware.gpu;
     if (load->decode > 0) {
-        const DecodeAttention share = decode_share(cost, load);
-        time->kv_s += gpu_decode_seconds(gpu, &share);
+        DecodeAttention share = decode_share(cost, load);
+        if (window > 0)
+            share.context = fmin(share.context, window);
+        double seconds = gpu_decode_seconds(gpu, &share);
         if (load->drafts > 0)
-            time->kv_s = fmax(time->kv_s, verification_s(cost, &share, load));
+            seconds = fmax(seconds, verification_s(cost, &share, load));
+        time->kv_s += layers * seconds;
     }
     if (load->prefill > 0) {
         /* Prompt tokens that attend to c tokens in the mean cost what the tokens of a causal square
          * of length 2c cost each. A group reads its own prompts: at least one. */
-        const double length = fmax(1, 2 * load->prefill_context);
+        const double context =
+            window > 0 ? fmin(load->prefill_context, window) : load->prefill_context;
+        const double length = fmax(1, 2 * context);
         const double ways = stage_attention_ways(key->attention_data, key->tensor);
         const double head_dim = (model_query_head_dim(model) + model_value_head_dim(model)) / 2;
-        time->compute_s += fullest_prompts(cost, load) / length *
+        time->compute_s += layers * fullest_prompts(cost, load) / length *
                            gpu_attention_forward_seconds(gpu, cost->attention, 1, length,
                                                          ceil(model->heads / ways), head_dim);
     }
+}
+
+/* What attention does beside its matrix products, in the mean over layers. */
+static void add_attention(const StageCost *cost, const PassLoad *load, ServeStageTime *time)
+{
+    const ModelSpec *model = &cost->key.model;
+    const double windowed = model_windowed_share(model);
+    if (windowed > 0)
+        add_looking_back(cost, load, model->attention_window, windowed, time);
+    if (windowed < 1)
+        add_looking_back(cost, load, 0, 1 - windowed, time);
 }
 
 /* Exchanges of tokens hide behind the other half of the batch as far as that computes. */
@@ -240,8 +264,9 @@ static ServeStageTime batch_time(const StageCost *cost, const TokenCost *tokens,
     const size_t count = kind == LAYER_EXPERTS ? 3 : 2;
     ServeStageTime time = {0};
     for (size_t i = 0; i < count; i++) {
-        time.weights_s += parts[i]->weights_s;
-        time.compute_s += parts[i]->compute_s;
+        const double share = parts[i] == &tokens->routed ? cost->routed_share : 1;
+        time.weights_s += share * parts[i]->weights_s;
+        time.compute_s += share * parts[i]->compute_s;
         time.collective_s += parts[i]->collective_s;
     }
     add_attention(cost, load, &time);
@@ -280,7 +305,7 @@ static ServeStageTime layer_time(const StageCost *cost, const TokenCost *tokens,
 
     time.weights_s *= share;
     time.kv_s *= share;
-    time.compute_s *= share;
+    time.compute_s *= share * cost->compute_share;
     time.collective_s *= share;
     time.overhead_s = cost->layer_overhead_s;
     wait_for_host(cost, kind, load, &time);

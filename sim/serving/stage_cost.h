@@ -26,6 +26,7 @@ typedef struct StageCost {
     int graphs_in_groups;
     double kernel_share; /* 1 + share of added time */
     double long_pass_tokens, long_pass_share;
+    double compute_share, routed_share; /* likewise */
     AttentionKernel attention;
     double grouped_heads, grouped_head_dim; /* what the engine's decode kernel for groups serves */
     int two_batch_overlap;
@@ -72,6 +73,9 @@ double stage_cost_kv_bytes(const StageCost *cost, const PassLoad *load);
  * send. `slowest` is the index of the largest. */
 void stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassLoad *load,
                          double *total_s, size_t *slowest);
+
+/* Stored precision of routed experts. */
+Precision serving_expert_precision(const ServingSpec *serving);
 
 /* KV heads whose keys and values one tensor rank keeps when they are not cut by sequences. */
 double serve_kv_heads_on_rank(const ServingSpec *serving, const ModelSpec *model);

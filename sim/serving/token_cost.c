@@ -32,11 +32,21 @@ static double attention_ways(const StageCostKey *key)
 }
 
 /* Products run in 8 bits only where the GPU has them; elsewhere weights are widened to 16 bits. */
+static Precision on_gpu(const StageCostKey *key, Precision precision)
+{
+    const int absent = key->hardware.gpu.peak_fp8_flops_per_s <= 0;
+    return precision == PRECISION_FP8 && absent ? PRECISION_BF16 : precision;
+}
+
 static Precision product_precision(const StageCostKey *key)
 {
-    if (key->weight_precision == PRECISION_FP8 && key->hardware.gpu.peak_fp8_flops_per_s <= 0)
-        return PRECISION_BF16;
-    return key->weight_precision;
+    return on_gpu(key, key->weight_precision);
+}
+
+/* Of routed experts. */
+static Precision routed_precision(const StageCostKey *key)
+{
+    return on_gpu(key, key->expert_precision);
 }
 
 /* Seconds that reading `bytes` of weights takes at the rate that large matrix products reach. */
@@ -221,8 +231,7 @@ static double grouped_seconds(const StageCostKey *key, double rows, size_t touch
 {
     double each[MAX_EXPERT_ROWS];
     spread_rows(key, rows, touched, each);
-    return gpu_grouped_gemm_seconds(&key->hardware.gpu, product_precision(key), each, touched, n,
-                                    k);
+    return gpu_grouped_gemm_seconds(&key->hardware.gpu, routed_precision(key), each, touched, n, k);
 }
 
 /* Rows of one rank, over the mean: each of `ways` ranks has a binomial share of tokens * k rows,
@@ -260,7 +269,7 @@ static RankLoad fullest_load(const StageCostKey *key, double tokens)
 static void add_grouped_gemm(const StageCostKey *key, double tokens, double n, double k,
                              LayerCost *cost)
 {
-    const Precision precision = product_precision(key);
+    const Precision precision = routed_precision(key);
     const RankLoad load = fullest_load(key, tokens);
     const double below = floor(load.touched);
     const double share = load.touched - below;
@@ -277,7 +286,9 @@ static void add_grouped_gemm(const StageCostKey *key, double tokens, double n, d
 static const MoeLayerFit *layer_fit(const StageCostKey *key)
 {
     const GpuSpec *gpu = &key->hardware.gpu;
-    const int fp8 = product_precision(key) == PRECISION_FP8;
+    const int fp8 = routed_precision(key) == PRECISION_FP8;
+    if (routed_precision(key) == PRECISION_FP4)
+        return NULL;
     const MoeLayerFit *const fits[][2] = {
         [MOE_KERNELS_GROUPED] = {NULL, NULL},
         [MOE_KERNELS_CUTLASS] = {&gpu->moe_cutlass_bf16, &gpu->moe_cutlass_fp8},
@@ -292,7 +303,7 @@ static const MoeLayerFit *layer_fit(const StageCostKey *key)
 static double layer_seconds(const StageCostKey *key, const MoeLayerFit *fit, double width,
                             double tokens, double rows, size_t touched)
 {
-    const MoeLayerShape shape = {.precision = product_precision(key),
+    const MoeLayerShape shape = {.precision = routed_precision(key),
                                  .tokens = tokens,
                                  .hidden = key->model.d_model,
                                  .inter = width,
@@ -306,7 +317,7 @@ static double layer_seconds(const StageCostKey *key, const MoeLayerFit *fit, dou
 static void add_layer(const StageCostKey *key, const MoeLayerFit *fit, double tokens, double width,
                       LayerCost *cost)
 {
-    const Precision precision = product_precision(key);
+    const Precision precision = routed_precision(key);
     const RankLoad load = fullest_load(key, tokens);
     const double below = floor(load.touched);
     const double share = load.touched - below;
@@ -331,7 +342,7 @@ static double exchange_s(const StageCostKey *key, double tokens)
     const ModelSpec *model = &key->model;
     const double groups = groups_of(key);
     const double hidden_bytes = tokens * model->d_model;
-    const double out_bytes = fmin(ACTIVATION_BYTES, precision_bytes(product_precision(key)));
+    const double out_bytes = routed_precision(key) == PRECISION_FP8 ? 1 : ACTIVATION_BYTES;
     const double node = key->hardware.node.gpus;
     if (groups <= 1)
         return 0;

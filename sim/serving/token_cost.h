@@ -41,7 +41,7 @@ typedef struct StageCostKey {
     double attention_data; /* groups of attention; at most 1: one */
     double redundant_experts;
     MoeKernels moe_kernels;
-    Precision weight_precision;
+    Precision weight_precision, expert_precision; /* the latter of routed experts */
     int wide_tables;
     KvSharding kv_sharding;
 } StageCostKey;

@@ -97,6 +97,14 @@ Status unit_advance(ServingUnit *unit, double until_s, Error *error)
                                : replica_advance(unit->replica, until_s, error);
 }
 
+void unit_hold(ServingUnit *unit, double until_s)
+{
+    if (unit->group != NULL)
+        group_hold(unit->group, until_s);
+    else
+        replica_hold(unit->replica, until_s);
+}
+
 double unit_now(const ServingUnit *unit)
 {
     return unit->group != NULL ? group_now(unit->group) : replica_now(unit->replica);

@@ -40,6 +40,9 @@ Status unit_offer(ServingUnit *unit, const QueuedRequest *request, Error *error)
 /* Ends what ends until then and starts what starts before then. HUGE_VAL: until nothing is left. */
 Status unit_advance(ServingUnit *unit, double until_s, Error *error);
 
+/* From inside `sink->finished`: the advance under way ends no later than then. */
+void unit_hold(ServingUnit *unit, double until_s);
+
 double unit_now(const ServingUnit *unit); /* end of the last iteration that was run */
 size_t unit_waiting(const ServingUnit *unit);
 const ReplicaMemory *unit_memory(const ServingUnit *unit); /* of a replica that answers */

@@ -140,6 +140,36 @@ static void windows(void **state)
         assert_near(model_window_share(&model, length), share, 0.005 * share);
     }
     assert_near(model_window_share(&(ModelSpec){0}, 4096), 1, 0);
+
+    /* Where the window holds for some layers, the others have all pairs. */
+    const ModelSpec every = {.attention_window = 128, .layers = 36};
+    ModelSpec half = every;
+    half.window_layers = 18;
+    assert_near(model_windowed_share(&every), 1, 0);
+    assert_near(model_windowed_share(&half), 0.5, 0);
+    assert_near(model_windowed_share(&(ModelSpec){.layers = 36}), 0, 0);
+    assert_near(model_window_share(&half, 8192), (1 + model_window_share(&every, 8192)) / 2, 1e-12);
+}
+
+/* Parameters as published: gpt-oss 116.8B (arXiv 2508.10925, table 1), Qwen3-32B 32.8B
+ * (arXiv 2505.09388), Kimi K2 1.04T, of which 32.6B active (arXiv 2507.20534), MiniMax-M2 230B. */
+static void served_models(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        double total, active, room;
+    } models[] = {{"gpt-oss-120b", 116.8e9, 0, 0.01},
+                  {"qwen3-32b", 32.8e9, 32.8e9, 0.005},
+                  {"kimi-k2", 1.04e12, 32.6e9, 0.02},
+                  {"minimax-m2", 230e9, 0, 0.01}};
+    for (size_t i = 0; i < sizeof models / sizeof models[0]; i++) {
+        const ModelSpec model = shipped_model(models[i].name);
+        const ModelParameters count = model_parameters(&model);
+        assert_near(count.total, models[i].total, models[i].room * models[i].total);
+        if (models[i].active > 0)
+            assert_near(count.active, models[i].active, models[i].room * models[i].active);
+    }
 }
 
 /* Narayanan et al. 2021: equation 3 for the 175B model, sequence 2,048, vocabulary 51,200. */
@@ -230,6 +260,7 @@ int main(void)
         cmocka_unit_test(heads_on_a_rank),     cmocka_unit_test(experts_touched),
         cmocka_unit_test(bytes_of_precisions), cmocka_unit_test(latent_attention_by_hand),
         cmocka_unit_test(layers_of_two_kinds), cmocka_unit_test(windows),
+        cmocka_unit_test(served_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

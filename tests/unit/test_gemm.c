@@ -83,6 +83,20 @@ static void precisions(void **state)
                 gpu_gemm_seconds(&a100, PRECISION_BF16, 512, 512, 512), 0);
 }
 
+/* Weights in 4 bits: with few rows the time is that of their bytes, with many that of 16 bits. */
+static void four_bits(void **state)
+{
+    (void)state;
+    const GpuSpec gpu = shipped_gpu("h100-sxm");
+    const double n = 65536, k = 65536;
+    const double read_s =
+        n * k * 4.25 / 8 / (gpu.memory_bytes_per_s * gpu.gemm_bf16.memory_efficiency);
+    assert_near(gpu_gemm_seconds(&gpu, PRECISION_FP4, 1, n, k), read_s, 0.02 * read_s);
+    const double many = gpu_gemm_seconds(&gpu, PRECISION_BF16, 65536, n, k);
+    assert_near(gpu_gemm_seconds(&gpu, PRECISION_FP4, 65536, n, k), many, 0.01 * many);
+    assert_near(gpu_peak_flops_per_s(&gpu, PRECISION_FP4), gpu.peak_bf16_flops_per_s, 0);
+}
+
 static void grouped(void **state)
 {
     (void)state;
@@ -186,6 +200,7 @@ int main(void)
         cmocka_unit_test(limits),
         cmocka_unit_test(precisions),
         cmocka_unit_test(quantisation),
+        cmocka_unit_test(four_bits),
         cmocka_unit_test(grouped),
         cmocka_unit_test(one_tile),
         cmocka_unit_test(quantised_operands),

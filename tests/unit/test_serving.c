@@ -1,4 +1,5 @@
 /* Serving: memory, stage time and the simulation against values worked out by hand. */
+#include "models/architecture.h"
 #include "sim/serving/stage_cost.h"
 #include "sim/serving/steady_state.h"
 #include "tests/unit/serving_scenario.h"
@@ -176,6 +177,78 @@ static void test_stage_parts_and_weight_reads(void **state)
     assert_near(twice.weights_s, 2 * many.weights_s, 1e-12);
     assert_near(twice.overhead_s - 1e-3, 2 * (many.overhead_s - 1e-3), 1e-12);
     assert_true(twice.collective_s < 2 * many.collective_s);
+}
+
+/* Layers with a window read what it spans, the others all: half of each is their mean; and a window
+ * as long as the context changes nothing. */
+static void test_windowed_layers(void **state)
+{
+    Scenario scenario;
+    (void)state;
+    serving_scenario(&scenario);
+    make_uniform(&scenario);
+    const ServeStageTime all = serve_stage_time(&scenario, 8, 64, 4000, 500, 2000);
+    const ServeStageTime near = serve_stage_time(&scenario, 8, 64, 128, 500, 128);
+    scenario.model.attention_window = 128;
+    const ServeStageTime windowed = serve_stage_time(&scenario, 8, 64, 4000, 500, 2000);
+    assert_near(windowed.kv_s, near.kv_s, 1e-9);
+    assert_near(windowed.compute_s, near.compute_s, 1e-9);
+    scenario.model.window_layers = scenario.model.layers / 2;
+    const ServeStageTime half = serve_stage_time(&scenario, 8, 64, 4000, 500, 2000);
+    assert_near(half.kv_s, (all.kv_s + near.kv_s) / 2, 1e-9);
+    assert_near(half.compute_s, (all.compute_s + near.compute_s) / 2, 1e-9);
+    scenario.model.attention_window = 1e6;
+    const ServeStageTime wide = serve_stage_time(&scenario, 8, 64, 4000, 500, 2000);
+    assert_near(wide.kv_s, all.kv_s, 1e-9);
+
+    /* In memory: a sequence of full length keeps 128 of 4,000 tokens in half the layers. */
+    ServeMemory before, after;
+    scenario.model.attention_window = 0;
+    scenario.serving.context_limit = 4000;
+    serve_memory(&scenario, &before);
+    scenario.model.attention_window = 128;
+    serve_memory(&scenario, &after);
+    assert_near(after.kv_bytes_per_token_gpu,
+                before.kv_bytes_per_token_gpu * (0.5 + 0.5 * 128 / 4000), 1e-9);
+}
+
+/* Routed experts in 4 bits: their bytes and the time to read them fall to 4.25 of 16, nothing else.
+ * Constants of an engine scale the part that they name. */
+static void test_expert_precision_and_overheads(void **state)
+{
+    Scenario scenario;
+    ServeMemory before, after;
+    (void)state;
+    serving_scenario(&scenario);
+    make_uniform(&scenario);
+    serve_memory(&scenario, &before);
+    const ServeStageTime plain = serve_stage_time(&scenario, 8, 64, 1000, 0, 0);
+    scenario.serving.expert_precision = EXPERTS_FP4;
+    serve_memory(&scenario, &after);
+    const ModelParameters count = model_parameters(&scenario.model);
+    const double layers = scenario.model.layers / scenario.serving.pipeline;
+    const double saved = layers * scenario.model.experts * count.expert_per_layer /
+                         scenario.serving.tensor * (2 - 4.25 / 8);
+    assert_near(before.weights_bytes - after.weights_bytes, saved, 1e-6);
+    const ServeStageTime four = serve_stage_time(&scenario, 8, 64, 1000, 0, 0);
+    assert_true(four.weights_s < plain.weights_s);
+    assert_near(four.kv_s, plain.kv_s, 1e-12);
+    assert_near(four.collective_s, plain.collective_s, 1e-12);
+    scenario.serving.expert_precision = EXPERTS_AS_WEIGHTS;
+
+    scenario.serving.compute_overhead = 0.25;
+    const ServeStageTime slow = serve_stage_time(&scenario, 8, 64, 1000, 0, 0);
+    assert_near(slow.compute_s, 1.25 * plain.compute_s, 1e-9);
+    assert_near(slow.weights_s, plain.weights_s, 1e-12);
+    scenario.serving.compute_overhead = 0;
+    scenario.serving.expert_overhead = 1;
+    const ServeStageTime twice = serve_stage_time(&scenario, 8, 64, 1000, 0, 0);
+    assert_true(twice.weights_s > plain.weights_s && twice.weights_s < 2 * plain.weights_s);
+    scenario.model.experts = scenario.model.experts_per_token = 1;
+    const ServeStageTime dense = serve_stage_time(&scenario, 8, 64, 1000, 0, 0);
+    scenario.serving.expert_overhead = 0;
+    const ServeStageTime same = serve_stage_time(&scenario, 8, 64, 1000, 0, 0);
+    assert_near(dense.total_s, same.total_s, 1e-12);
 }
 
 static void test_time_per_token_is_stages_times_stage_time(void **state)
@@ -569,6 +642,8 @@ int main(void)
         cmocka_unit_test(test_long_context_in_40_gb),
         cmocka_unit_test(test_weights_that_do_not_fit),
         cmocka_unit_test(test_stage_parts_and_weight_reads),
+        cmocka_unit_test(test_windowed_layers),
+        cmocka_unit_test(test_expert_precision_and_overheads),
         cmocka_unit_test(test_time_per_token_is_stages_times_stage_time),
         cmocka_unit_test(test_uneven_stages_go_at_the_slowest),
         cmocka_unit_test(test_one_sequence_goes_through_all_stages),

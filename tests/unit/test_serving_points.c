@@ -1,5 +1,6 @@
 /* Published points of deployments: what a row becomes, which rows are skipped and why, and that the
  * three numbers of a row are of one simulation. */
+#include "sim/planning/deployment_fit.h"
 #include "sim/planning/serving_points.h"
 #include "tests/unit/shipped.h"
 
@@ -142,6 +143,33 @@ static void layouts(void **state)
     }
 }
 
+/* A source whose ids do not name the layout: experts are cut or shared, so a product is told. */
+static void multiplied_layouts(void **state)
+{
+    (void)state;
+    Fixture fixture;
+    const ServingRow *row =
+        only_point(&fixture, HEADER "dsr1_cfg181,trtllm,1.1.0rc2,deepseek-ai/DeepSeek-V3,h200_sxm,"
+                                    "fp8,agg,1024,1024,fp8,64,64,64,1,8,8,1,1\n");
+    assert_near(row->scenario->serving.tensor, 8, 0);
+    assert_near(row->scenario->serving.expert, 8, 0);
+    assert_near(row->scenario->serving.attention_data, 1, 0);
+    assert_near(row->gpus, 8, 0);
+    release(&fixture);
+    row = only_point(&fixture, HEADER "dsr1_cfg182,trtllm,1.1.0rc2,deepseek-ai/DeepSeek-V3,"
+                                      "h200_sxm,fp8,agg,1024,1024,fp8,4,256,1,64,8,8,1,1\n");
+    assert_near(row->scenario->serving.attention_data, 8, 0);
+    assert_near(row->scenario->serving.tensor, 8, 0);
+    assert_near(row->batch, 256, 0);
+    release(&fixture);
+    /* Elsewhere both at once is what it says. */
+    row = only_point(&fixture, HEADER "other,trtllm,1.1.0rc2,Qwen/Qwen3-235B-A22B,h200_sxm,fp8,agg,"
+                                      "1024,1024,fp8,4,4,4,1,2,2,1,1\n");
+    assert_near(row->scenario->serving.tensor, 4, 0);
+    assert_near(row->scenario->serving.expert, 2, 0);
+    release(&fixture);
+}
+
 /* A sweep over clients stays on one side of the split; a row that waits is told apart. */
 static void groups(void **state)
 {
@@ -154,6 +182,71 @@ static void groups(void **state)
     assert_int_equal(fixture.rows.count, 6);
     assert_int_equal(fixture.rows.rows[0].held_back, fixture.rows.rows[3].held_back);
     assert_int_equal(fixture.rows.rows[3].queued, 1);
+    release(&fixture);
+}
+
+/* Requests that reach the scheduler one behind the other: where that takes longest, it alone sets
+ * the rate, and clients queue for it. */
+static void intake_sets_the_rate(void **state)
+{
+    (void)state;
+    Fixture fixture;
+    const ServingRow *rows =
+        only_point(&fixture, HEADER "a,vllm,0.12.0,meta-llama/Llama-3.1-8B,h100_sxm,,agg,100,10,,8,"
+                                    "8,8,,1,1,50,10\n");
+    Scenario *scenario = malloc(sizeof *scenario);
+    assert_non_null(scenario);
+    *scenario = *rows->scenario;
+    scenario->serving.request_intake_s = 2;
+    scenario->serving.request_overhead_s = 0;
+    double predicted[MOST_TOGETHER];
+    assert_int_equal(serving_rows_predict(rows, 3, scenario, predicted, &fixture.error), STATUS_OK);
+    /* Ten answer tokens every two seconds from eight GPUs; eight clients share the intake. */
+    assert_near(predicted[2], 10.0 / 2 / 8, 0.08 * 10.0 / 2 / 8);
+    assert_near(predicted[0], 8 * 2, 1.5);
+    free(scenario);
+    release(&fixture);
+}
+
+/* Rows made by a known engine: the fit finds its constants, from other ones and without the rows
+ * held back, and predicts these too. */
+static void fit_finds_constants(void **state)
+{
+    (void)state;
+    char text[16384] = HEADER;
+    Fixture fixture;
+    for (int clients = 4; clients <= 64; clients *= 4)
+        for (int prompt = 256; prompt <= 4096; prompt *= 2)
+            snprintf(text + strlen(text), sizeof text - strlen(text),
+                     "%d-%d,vllm,0.12.0,Qwen/Qwen3-32B,h100_sxm,,agg,%d,128,,%d,%d,8,,1,1,50,10\n",
+                     clients, prompt, prompt, clients, clients);
+    assert_int_equal(read_text(&fixture, text), STATUS_OK);
+    ServingRows *rows = &fixture.rows;
+    assert_int_equal(rows->count, 3 * 3 * 5);
+    size_t held_back = 0;
+    Scenario *scenario = malloc(sizeof *scenario);
+    assert_non_null(scenario);
+    for (size_t i = 0; i < rows->count; i += 3) {
+        double made[MOST_TOGETHER];
+        *scenario = *rows->rows[i].scenario;
+        scenario->serving.step_overhead_s *= 3;
+        scenario->serving.request_overhead_s += 0.05;
+        assert_int_equal(serving_rows_predict(&rows->rows[i], 3, scenario, made, &fixture.error),
+                         STATUS_OK);
+        for (size_t j = 0; j < 3; j++)
+            rows->rows[i + j].measured = made[j];
+        held_back += rows->rows[i].held_back != 0;
+    }
+    DeploymentFit fit;
+    assert_true(held_back > 0 && held_back < rows->count / 3);
+    assert_int_equal(deployment_fit(rows, "vllm-0.12", 1, &fit, &fixture.error), STATUS_OK);
+    assert_int_equal(fit.rows, rows->count / 3 - held_back);
+    assert_true(fit.before > 0.1);
+    assert_true(fit.after < 0.02);
+    assert_true(fit.crossed[1].median_abs < 0.03);
+    assert_int_equal(fit.crossed[1].n, rows->count / 3);
+    assert_int_equal(deployment_fit(rows, "nobody", 0, &fit, &fixture.error), STATUS_INVALID);
+    free(scenario);
     release(&fixture);
 }
 
@@ -199,8 +292,14 @@ static void bad_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_row), cmocka_unit_test(few_columns), cmocka_unit_test(layouts),
-        cmocka_unit_test(groups),  cmocka_unit_test(bad_rows),
+        cmocka_unit_test(one_row),
+        cmocka_unit_test(few_columns),
+        cmocka_unit_test(layouts),
+        cmocka_unit_test(multiplied_layouts),
+        cmocka_unit_test(intake_sets_the_rate),
+        cmocka_unit_test(fit_finds_constants),
+        cmocka_unit_test(groups),
+        cmocka_unit_test(bad_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,225 @@
+#include "sim/planning/deployment_fit.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+const DeploymentParameter DEPLOYMENT_PARAMETER[] = {
+    {"step_overhead", offsetof(ServingSpec, step_overhead_s), 2e-4, 0, 0.1, 1},
+    {"sequence_overhead", offsetof(ServingSpec, sequence_overhead_s), 5e-6, 0, 1e-3, 1},
+    {"request_overhead", offsetof(ServingSpec, request_overhead_s), 1e-2, 0, 1, 1},
+    {"request_intake", offsetof(ServingSpec, request_intake_s), 1e-3, 0, 0.1, 1},
+    {"layer_host", offsetof(ServingSpec, layer_host_s), 1e-4, 0, 1e-2, 1},
+    {"expert_layer_host", offsetof(ServingSpec, expert_layer_host_s), 5e-4, 0, 2e-2, 1},
+    {"compute_overhead", offsetof(ServingSpec, compute_overhead), 0.05, 0, 2, 0},
+    {"expert_overhead", offsetof(ServingSpec, expert_overhead), 0.2, -0.5, 3, 0},
+    {"kernel_overhead", offsetof(ServingSpec, kernel_overhead), 0.02, 0, 1, 0},
+    {"kernel_launch", offsetof(ServingSpec, kernel_launch), 0.5, 0.05, 1, 0},
+    {"collective_start", offsetof(ServingSpec, collective_start), 0.5, 0.05, 1, 0},
+};
+const size_t DEPLOYMENT_PARAMETERS = sizeof DEPLOYMENT_PARAMETER / sizeof DEPLOYMENT_PARAMETER[0];
+
+enum { SWEEPS_A_STEP = 4, COARSE_ROWS = 30, FINE_ROWS = 90 };
+/* Steps from this on look at COARSE_ROWS rows, those below at FINE_ROWS, spread over the table. */
+static const double coarse_step = 0.2;
+static const double least_gain = 1e-4;
+/* An error beyond a factor of e has a cause that no constant mends. */
+static const double most_a_row = 1;
+
+/* A search for one engine that leaves one fold out. */
+typedef struct Search {
+    const ServingRows *rows;
+    const char *engine;
+    int left_out;
+    size_t left;  /* rows of the table that are not left out */
+    size_t every; /* of these, which are looked at */
+    Scenario *scratch;
+    double values[MOST_DEPLOYMENT_PARAMETERS];
+    double error;
+} Search;
+
+static double *parameter(Scenario *scenario, size_t index)
+{
+    char *const serving = (char *)&scenario->serving;
+    return (double *)(void *)(serving + DEPLOYMENT_PARAMETER[index].offset);
+}
+
+/* The numbers of the row of the table that begins at `first`. */
+static Status predict(const Search *search, const double *values, size_t first, size_t count,
+                      double *predicted)
+{
+    const ServingRow *row = &search->rows->rows[first];
+    *search->scratch = *row->scenario;
+    for (size_t i = 0; i < DEPLOYMENT_PARAMETERS; i++)
+        *parameter(search->scratch, i) = values[i];
+    return serving_rows_predict(row, count, search->scratch, predicted, NULL);
+}
+
+static double objective(const Search *search, const double *values)
+{
+    double sum = 0;
+    size_t numbers = 0, seen = 0, together;
+    for (size_t i = 0; i < search->rows->count; i += together) {
+        const ServingRow *row = &search->rows->rows[i];
+        double predicted[MOST_TOGETHER];
+        together = serving_rows_together(search->rows, i);
+        if (strcmp(row->engine, search->engine) != 0 || row->fold == search->left_out ||
+            seen++ % search->every != 0 ||
+            predict(search, values, i, together, predicted) != STATUS_OK)
+            continue;
+        for (size_t j = 0; j < together; j++)
+            if (predicted[j] > 0) {
+                sum += fmin(most_a_row, fabs(log(predicted[j] / row[j].measured)));
+                numbers++;
+            }
+    }
+    return numbers > 0 ? sum / (double)numbers : HUGE_VAL;
+}
+
+static void count_left(Search *search)
+{
+    size_t together;
+    search->left = 0;
+    for (size_t i = 0; i < search->rows->count; i += together) {
+        const ServingRow *row = &search->rows->rows[i];
+        together = serving_rows_together(search->rows, i);
+        search->left += strcmp(row->engine, search->engine) == 0 && row->fold != search->left_out;
+    }
+}
+
+/* One parameter, a step up, one down, or all the way down; the first that is better is kept. */
+static int improve(Search *search, size_t index, double step)
+{
+    const DeploymentParameter *what = &DEPLOYMENT_PARAMETER[index];
+    const double value = search->values[index];
+    const double move = step * fmax(value, what->unit);
+    const double tries[] = {value + move, value - move, what->minimum};
+    int better = 0;
+    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+        double values[MOST_DEPLOYMENT_PARAMETERS];
+        memcpy(values, search->values, sizeof values);
+        values[index] = fmin(what->maximum, fmax(what->minimum, tries[i]));
+        if (values[index] == search->values[index] || better)
+            continue;
+        const double error = objective(search, values);
+        if (error < search->error - least_gain) {
+            search->error = error;
+            search->values[index] = values[index];
+            better = 1;
+        }
+    }
+    return better;
+}
+
+static void descend(Search *search, const double *steps, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const size_t most = steps[i] >= coarse_step ? COARSE_ROWS : FINE_ROWS;
+        search->every = (search->left + most - 1) / most;
+        search->error = objective(search, search->values);
+        for (size_t sweep = 0, better = 1; sweep < SWEEPS_A_STEP && better; sweep++) {
+            better = 0;
+            for (size_t j = 0; j < DEPLOYMENT_PARAMETERS; j++)
+                better |= (size_t)improve(search, j, steps[i]);
+        }
+    }
+}
+
+/* Relative errors of the rows of a fold, by kind of number. */
+typedef struct Judged {
+    double *errors[3];
+    size_t counts[3];
+} Judged;
+
+/* -1: in no kind. */
+static int kind_of(const ServingRow *row)
+{
+    if (row->metric == METRIC_TTFT_MEAN_S)
+        return row->queued ? -1 : 0;
+    return row->metric == METRIC_TPOT_MEAN_S ? 1 : 2;
+}
+
+static void judge(const Search *search, int fold, Judged *judged)
+{
+    size_t together;
+    for (size_t i = 0; i < search->rows->count; i += together) {
+        const ServingRow *row = &search->rows->rows[i];
+        double predicted[MOST_TOGETHER];
+        together = serving_rows_together(search->rows, i);
+        if (strcmp(row->engine, search->engine) != 0 || row->fold != fold ||
+            predict(search, search->values, i, together, predicted) != STATUS_OK)
+            continue;
+        for (size_t j = 0; j < together; j++) {
+            const int kind = kind_of(&row[j]);
+            if (kind >= 0)
+                judged->errors[kind][judged->counts[kind]++] = predicted[j] / row[j].measured - 1;
+        }
+    }
+}
+
+static Status cross_validate(const Search *fitted, DeploymentFit *fit, Error *error)
+{
+    /* From the fit to all but the first fold: smaller steps do. */
+    static const double steps[] = {0.3, 0.1};
+    Judged judged = {0};
+    Status status = STATUS_OK;
+    for (size_t kind = 0; kind < 3 && status == STATUS_OK; kind++) {
+        judged.errors[kind] = calloc(fitted->rows->count + 1, sizeof(double));
+        if (judged.errors[kind] == NULL)
+            status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    }
+    for (int fold = 0; fold < SERVING_FOLDS && status == STATUS_OK; fold++) {
+        Search search = *fitted;
+        search.left_out = fold;
+        count_left(&search);
+        if (fold != fitted->left_out)
+            descend(&search, steps, sizeof steps / sizeof steps[0]);
+        judge(&search, fold, &judged);
+    }
+    for (size_t kind = 0; kind < 3; kind++) {
+        if (status == STATUS_OK && judged.counts[kind] > 0)
+            fit->crossed[kind] = error_statistics(judged.errors[kind], judged.counts[kind]);
+        free(judged.errors[kind]);
+    }
+    return status;
+}
+
+Status deployment_fit(const ServingRows *rows, const char *engine, int crossed, DeploymentFit *fit,
+                      Error *error)
+{
+    static const double steps[] = {0.6, 0.3, 0.1, 0.05};
+    Search search = {.rows = rows, .engine = engine, .left_out = 0, .every = 1};
+    size_t together;
+    memset(fit, 0, sizeof *fit);
+    strncpy(fit->engine, engine, sizeof fit->engine - 1);
+    search.scratch = malloc(sizeof *search.scratch);
+    if (search.scratch == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    for (size_t i = 0; i < rows->count; i += together) {
+        const ServingRow *row = &rows->rows[i];
+        together = serving_rows_together(rows, i);
+        if (strcmp(row->engine, engine) != 0 || row->held_back)
+            continue;
+        fit->rows++;
+        *search.scratch = *row->scenario;
+        for (size_t j = 0; j < DEPLOYMENT_PARAMETERS; j++)
+            search.values[j] = *parameter(search.scratch, j);
+    }
+    Status status = STATUS_OK;
+    if (fit->rows == 0) {
+        status =
+            error_set(error, STATUS_INVALID, "the engine %.60s has no row to be fitted to", engine);
+    } else {
+        count_left(&search);
+        fit->before = objective(&search, search.values);
+        descend(&search, steps, sizeof steps / sizeof steps[0]);
+        search.every = 1;
+        fit->after = objective(&search, search.values);
+        memcpy(fit->values, search.values, sizeof fit->values);
+        if (crossed)
+            status = cross_validate(&search, fit, error);
+    }
+    free(search.scratch);
+    return status;
+}

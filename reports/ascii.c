@@ -69,6 +69,17 @@ void ascii_wrap(FILE *out, const char *text, size_t indent)
     }
 }
 
+void ascii_wrapf(FILE *out, size_t indent, const char *format, ...)
+{
+    char text[LINE_BYTES], plain[LINE_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    ascii_copy(text, plain, sizeof plain);
+    ascii_wrap(out, plain, indent);
+}
+
 const char *style_code(StyleRole role, int color)
 {
     static const char *const codes[] = {"\033[0m",  "\033[1m",  "\033[32m",

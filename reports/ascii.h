@@ -18,6 +18,8 @@ void ascii_linef(FILE *out, const char *format, ...) __attribute__((format(print
 /* Breaks text at spaces so that no line is longer than SCREEN_COLUMNS; words that are longer are
  * cut in two. Every line starts with `indent` spaces. */
 void ascii_wrap(FILE *out, const char *text, size_t indent);
+void ascii_wrapf(FILE *out, size_t indent, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* ANSI colours by role; an empty string when colours are off. */
 typedef enum StyleRole {

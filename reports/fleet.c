@@ -2,7 +2,8 @@
 
 #include "reports/ascii.h"
 #include "reports/files.h"
-#include "reports/json_build.h"
+#include "reports/latencies.h"
+#include "reports/number_field.h"
 #include "reports/terminal_parts.h"
 
 #include <stdio.h>
@@ -20,13 +21,6 @@ static void print_cluster(FILE *out, const ClusterResult *cluster, double second
     ascii_linef(out, "  %-10.10s %7.4g %5.1f/%-4.0f %4.0f%% %9s %9s %9s %9s", cluster->name,
                 cluster->finished / seconds, cluster->on_s / seconds, cluster->replicas,
                 100 * cluster->served.use.busy, ttft, tpot, e2e, cost);
-}
-
-static void line_of(FILE *out, const char *label, double value, const char *unit)
-{
-    char text[64];
-    format_quantity(value, unit, text, sizeof text);
-    ascii_linef(out, "  %-26s %s", label, text);
 }
 
 void terminal_fleet(FILE *out, const Scenario *scenario, const FleetResult *result,
@@ -58,25 +52,18 @@ void terminal_fleet(FILE *out, const Scenario *scenario, const FleetResult *resu
                     all->outages, all->interrupted);
     ascii_linef(out, "cost of 1k tokens: %s; without lending idle ones %s (x %.2f)", with, without,
                 all->usd > 0 ? all->usd_without_reuse / all->usd : 0.0);
-    line_of(out, "cost of the time simulated", all->usd, "USD");
-    line_of(out, "  of it energy", all->usd_energy, "USD");
-    line_of(out, "energy", all->energy_j / 3.6e6, "kWh");
-    line_of(out, "CO2", all->co2_kg, "kg");
+    terminal_quantity(out, "cost of the time simulated", all->usd, "USD");
+    terminal_quantity(out, "  of it energy", all->usd_energy, "USD");
+    terminal_quantity(out, "energy", all->energy_j / 3.6e6, "kWh");
+    terminal_quantity(out, "CO2", all->co2_kg, "kg");
     ascii_linef(out, "  %-26s %.1f of %.1f replica hours", "lent to other work",
                 all->released_s / 3600, all->replicas * result->seconds / 3600);
-    if (scenario->uncertain_count > 0)
-        ascii_linef(out, "%zu uncertain inputs stand at their midpoints",
-                    scenario->uncertain_count);
+    terminal_midpoints(out, scenario);
     terminal_provenance(out, provenance, style);
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------------
  */
-
-typedef struct NumberField {
-    const char *key;
-    size_t offset;
-} NumberField;
 
 #define CLUSTER(KEY, MEMBER)                                                                       \
     {                                                                                              \
@@ -119,31 +106,18 @@ static const NumberField BIN_FIELDS[] = {
 };
 enum { BIN_FIELD_COUNT = sizeof BIN_FIELDS / sizeof *BIN_FIELDS };
 
-static double number_at(const void *base, const NumberField *field)
-{
-    return *(const double *)(const void *)((const char *)base + field->offset);
-}
-
 static void put_cluster(JsonBuilder *builder, json_t *object, const ClusterResult *cluster,
                         const FleetResult *result)
 {
     json_put(builder, object, "name", json_text(cluster->name));
-    for (size_t i = 0; i < sizeof CLUSTER_FIELDS / sizeof *CLUSTER_FIELDS; i++)
-        json_put(builder, object, CLUSTER_FIELDS[i].key,
-                 json_number(number_at(cluster, &CLUSTER_FIELDS[i])));
-    for (size_t kind = 0; kind < LATENCY_KINDS; kind++)
-        for (size_t i = 0; i < LATENCY_STATISTICS; i++) {
-            char key[64];
-            snprintf(key, sizeof key, "latency.%s_s.%s", LATENCY_WORDS[kind], STATISTIC_WORDS[i]);
-            json_put(builder, object, key, json_number(cluster->latency_s[kind][i]));
-        }
+    json_put_numbers(builder, object, CLUSTER_FIELDS,
+                     sizeof CLUSTER_FIELDS / sizeof *CLUSTER_FIELDS, cluster);
+    json_put_latencies(builder, object, cluster->latency_s[0]);
     json_t *bins = json_array();
     for (size_t i = 0; i < FLEET_BINS; i++) {
         json_t *bin = json_object();
         json_put(builder, bin, "end_s", json_number((double)(i + 1) * result->bin_s));
-        for (size_t k = 0; k < BIN_FIELD_COUNT; k++)
-            json_put(builder, bin, BIN_FIELDS[k].key,
-                     json_number(number_at(&cluster->bins[i], &BIN_FIELDS[k])));
+        json_put_numbers(builder, bin, BIN_FIELDS, BIN_FIELD_COUNT, &cluster->bins[i]);
         json_append(builder, bins, bin);
     }
     json_put(builder, object, "over_time", bins);
@@ -187,9 +161,8 @@ static void put_rows(FILE *out, const ClusterResult *cluster, double bin_s)
 {
     for (size_t i = 0; i < FLEET_BINS; i++) {
         csv_put_text(out, cluster->name);
-        fprintf(out, ",%.17g", (double)(i + 1) * bin_s);
-        for (size_t k = 0; k < BIN_FIELD_COUNT; k++)
-            fprintf(out, ",%.17g", number_at(&cluster->bins[i], &BIN_FIELDS[k]));
+        fprintf(out, ",%.17g,", (double)(i + 1) * bin_s);
+        csv_put_numbers(out, BIN_FIELDS, BIN_FIELD_COUNT, &cluster->bins[i]);
         fputs("\r\n", out);
     }
 }
@@ -200,9 +173,8 @@ Status csv_fleet(const char *directory, const FleetResult *result, Error *error)
     const Status status = files_begin(&file, error);
     if (status != STATUS_OK)
         return status;
-    fputs("datacentre,end_s", file.out);
-    for (size_t k = 0; k < BIN_FIELD_COUNT; k++)
-        fprintf(file.out, ",%s", BIN_FIELDS[k].key);
+    fputs("datacentre,end_s,", file.out);
+    csv_put_names(file.out, BIN_FIELDS, BIN_FIELD_COUNT);
     fputs("\r\n", file.out);
     for (size_t i = 0; i < result->cluster_count; i++)
         put_rows(file.out, &result->clusters[i], result->bin_s);

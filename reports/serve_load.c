@@ -2,36 +2,15 @@
 
 #include "reports/ascii.h"
 #include "reports/disaggregated.h"
-#include "reports/json_build.h"
+#include "reports/latencies.h"
+#include "reports/number_field.h"
 #include "reports/speculation.h"
 #include "reports/terminal_parts.h"
 
-#include <stddef.h>
 #include <stdio.h>
 
 /* ---- terminal -----------------------------------------------------------------------------------
  */
-
-static void line_of(FILE *out, const char *label, double value, const char *unit)
-{
-    char text[64];
-    format_quantity(value, unit, text, sizeof text);
-    ascii_linef(out, "  %-26s %s", label, text);
-}
-
-static void print_latencies(FILE *out, const LoadPoint *point)
-{
-    static const char *const LABELS[LATENCY_KINDS] = {"time to first token", "time per token",
-                                                      "whole request"};
-    ascii_linef(out, "  %-20s %10s %10s %10s %10s %10s", "", "p50", "p90", "p95", "p99", "mean");
-    for (size_t kind = 0; kind < LATENCY_KINDS; kind++) {
-        char text[LATENCY_STATISTICS][64];
-        for (size_t i = 0; i < LATENCY_STATISTICS; i++)
-            format_quantity(point->latency_s[kind][i], "s", text[i], sizeof text[i]);
-        ascii_linef(out, "  %-20s %10s %10s %10s %10s %10s", LABELS[kind], text[0], text[1],
-                    text[2], text[3], text[4]);
-    }
-}
 
 static void print_verdict(FILE *out, const LoadForecast *forecast, const LoadOptions *options)
 {
@@ -40,7 +19,7 @@ static void print_verdict(FILE *out, const LoadForecast *forecast, const LoadOpt
     format_quantity(point->rate_per_s, "1/s", rate, sizeof rate);
     format_quantity(forecast->stable_maximum_per_s, "1/s", most, sizeof most);
     if (!point->stable)
-        ascii_linef(out,
+        ascii_wrapf(out, 0,
                     "unstable: %s arrive, at most %s can be served; the line grows without end",
                     rate, most);
     else
@@ -68,9 +47,9 @@ static void print_economics(FILE *out, const LoadForecast *forecast)
 {
     const Economics *economics = &forecast->point.economics;
     char watts[64], idle[64], hour[64], idle_hour[64], at[UTILISATION_COUNT][64];
-    line_of(out, "cost per 1k tokens", economics->usd_per_1k_tokens, "USD");
-    line_of(out, "cost per 1M input tokens", economics->usd_per_1m_input, "USD");
-    line_of(out, "cost per 1M output tokens", economics->usd_per_1m_output, "USD");
+    terminal_quantity(out, "cost per 1k tokens", economics->usd_per_1k_tokens, "USD");
+    terminal_quantity(out, "cost per 1M input tokens", economics->usd_per_1m_input, "USD");
+    terminal_quantity(out, "cost per 1M output tokens", economics->usd_per_1m_output, "USD");
     for (size_t i = 0; i < UTILISATION_COUNT; i++)
         format_quantity(forecast->usd_per_1k_by_utilisation[i], "USD", at[i], sizeof at[i]);
     ascii_linef(out, "  %-26s %s | %s | %s | %s", "  at 25 | 50 | 75 | 100% of", at[0], at[1],
@@ -95,17 +74,15 @@ static void print_memory(FILE *out, const ReplicaMemory *memory)
     format_quantity(memory->weights_bytes, "bytes", weights, sizeof weights);
     format_quantity(memory->reserved_bytes, "bytes", reserved, sizeof reserved);
     format_quantity(memory->kv_bytes, "bytes", kv, sizeof kv);
-    ascii_linef(out, "memory of a GPU: %s = weights %s + reserved %s + KV %s + rest", capacity,
-                weights, reserved, kv);
+    ascii_linef(out, "memory of a GPU: %s", capacity);
+    ascii_linef(out, "  weights %s, reserved %s, KV %s, and the rest", weights, reserved, kv);
     if (memory->draft_weights_bytes > 0) {
         format_quantity(memory->draft_weights_bytes, "bytes", weights, sizeof weights);
         ascii_linef(out, "  of the rest, the draft model's weights: %s", weights);
     }
-    ascii_linef(out,
-                "  KV: %.0f blocks of %.0f tokens (%.0f B a token on a GPU); at most %.0f "
-                "sequences",
-                memory->blocks, memory->block_tokens, memory->kv_bytes_per_token_gpu,
-                memory->sequences);
+    ascii_linef(out, "  KV: %.0f blocks of %.0f tokens, %.0f B a token on a GPU", memory->blocks,
+                memory->block_tokens, memory->kv_bytes_per_token_gpu);
+    ascii_linef(out, "  at most %.0f sequences at a time", memory->sequences);
 }
 
 void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast *forecast,
@@ -115,12 +92,12 @@ void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast
     const LoadPoint *point = &forecast->point;
     ascii_linef(out, "%s", scenario->title);
     print_verdict(out, forecast, options);
-    print_latencies(out, point);
-    line_of(out, "requests", point->requests_per_s, "1/s");
-    line_of(out, "input", point->input_tokens_per_s, "tokens/s");
-    line_of(out, "output", point->output_tokens_per_s, "tokens/s");
+    terminal_latencies(out, point->latency_s[0]);
+    terminal_quantity(out, "requests", point->requests_per_s, "1/s");
+    terminal_quantity(out, "input", point->input_tokens_per_s, "tokens/s");
+    terminal_quantity(out, "output", point->output_tokens_per_s, "tokens/s");
     if (options->slo.count > 0)
-        line_of(out, "goodput", point->goodput_per_s, "1/s");
+        terminal_quantity(out, "goodput", point->goodput_per_s, "1/s");
     ascii_linef(out, "  %-26s %.1f%%, of bandwidth %.1f%% (first stage busy %.1f%%)",
                 "FLOP/s used (MFU)", 100 * point->mfu, 100 * point->mbu, 100 * point->busy);
     ascii_linef(out, "  %-26s %.1f%%, %.1f sequences decode at a time", "KV memory in use",
@@ -132,11 +109,10 @@ void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast
         print_memory(out, &forecast->memory);
     if (plain != NULL)
         terminal_speculation(out, &scenario->serving.speculation, forecast, plain);
-    ascii_linef(out,
-                "%.0f requests over %.0f s on %.0f replica%s, %.0f iterations; %.0f preempted, "
-                "%.0f too long, longest line %.0f",
-                point->offered, point->seconds, forecast->replicas,
-                forecast->replicas == 1 ? "" : "s", point->iterations, point->preempted,
+    ascii_linef(out, "%.0f requests over %.0f s on %.0f replica%s, %.0f iterations", point->offered,
+                point->seconds, forecast->replicas, forecast->replicas == 1 ? "" : "s",
+                point->iterations);
+    ascii_linef(out, "  %.0f preempted, %.0f too long, longest line %.0f", point->preempted,
                 point->rejected, point->largest_line);
     if (scenario->serving.prefix_cache)
         ascii_linef(out, "%.1f%% of prompt tokens found in the prefix cache",
@@ -147,26 +123,19 @@ void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast
     if (options->trace != NULL && options->skip_bad)
         ascii_linef(out, "%llu bad rows of the trace passed over",
                     (unsigned long long)forecast->rows_skipped);
-    if (scenario->uncertain_count > 0)
-        ascii_linef(out, "%zu uncertain inputs stand at their midpoints",
-                    scenario->uncertain_count);
+    terminal_midpoints(out, scenario);
     terminal_provenance(out, provenance, style);
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------------
  */
 
-typedef struct PointField {
-    const char *key;
-    size_t offset;
-} PointField;
-
 #define POINT(KEY, MEMBER)                                                                         \
     {                                                                                              \
         KEY, offsetof(LoadPoint, MEMBER)                                                           \
     }
 
-static const PointField POINT_FIELDS[] = {
+static const NumberField POINT_FIELDS[] = {
     POINT("load.rate_per_s", rate_per_s),
     POINT("load.goodput_per_s", goodput_per_s),
     POINT("load.offered", offered),
@@ -203,17 +172,9 @@ static const PointField POINT_FIELDS[] = {
 
 static void put_point(JsonBuilder *builder, json_t *object, const LoadPoint *point)
 {
-    for (size_t i = 0; i < sizeof POINT_FIELDS / sizeof *POINT_FIELDS; i++) {
-        const char *const at = (const char *)point + POINT_FIELDS[i].offset;
-        json_put(builder, object, POINT_FIELDS[i].key,
-                 json_number(*(const double *)(const void *)at));
-    }
-    for (size_t kind = 0; kind < LATENCY_KINDS; kind++)
-        for (size_t i = 0; i < LATENCY_STATISTICS; i++) {
-            char key[64];
-            snprintf(key, sizeof key, "latency.%s_s.%s", LATENCY_WORDS[kind], STATISTIC_WORDS[i]);
-            json_put(builder, object, key, json_number(point->latency_s[kind][i]));
-        }
+    json_put_numbers(builder, object, POINT_FIELDS, sizeof POINT_FIELDS / sizeof *POINT_FIELDS,
+                     point);
+    json_put_latencies(builder, object, point->latency_s[0]);
     json_put(builder, object, "load.stable", json_truth(point->stable));
     json_put(builder, object, "load.holds", json_truth(point->holds));
 }

@@ -2,19 +2,13 @@
 
 #include "reports/ascii.h"
 #include "reports/files.h"
-#include "reports/json_build.h"
+#include "reports/number_field.h"
 #include "reports/terminal_parts.h"
 
 #include <math.h>
-#include <stddef.h>
 
 /* ---- tables -------------------------------------------------------------------------------------
  */
-
-typedef struct NumberField {
-    const char *key;
-    size_t offset;
-} NumberField;
 
 #define TRIAL(MEMBER)                                                                              \
     {                                                                                              \
@@ -44,11 +38,6 @@ static const NumberField POINT_FIELDS[] = {
     POINT(max_batch),      POINT(decoding),          POINT(tokens_per_s),
     POINT(requests_per_s), POINT(usd_per_1k_tokens), POINT(usd_per_1k_output)};
 enum { POINT_FIELD_COUNT = sizeof POINT_FIELDS / sizeof *POINT_FIELDS };
-
-static double number_at(const void *base, const NumberField *field)
-{
-    return *(const double *)(const void *)((const char *)base + field->offset);
-}
 
 /* ---- the sentence -------------------------------------------------------------------------------
  */
@@ -144,7 +133,7 @@ void terminal_serving_search(FILE *out, const SearchReport *report, TerminalStyl
     for (size_t i = 0; i < search->trial_count; i++)
         print_trial(out, &search->trials[i]);
     if (search->refused > 0)
-        ascii_linef(out, "%zu layouts do not fit: %s", search->refused, search->refusal);
+        ascii_wrapf(out, 0, "%zu layouts do not fit: %s", search->refused, search->refusal);
     if (report->curve != NULL) {
         char sentence[400];
         price_speed_sentence(report->curve, sentence, sizeof sentence);
@@ -159,9 +148,7 @@ void terminal_serving_search(FILE *out, const SearchReport *report, TerminalStyl
 static json_t *trial_object(JsonBuilder *builder, const ServingTrial *trial)
 {
     json_t *object = json_object();
-    for (size_t i = 0; i < TRIAL_FIELD_COUNT; i++)
-        json_put(builder, object, TRIAL_FIELDS[i].key,
-                 json_number(number_at(trial, &TRIAL_FIELDS[i])));
+    json_put_numbers(builder, object, TRIAL_FIELDS, TRIAL_FIELD_COUNT, trial);
     json_put(builder, object, "stable", json_truth(trial->stable));
     json_put(builder, object, "holds", json_truth(trial->holds));
     return object;
@@ -193,9 +180,8 @@ char *json_serving_search(const SearchReport *report, Error *error)
         json_t *points = json_array();
         for (size_t i = 0; i < report->curve->count; i++) {
             json_t *object = json_object();
-            for (size_t k = 0; k < POINT_FIELD_COUNT; k++)
-                json_put(&builder, object, POINT_FIELDS[k].key,
-                         json_number(number_at(&report->curve->points[i], &POINT_FIELDS[k])));
+            json_put_numbers(&builder, object, POINT_FIELDS, POINT_FIELD_COUNT,
+                             &report->curve->points[i]);
             json_append(&builder, points, object);
         }
         json_put(&builder, root, "price_speed.points", points);
@@ -211,13 +197,10 @@ static Status write_csv(const char *directory, const char *name, const NumberFie
     const Status status = files_begin(&file, error);
     if (status != STATUS_OK)
         return status;
-    for (size_t k = 0; k < field_count; k++)
-        fprintf(file.out, "%s%s", k > 0 ? "," : "", fields[k].key);
+    csv_put_names(file.out, fields, field_count);
     fputs("\r\n", file.out);
     for (size_t i = 0; i < row_count; i++) {
-        for (size_t k = 0; k < field_count; k++)
-            fprintf(file.out, "%s%.17g", k > 0 ? "," : "",
-                    number_at((const char *)rows + i * row_bytes, &fields[k]));
+        csv_put_numbers(file.out, fields, field_count, (const char *)rows + i * row_bytes);
         fputs("\r\n", file.out);
     }
     return files_finish(&file, directory, name, error);

@@ -110,6 +110,20 @@ void terminal_drivers(FILE *out, const char *what, const Scenario *scenario, con
     ascii_line(out, line);
 }
 
+void terminal_quantity(FILE *out, const char *label, double value, const char *unit)
+{
+    char text[64];
+    format_quantity(value, unit, text, sizeof text);
+    ascii_linef(out, "  %-26s %s", label, text);
+}
+
+void terminal_midpoints(FILE *out, const Scenario *scenario)
+{
+    if (scenario->uncertain_count > 0)
+        ascii_linef(out, "%zu uncertain inputs stand at their midpoints",
+                    scenario->uncertain_count);
+}
+
 void terminal_provenance(FILE *out, const Provenance *provenance, TerminalStyle style)
 {
     fputs(style_code(STYLE_FAINT, style.color), out);

@@ -16,6 +16,12 @@ void terminal_step_bars(FILE *out, const TrainForecast *forecast, size_t limit);
 void terminal_drivers(FILE *out, const char *what, const Scenario *scenario, const Driver *drivers,
                       size_t count);
 
+/* "  label                      value unit": one line. */
+void terminal_quantity(FILE *out, const char *label, double value, const char *unit);
+
+/* How many inputs with a range stand at its middle, where there are any. */
+void terminal_midpoints(FILE *out, const Scenario *scenario);
+
 /* Runs, seed, the first digits of the scenario's hash and the version: one line. */
 void terminal_provenance(FILE *out, const Provenance *provenance, TerminalStyle style);
 

@@ -15,7 +15,8 @@ const Verb VERBS[] = {
      OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_SIMULATE | OPTIONS_OUTPUT | OPTIONS_PRECISION, verb_train},
     {"serve", "SCENARIO", 1, 1, "simulate serving",
      "Simulates a serving cluster in steady state: decode and prefill through the pipeline, experts touched by the actual batch, "
-     "KV memory as the cap on sequences in flight. Prints throughput, latency and cost per token. With --load, --trace, --slo or --find: "
+     "KV memory as the cap on sequences in flight. Prints throughput, latency and cost per token. "
+     "With --load, --trace, --slo, --find or --fleet, "
      "requests arrive and wait, engines batch, preempt and answer them; what is uncertain stands at its midpoint.",
      "flopcast serve gpt4-serve-a100 --set serving.max_batch=1024",
      OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_SIMULATE | OPTIONS_OUTPUT | OPTIONS_LOAD, verb_serve},

@@ -10,12 +10,11 @@ static Status write_fleet(const Session *session, const Scenario *scenario,
                           const FleetResult *result, const FleetOptions *options,
                           const Provenance *provenance, const char *json)
 {
-    char base[NAME_BYTES], path[ERROR_PATH_BYTES];
+    char path[ERROR_PATH_BYTES];
     TextFile file = {0};
     Error error;
     const TerminalStyle plain = {0};
-    session_base_name(session->line.operands[0], base, sizeof base);
-    const char *directory = session_output_directory(session, base, path, sizeof path);
+    const char *directory = session_output_directory(session, path, sizeof path);
     if (directory == NULL)
         return STATUS_OK;
     Status status = files_begin(&file, &error);

@@ -18,18 +18,32 @@
  */
 enum { DRAWN_REQUESTS = 20000 };
 
-static Status read_options(Session *session, LoadOptions *options, Error *error)
+/* Options of `serve` that a load does not know. */
+static Status check_others(const CommandLine *line, Error *error)
 {
-    const CommandLine *line = &session->line;
-    const ForecastOptions forecast = session_forecast_options(session);
-    *options = (LoadOptions){.trace = line->trace,
-                             .skip_bad = line->skip_bad,
-                             .find_rate = line->find == FIND_RATE || line->find == FIND_RATIO,
-                             .requests = DRAWN_REQUESTS,
-                             .seed = forecast.seed,
-                             .progress = forecast.progress,
-                             .progress_context = forecast.progress_context};
+    const struct {
+        const char *option;
+        int given;
+    } others[] = {{"--reps", line->reps > 0},
+                  {"--quick", line->quick},
+                  {"--detail", line->detail != DETAIL_REPLICAS},
+                  {"--db", line->database != NULL}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (others[i].given) {
+            error_set(error, STATUS_USAGE, "%s does not apply to serving under a load",
+                      others[i].option);
+            error_hint(error, "without --load, --trace, --slo, --find and --fleet it does");
+            return STATUS_USAGE;
+        }
+    return STATUS_OK;
+}
+
+/* Which of the options of a load go together. */
+static Status check_combination(const CommandLine *line, Error *error)
+{
     static const char *const WORDS[] = {"nothing", "rate", "gpus", "price", "ratio"};
+    if (line->fleet && (line->trace != NULL || line->find))
+        return error_set(error, STATUS_USAGE, "--fleet takes neither --trace nor --find");
     if (line->load != NULL && line->find && line->find != FIND_GPUS)
         return error_set(error, STATUS_USAGE, "--load and --find %s exclude each other",
                          WORDS[line->find]);
@@ -46,10 +60,25 @@ static Status read_options(Session *session, LoadOptions *options, Error *error)
     if (line->margin >= 0 && !(line->find == FIND_PRICE && line->margin < 1))
         return error_set(error, STATUS_USAGE,
                          "--margin goes with --find price and is a share below 1");
-    if (line->fleet && (line->trace != NULL || line->find))
-        return error_set(error, STATUS_USAGE, "--fleet takes neither --trace nor --find");
     if (line->skip_bad && line->trace == NULL)
         return error_set(error, STATUS_USAGE, "--skip-bad needs --trace");
+    return check_others(line, error);
+}
+
+static Status read_options(Session *session, LoadOptions *options, Error *error)
+{
+    const CommandLine *line = &session->line;
+    const ForecastOptions forecast = session_forecast_options(session);
+    *options = (LoadOptions){.trace = line->trace,
+                             .skip_bad = line->skip_bad,
+                             .find_rate = line->find == FIND_RATE || line->find == FIND_RATIO,
+                             .requests = DRAWN_REQUESTS,
+                             .seed = forecast.seed,
+                             .progress = forecast.progress,
+                             .progress_context = forecast.progress_context};
+    const Status status = check_combination(line, error);
+    if (status != STATUS_OK)
+        return status;
     if (line->load != NULL &&
         !units_parse(DIMENSION_COUNT, NULL, line->load, &options->rate_per_s, error)) {
         error->status = STATUS_USAGE;
@@ -64,7 +93,7 @@ static Status read_options(Session *session, LoadOptions *options, Error *error)
     return line->slo != NULL ? slo_parse(line->slo, &options->slo, error) : STATUS_OK;
 }
 
-static Status read_serving(Session *session, Scenario *scenario, Provenance *provenance)
+static Status read_serving(Session *session, Scenario *scenario, char *sha256)
 {
     const CommandLine *line = &session->line;
     ErrorList *errors = calloc(1, sizeof *errors);
@@ -74,7 +103,7 @@ static Status read_serving(Session *session, Scenario *scenario, Provenance *pro
         return session_fail(session, &error);
     }
     Status status = scenario_read(&session->paths, line->operands[0], line->sets, line->set_count,
-                                  scenario, NULL, provenance->sha256, errors);
+                                  scenario, NULL, sha256, errors);
     if (status != STATUS_OK) {
         status = session_fail_list(session, status, errors);
     } else if (scenario->kind != SCENARIO_SERVING) {
@@ -94,22 +123,17 @@ static Status write_files(const Session *session, const Scenario *scenario,
                           const LoadOptions *options, const Provenance *provenance,
                           const char *json)
 {
-    char base[NAME_BYTES], path[ERROR_PATH_BYTES];
+    char path[ERROR_PATH_BYTES];
     TextFile file;
     Error error;
     const TerminalStyle no_color = {0};
-    session_base_name(session->line.operands[0], base, sizeof base);
-    const char *directory = session_output_directory(session, base, path, sizeof path);
+    const char *directory = session_output_directory(session, path, sizeof path);
     if (directory == NULL)
         return STATUS_OK;
-    Status status = files_make_directory(directory, &error);
-    if (status == STATUS_OK)
-        status = files_write_text(directory, "serve.json", json, &error);
-    if (status == STATUS_OK)
-        status = files_begin(&file, &error);
+    Status status = files_begin(&file, &error);
     if (status == STATUS_OK) {
         terminal_serve_load(file.out, scenario, forecast, plain, options, provenance, no_color);
-        status = files_finish(&file, directory, "report.txt", &error);
+        status = files_result(directory, "serve.json", json, &file, &error);
     }
     if (status == STATUS_OK && plain != NULL)
         status = speculation_files(directory, &scenario->serving.speculation, forecast, provenance,
@@ -165,12 +189,7 @@ Status serve_under_load(Session *session)
     LoadOptions options;
     Scenario *scenario = calloc(1, sizeof *scenario);
     LoadForecast *forecast = calloc(1, sizeof *forecast), *plain = NULL;
-    Provenance provenance = {.verb = session->line.verb->name,
-                             .scenario = session->line.operands[0],
-                             .seed = session->line.seed,
-                             .reps = 1,
-                             .set_count = session->line.set_count,
-                             .sets = session->line.sets};
+    Provenance provenance = {0};
     SplitTable *splits = NULL;
     char *json = NULL;
     Status status = scenario == NULL || forecast == NULL
@@ -180,9 +199,10 @@ Status serve_under_load(Session *session)
         status = session_fail(session, &error);
         goto cleanup;
     }
-    status = read_serving(session, scenario, &provenance);
+    status = read_serving(session, scenario, provenance.sha256);
     if (status != STATUS_OK)
         goto cleanup;
+    provenance = session_provenance(session, provenance.sha256);
     if (session->line.fleet) {
         status = serve_fleet(session, scenario, &options, &provenance);
         goto cleanup;

@@ -158,13 +158,14 @@ void session_note(const Session *session, const char *format, ...)
     fputc('\n', stderr);
 }
 
-const char *session_output_directory(const Session *session, const char *name, char *text,
-                                     size_t text_bytes)
+const char *session_output_directory(const Session *session, char *text, size_t text_bytes)
 {
+    char name[NAME_BYTES];
     if (session->line.out_directory != NULL)
         return session->line.out_directory;
     if (!session->line.report)
         return NULL;
+    session_base_name(session->line.operands[0], name, sizeof name);
     snprintf(text, text_bytes, "out/%s", name);
     return text;
 }

@@ -39,9 +39,9 @@ void session_progress_clear(Session *session);
 /* Ctrl-C was pressed. */
 int session_interrupted(void);
 
-/* The directory of --out, or out/NAME with --report, or NULL. */
-const char *session_output_directory(const Session *session, const char *name, char *text,
-                                     size_t text_bytes);
+/* The directory of --out, or with --report out/NAME (of the first operand, by session_base_name),
+ * or NULL. `text` holds it where it must be made up. */
+const char *session_output_directory(const Session *session, char *text, size_t text_bytes);
 
 /* Name of a scenario or claim file without folders and ending. */
 void session_base_name(const char *path, char *name, size_t name_bytes);

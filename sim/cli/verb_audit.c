@@ -56,7 +56,7 @@ static Status write_files(const Session *session, AuditRun *run)
     Error error;
     size_t pictures = 0;
     session_base_name(session->line.operands[0], base, sizeof base);
-    const char *directory = session_output_directory(session, base, path, sizeof path);
+    const char *directory = session_output_directory(session, path, sizeof path);
     if (directory == NULL)
         return STATUS_OK;
     Status status = read_inputs(session, run);

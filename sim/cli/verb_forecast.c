@@ -86,11 +86,10 @@ static Status write_documents(const char *directory, const ForecastRun *run, Err
 
 static Status write_files(const Session *session, const ForecastRun *run)
 {
-    char base[NAME_BYTES], path[ERROR_PATH_BYTES];
+    char path[ERROR_PATH_BYTES];
     Error error;
     size_t pictures = 0;
-    session_base_name(session->line.operands[0], base, sizeof base);
-    const char *directory = session_output_directory(session, base, path, sizeof path);
+    const char *directory = session_output_directory(session, path, sizeof path);
     if (directory == NULL)
         return STATUS_OK;
     int training = run->scenario.kind == SCENARIO_TRAINING;
@@ -119,12 +118,8 @@ static Status forecast(Session *session, ScenarioKind kind)
     if (status != STATUS_OK)
         goto cleanup;
     ForecastOptions options = session_forecast_options(session);
-    run->provenance.verb = session->line.verb->name;
-    run->provenance.scenario = session->line.operands[0];
-    run->provenance.seed = options.seed;
+    run->provenance = session_provenance(session, run->provenance.sha256);
     run->provenance.reps = options.reps;
-    run->provenance.set_count = session->line.set_count;
-    run->provenance.sets = session->line.sets;
 
     int training = kind == SCENARIO_TRAINING;
     Status answer = STATUS_OK;
@@ -188,7 +183,8 @@ Status verb_train(Session *session)
 Status verb_serve(Session *session)
 {
     const CommandLine *line = &session->line;
-    if (line->load != NULL || line->trace != NULL || line->slo != NULL || line->find || line->fleet)
+    if (line->load != NULL || line->trace != NULL || line->slo != NULL || line->find ||
+        line->fleet || line->skip_bad || line->margin >= 0)
         return serve_under_load(session);
     return forecast(session, SCENARIO_SERVING);
 }

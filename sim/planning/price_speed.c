@@ -35,7 +35,7 @@ static Status simulate(void *context, size_t index, size_t worker, Error *error)
     scenario->serving.replicas = 1;
     scenario->serving.utilisation = nearly_full;
     scenario->serving.diurnal_swing = 0;
-    point->gpus = unit_gpus(&scenario->serving);
+    point->gpus = serving_gpus(&scenario->serving);
     status = serve_load(scenario, &options, forecast, error);
     if (status == STATUS_NO) { /* does not fit: no point */
         point->gpus = 0;

@@ -32,7 +32,7 @@ static ServingTrial trial_of(const Search *search, const LoadPoint *point)
                           .pipeline = serving->pipeline,
                           .max_batch = serving->max_batch,
                           .replicas = serving->replicas,
-                          .gpus = unit_gpus(serving) * serving->replicas,
+                          .gpus = serving_gpus(serving) * serving->replicas,
                           .rate_per_s = point->rate_per_s,
                           .stable = point->stable,
                           .holds = point->holds,
@@ -155,7 +155,7 @@ Status search_gpus(const Scenario *given, const LoadOptions *options, ServingSea
     Status status = open_search(&search, error);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         serving_laid_out(given, &layouts[i], 0, search.scenario);
-        const double gpus = unit_gpus(&search.scenario->serving);
+        const double gpus = serving_gpus(&search.scenario->serving);
         const double most = result->found ? floor(result->best.gpus / gpus) : MAX_LOAD_REPLICAS;
         status = fewest_replicas(&search, fmin(MAX_LOAD_REPLICAS, most), error);
         if (status == STATUS_NO) {

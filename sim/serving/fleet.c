@@ -399,7 +399,7 @@ Status fleet_simulate(const Scenario *given, const FleetOptions *options, FleetR
     result->cluster_count = scenario->fleet.cluster_count;
     result->seconds = scenario->fleet.duration_s;
     result->bin_s = result->seconds / FLEET_BINS;
-    result->gpus_per_replica = unit_gpus(&scenario->serving);
+    result->gpus_per_replica = serving_gpus(&scenario->serving);
     if (scenario->fleet.cluster_count == 0 || scenario->fleet.region_count == 0) {
         status = error_set(error, STATUS_INVALID, "the scenario has no fleet");
         error_hint(error, "give fleet.clusters and fleet.regions, as gpt4-fleet does");

@@ -11,11 +11,6 @@ struct ServingUnit {
     double gpus;
 };
 
-double unit_gpus(const ServingSpec *serving)
-{
-    return serving_gpus(serving);
-}
-
 double unit_peak_flops_per_s(const Scenario *scenario)
 {
     const ServingSpec *serving = &scenario->serving;

@@ -11,9 +11,6 @@
 
 typedef struct ServingUnit ServingUnit;
 
-/* GPUs of one unit. */
-double unit_gpus(const ServingSpec *serving);
-
 /* FLOP/s of its GPUs together, each in the precision of its weights. */
 double unit_peak_flops_per_s(const Scenario *scenario);
 

@@ -50,8 +50,7 @@ json '.requests.interrupted == 0'
 
 run 0 serve "$work/fleet.yaml" --fleet --load 6 --out "$work/day"
 stdout_has "east"; stdout_has "without lending"; stdout_has "outages: 1"
-[ "$(awk 'length > 80' "$work/out" | wc -l)" -eq 0 ] || fail "the screen is wider than 80 columns"
-! grep -q '\.\.\.$' "$work/out" || fail "a line of the screen is cut"
+screen_fits
 [ "$(wc -l <"$work/day/fleet-day.csv")" -eq 289 ] || fail "fleet-day.csv is not 3 x 96 rows"
 [ -s "$work/day/fleet-day.png" ] || fail "no picture"
 run 1 serve "$work/fleet.yaml" --fleet --load 6 --slo 'e2e<1ms'; stdout_has "missed"

@@ -25,5 +25,10 @@ run() {
 
 stderr_has() { grep -qF -- "$1" "$work/err" || fail "stderr lacks '$1'"; }
 stdout_has() { grep -qF -- "$1" "$work/out" || fail "stdout lacks '$1'"; }
+# screen_fits : nothing on stdout is wider than a terminal, nor cut to fit it
+screen_fits() {
+    [ "$(awk 'length > 80' "$work/out" | wc -l)" -eq 0 ] || fail "the screen is wider than 80 columns"
+    ! grep -q '\.\.\.$' "$work/out" || fail "a line of the screen is cut"
+}
 # json FILTER : a jq expression that must be true of the document on stdout
 json() { jq -e "$1" "$work/out" >/dev/null || fail "JSON does not hold: $1"; }

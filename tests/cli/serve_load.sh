@@ -32,6 +32,7 @@ json '.memory.weights_bytes + .memory.reserved_bytes + .memory.kv_bytes <= .memo
 cp "$work/out" "$work/first"
 run 0 serve "$work/small.yaml" --load 4 --json --jobs 1
 cmp -s "$work/out" "$work/first" || fail "the result depends on the number of threads"
+run 0 serve "$work/small.yaml" --load 4; stdout_has "memory of a GPU"; stdout_has "20000 requests"; screen_fits
 
 run 0 serve "$work/small.yaml" --load 4 --set 'prices.list_per_1k_input=$0.01' --set 'prices.list_per_1k_output=$30e-3' --json
 json '(.cost.margin - (1 - .cost.usd_per_hour / .cost.list_usd_per_hour) | fabs) < 1e-12 and .cost.margin > 0'
@@ -41,7 +42,7 @@ run 2 serve "$work/small.yaml" --load 4 --set prices.list_per_1k_input=-1
 run 1 serve "$work/small.yaml" --load 10k --json
 json '(.load.stable | not) and .load.stable_maximum_per_s < 10000'
 run 1 serve "$work/small.yaml" --load 10k; stdout_has "unstable"; stdout_has "can be served"
-[ "$(awk 'length > 80' "$work/out" | wc -l)" -eq 0 ] || fail "the screen is wider than 80 columns"
+screen_fits
 
 run 0 serve "$work/small.yaml" --slo 'ttft<2s,tpot<40ms' --find rate --json
 json '.load.found and .load.holds and .latency.ttft_s.p99 < 2 and .latency.tpot_s.p99 < 0.04'
@@ -68,6 +69,13 @@ run 2 serve "$work/small.yaml" --slo 'tttf<2s'; stderr_has "did you mean 'ttft'"
 run 2 serve "$work/small.yaml" --load nan
 run 2 serve "$work/small.yaml" --load 0
 run 2 serve "$work/small.yaml" --load 4 --skip-bad; stderr_has "--trace"
+run 2 serve "$work/small.yaml" --skip-bad; stderr_has "--trace"
+run 2 serve "$work/small.yaml" --margin 0.5; stderr_has "--find price"
+for other in '--quick' '--reps 5' '--detail gpus' "--db $work/runs.db"; do
+    # shellcheck disable=SC2086
+    run 2 serve "$work/small.yaml" --load 4 $other; stderr_has "${other%% *} does not apply"
+done
+[ ! -e "$work/runs.db" ] || fail "a refused option left a file"
 run 1 serve "$work/small.yaml" --load 4 --set serving.tensor=1; stderr_has "weights need"
 run 0 serve gpt4-serve-h100 --load 1 --set serving.weight_precision=fp8 --json
 json '.load.stable and .load.finished == 20000'
@@ -93,6 +101,6 @@ run 0 validate serving --split validation --json
 json 'all(.rows[]; .held_back)'
 run 1 validate serving --fail-above 0.0001
 run 0 validate serving; stdout_has "by engine"; stdout_has "skipped"
-[ "$(awk 'length > 80' "$work/out" | wc -l)" -eq 0 ] || fail "the screen is wider than 80 columns"
+screen_fits
 
 [ "$failures" -eq 0 ]

@@ -49,7 +49,7 @@ json "(.latency.tpot_s.mean - $plain | fabs) < 1e-12 and (has(\"speculation\") |
 
 run 0 serve "$work/draft.yaml" --load 1 --out "$work/out_files"
 stdout_has "speculation: 4 drafts a round"; stdout_has "no longer at"
-[ "$(awk 'length > 80' "$work/out" | wc -l)" -eq 0 ] || fail "the screen is wider than 80 columns"
+screen_fits
 [ "$(wc -l <"$work/out_files/speculation.csv")" -eq "$(($(jq '.speculation.points | length' "$work/one") + 1))" ] ||
     fail "speculation.csv has not one row a batch"
 for suffix in gp dat svg png; do

@@ -48,10 +48,14 @@ static const char *engine_named(const char *name)
 static Status fit_engines(Session *session, const ServingRows *rows)
 {
     const CommandLine *line = &session->line;
+    const ForecastOptions options = session_forecast_options(session);
     Error error = {0};
     for (size_t i = 0; i < line->fit_count; i++) {
         EngineFit fit;
-        if (serving_fit(rows, engine_named(line->fits[i]), &fit, &error) != STATUS_OK)
+        const Status status =
+            serving_fit(rows, engine_named(line->fits[i]), &options, &fit, &error);
+        session_progress_clear(session);
+        if (status != STATUS_OK)
             return session_fail(session, &error);
         printf("# engine-%s.yaml: %zu rows\n", fit.engine, fit.rows);
         for (size_t j = 0; j < ENGINE_PARAMETERS; j++) {
@@ -73,11 +77,15 @@ static Status fit_deployments(Session *session, const ServingRows *rows)
 {
     static const char *const KINDS[] = {"first token", "time per token", "throughput"};
     const CommandLine *line = &session->line;
+    const ForecastOptions options = session_forecast_options(session);
+    const int crossed = line->split == NULL;
     Error error = {0};
     for (size_t i = 0; i < line->fit_count; i++) {
         DeploymentFit fit;
-        const int crossed = line->split == NULL;
-        if (deployment_fit(rows, engine_named(line->fits[i]), crossed, &fit, &error) != STATUS_OK)
+        const Status status =
+            deployment_fit(rows, engine_named(line->fits[i]), crossed, &options, &fit, &error);
+        session_progress_clear(session);
+        if (status != STATUS_OK)
             return session_fail(session, &error);
         printf("# engine-%s.yaml: %zu rows, mean error of ln %.3f -> %.3f\n", fit.engine, fit.rows,
                fit.before, fit.after);
@@ -106,6 +114,7 @@ static Status validate_rows(Session *session, const CsvTable *table, ServingRead
                             EnginesFit fit)
 {
     const CommandLine *line = &session->line;
+    const ForecastOptions options = session_forecast_options(session);
     Error error = {0};
     ServingRows rows = {0};
     KernelValidation result = {0};
@@ -125,7 +134,8 @@ static Status validate_rows(Session *session, const CsvTable *table, ServingRead
         return status;
     }
     if (status == STATUS_OK)
-        status = serving_validate(&rows, part, table->file, &result, &error);
+        status = serving_validate(&rows, part, table->file, &options, &result, &error);
+    session_progress_clear(session);
     status = status == STATUS_OK ? report(session, table, &result) : session_fail(session, &error);
     kernel_validation_free(&result);
     serving_rows_free(&rows);

@@ -1,5 +1,7 @@
 #include "sim/planning/deployment_fit.h"
 
+#include "sim/engine/parallel.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -27,14 +29,27 @@ static const double least_gain = 1e-4;
 /* An error beyond a factor of e has a cause that no constant mends. */
 static const double most_a_row = 1;
 
+/* The numbers of one row of the table. */
+typedef struct Trial {
+    size_t first, count;
+    Status status;
+    double predicted[MOST_TOGETHER];
+} Trial;
+
 /* A search for one engine that leaves one fold out. */
 typedef struct Search {
     const ServingRows *rows;
+    const ForecastOptions *options;
     const char *engine;
     int left_out;
-    size_t left;  /* rows of the table that are not left out */
-    size_t every; /* of these, which are looked at */
-    Scenario *scratch;
+    size_t left;       /* rows of the table that are not left out */
+    size_t every;      /* of these, which are looked at */
+    Scenario *scratch; /* one a thread */
+    size_t threads;
+    Trial *trials; /* room for every row */
+    const double *tried;
+    size_t evaluations;
+    int interrupted;
     double values[MOST_DEPLOYMENT_PARAMETERS];
     double error;
 } Search;
@@ -45,36 +60,65 @@ static double *parameter(Scenario *scenario, size_t index)
     return (double *)(void *)(serving + DEPLOYMENT_PARAMETER[index].offset);
 }
 
-/* The numbers of the row of the table that begins at `first`. */
-static Status predict(const Search *search, const double *values, size_t first, size_t count,
-                      double *predicted)
+/* Predicts one trial with the values under test. */
+static Status predict(void *context, size_t index, size_t worker, Error *error)
 {
-    const ServingRow *row = &search->rows->rows[first];
-    *search->scratch = *row->scenario;
+    const Search *search = context;
+    Trial *trial = &search->trials[index];
+    const ServingRow *row = &search->rows->rows[trial->first];
+    Scenario *scenario = &search->scratch[worker];
+    (void)error; /* a row that cannot be predicted counts for nothing */
+    *scenario = *row->scenario;
     for (size_t i = 0; i < DEPLOYMENT_PARAMETERS; i++)
-        *parameter(search->scratch, i) = values[i];
-    return serving_rows_predict(row, count, search->scratch, predicted, NULL);
+        *parameter(scenario, i) = search->tried[i];
+    trial->status = serving_rows_predict(row, trial->count, scenario, trial->predicted, NULL);
+    return STATUS_OK;
 }
 
-static double objective(const Search *search, const double *values)
+/* Predicts the rows of `fold` (-1: every `every`-th of those that are not left out). */
+static size_t run_trials(Search *search, const double *values, int fold)
 {
-    double sum = 0;
-    size_t numbers = 0, seen = 0, together;
+    size_t seen = 0, trials = 0, together;
     for (size_t i = 0; i < search->rows->count; i += together) {
         const ServingRow *row = &search->rows->rows[i];
-        double predicted[MOST_TOGETHER];
         together = serving_rows_together(search->rows, i);
-        if (strcmp(row->engine, search->engine) != 0 || row->fold == search->left_out ||
-            seen++ % search->every != 0 ||
-            predict(search, values, i, together, predicted) != STATUS_OK)
-            continue;
-        for (size_t j = 0; j < together; j++)
-            if (predicted[j] > 0) {
-                sum += fmin(most_a_row, fabs(log(predicted[j] / row[j].measured)));
+        if (strcmp(row->engine, search->engine) == 0 &&
+            (fold >= 0 ? row->fold == fold
+                       : row->fold != search->left_out && seen++ % search->every == 0))
+            search->trials[trials++] = (Trial){.first = i, .count = together};
+    }
+    search->tried = values;
+    parallel_for(trials, search->threads, predict, search, NULL);
+    return trials;
+}
+
+static double objective(Search *search, const double *values)
+{
+    double sum = 0;
+    size_t numbers = 0;
+    const size_t trials = run_trials(search, values, -1);
+    for (size_t i = 0; i < trials; i++) {
+        const Trial *trial = &search->trials[i];
+        const ServingRow *row = &search->rows->rows[trial->first];
+        for (size_t j = 0; j < trial->count && trial->status == STATUS_OK; j++)
+            if (trial->predicted[j] > 0) {
+                sum += fmin(most_a_row, fabs(log(trial->predicted[j] / row[j].measured)));
                 numbers++;
             }
     }
     return numbers > 0 ? sum / (double)numbers : HUGE_VAL;
+}
+
+/* Says how far the search is; sets `interrupted`. */
+static void report(Search *search)
+{
+    /* Most sweeps end early: what is left is not known. */
+    const size_t most = 4 * SWEEPS_A_STEP * MOST_DEPLOYMENT_PARAMETERS;
+    const ForecastOptions *options = search->options;
+    search->evaluations++;
+    if (options->progress != NULL &&
+        options->progress(options->progress_context, search->evaluations % most, most) != 0)
+        search->interrupted = 1;
 }
 
 static void count_left(Search *search)
@@ -100,8 +144,9 @@ static int improve(Search *search, size_t index, double step)
         double values[MOST_DEPLOYMENT_PARAMETERS];
         memcpy(values, search->values, sizeof values);
         values[index] = fmin(what->maximum, fmax(what->minimum, tries[i]));
-        if (values[index] == search->values[index] || better)
+        if (values[index] == search->values[index] || better || search->interrupted)
             continue;
+        report(search);
         const double error = objective(search, values);
         if (error < search->error - least_gain) {
             search->error = error;
@@ -118,7 +163,8 @@ static void descend(Search *search, const double *steps, size_t count)
         const size_t most = steps[i] >= coarse_step ? COARSE_ROWS : FINE_ROWS;
         search->every = (search->left + most - 1) / most;
         search->error = objective(search, search->values);
-        for (size_t sweep = 0, better = 1; sweep < SWEEPS_A_STEP && better; sweep++) {
+        for (size_t sweep = 0, better = 1; sweep < SWEEPS_A_STEP && better && !search->interrupted;
+             sweep++) {
             better = 0;
             for (size_t j = 0; j < DEPLOYMENT_PARAMETERS; j++)
                 better |= (size_t)improve(search, j, steps[i]);
@@ -140,25 +186,22 @@ static int kind_of(const ServingRow *row)
     return row->metric == METRIC_TPOT_MEAN_S ? 1 : 2;
 }
 
-static void judge(const Search *search, int fold, Judged *judged)
+static void judge(Search *search, int fold, Judged *judged)
 {
-    size_t together;
-    for (size_t i = 0; i < search->rows->count; i += together) {
-        const ServingRow *row = &search->rows->rows[i];
-        double predicted[MOST_TOGETHER];
-        together = serving_rows_together(search->rows, i);
-        if (strcmp(row->engine, search->engine) != 0 || row->fold != fold ||
-            predict(search, search->values, i, together, predicted) != STATUS_OK)
-            continue;
-        for (size_t j = 0; j < together; j++) {
+    const size_t trials = run_trials(search, search->values, fold);
+    for (size_t i = 0; i < trials; i++) {
+        const Trial *trial = &search->trials[i];
+        const ServingRow *row = &search->rows->rows[trial->first];
+        for (size_t j = 0; j < trial->count && trial->status == STATUS_OK; j++) {
             const int kind = kind_of(&row[j]);
             if (kind >= 0)
-                judged->errors[kind][judged->counts[kind]++] = predicted[j] / row[j].measured - 1;
+                judged->errors[kind][judged->counts[kind]++] =
+                    trial->predicted[j] / row[j].measured - 1;
         }
     }
 }
 
-static Status cross_validate(const Search *fitted, DeploymentFit *fit, Error *error)
+static Status cross_validate(Search *fitted, DeploymentFit *fit, Error *error)
 {
     /* From the fit to all but the first fold: smaller steps do. */
     static const double steps[] = {0.3, 0.1};
@@ -176,6 +219,8 @@ static Status cross_validate(const Search *fitted, DeploymentFit *fit, Error *er
         if (fold != fitted->left_out)
             descend(&search, steps, sizeof steps / sizeof steps[0]);
         judge(&search, fold, &judged);
+        fitted->evaluations = search.evaluations;
+        fitted->interrupted = search.interrupted;
     }
     for (size_t kind = 0; kind < 3; kind++) {
         if (status == STATUS_OK && judged.counts[kind] > 0)
@@ -185,17 +230,25 @@ static Status cross_validate(const Search *fitted, DeploymentFit *fit, Error *er
     return status;
 }
 
-Status deployment_fit(const ServingRows *rows, const char *engine, int crossed, DeploymentFit *fit,
-                      Error *error)
+Status deployment_fit(const ServingRows *rows, const char *engine, int crossed,
+                      const ForecastOptions *options, DeploymentFit *fit, Error *error)
 {
     static const double steps[] = {0.6, 0.3, 0.1, 0.05};
-    Search search = {.rows = rows, .engine = engine, .left_out = 0, .every = 1};
+    Search search = {.rows = rows,
+                     .options = options,
+                     .engine = engine,
+                     .every = 1,
+                     .threads = parallel_threads(options->threads)};
+    Status status = STATUS_OK;
     size_t together;
     memset(fit, 0, sizeof *fit);
     strncpy(fit->engine, engine, sizeof fit->engine - 1);
-    search.scratch = malloc(sizeof *search.scratch);
-    if (search.scratch == NULL)
-        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    search.scratch = calloc(search.threads, sizeof *search.scratch);
+    search.trials = calloc(rows->count + 1, sizeof *search.trials);
+    if (search.scratch == NULL || search.trials == NULL) {
+        status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
+        goto cleanup;
+    }
     for (size_t i = 0; i < rows->count; i += together) {
         const ServingRow *row = &rows->rows[i];
         together = serving_rows_together(rows, i);
@@ -206,20 +259,24 @@ Status deployment_fit(const ServingRows *rows, const char *engine, int crossed, 
         for (size_t j = 0; j < DEPLOYMENT_PARAMETERS; j++)
             search.values[j] = *parameter(search.scratch, j);
     }
-    Status status = STATUS_OK;
     if (fit->rows == 0) {
         status =
             error_set(error, STATUS_INVALID, "the engine %.60s has no row to be fitted to", engine);
-    } else {
-        count_left(&search);
-        fit->before = objective(&search, search.values);
-        descend(&search, steps, sizeof steps / sizeof steps[0]);
-        search.every = 1;
-        fit->after = objective(&search, search.values);
-        memcpy(fit->values, search.values, sizeof fit->values);
-        if (crossed)
-            status = cross_validate(&search, fit, error);
+        goto cleanup;
     }
+    count_left(&search);
+    fit->before = objective(&search, search.values);
+    descend(&search, steps, sizeof steps / sizeof steps[0]);
+    search.every = 1;
+    fit->after = objective(&search, search.values);
+    memcpy(fit->values, search.values, sizeof fit->values);
+    if (crossed)
+        status = cross_validate(&search, fit, error);
+    if (status == STATUS_OK && search.interrupted)
+        status = error_set(error, STATUS_INTERRUPTED, "interrupted after %zu tries of the fit",
+                           search.evaluations);
+cleanup:
     free(search.scratch);
+    free(search.trials);
     return status;
 }

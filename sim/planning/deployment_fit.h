@@ -30,8 +30,8 @@ typedef struct DeploymentFit {
 } DeploymentFit;
 
 /* STATUS_INVALID when the engine has no row that is not held back. `crossed`: fill that, too, which
- * takes a fit a fold. */
-Status deployment_fit(const ServingRows *rows, const char *engine, int crossed, DeploymentFit *fit,
-                      Error *error);
+ * takes a fit a fold. The same on any number of threads. */
+Status deployment_fit(const ServingRows *rows, const char *engine, int crossed,
+                      const ForecastOptions *options, DeploymentFit *fit, Error *error);
 
 #endif

@@ -86,7 +86,8 @@ static int improve(const ServingRows *rows, size_t index, Scenario *scratch, Eng
     return better;
 }
 
-Status serving_fit(const ServingRows *rows, const char *engine, EngineFit *fit, Error *error)
+Status serving_fit(const ServingRows *rows, const char *engine, const ForecastOptions *options,
+                   EngineFit *fit, Error *error)
 {
     Scenario *scratch = malloc(sizeof *scratch);
     int better = 1;
@@ -103,6 +104,12 @@ Status serving_fit(const ServingRows *rows, const char *engine, EngineFit *fit, 
     fit->before = fit->after = objective(rows, engine, fit->values, scratch, &fit->rows);
     for (size_t round = 0; round < MOST_ROUNDS && better && fit->rows > 0; round++) {
         better = 0;
+        if (options->progress != NULL &&
+            options->progress(options->progress_context, round, MOST_ROUNDS) != 0) {
+            free(scratch);
+            return error_set(error, STATUS_INTERRUPTED, "interrupted after %zu rounds of the fit",
+                             round);
+        }
         for (size_t i = 0; i < ENGINE_PARAMETERS && i * ROWS_PER_PARAMETER < fit->rows; i++)
             better |= improve(rows, i, scratch, fit);
     }

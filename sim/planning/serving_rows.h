@@ -15,6 +15,7 @@
 
 #include "configs/reader/csv.h"
 #include "configs/reader/reader.h"
+#include "sim/engine/forecast_options.h"
 #include "sim/planning/kernel_validation.h"
 
 /* What is simulated for a row. */
@@ -111,13 +112,14 @@ Status serving_rows_predict(const ServingRow *together, size_t count, const Scen
                             double *predicted, Error *error);
 enum { MOST_TOGETHER = 4 };
 
-/* Predicts all rows of the part; progress as in ForecastOptions. */
+/* Predicts all rows of the part on options->threads, the same on any number of them. */
 Status serving_validate(const ServingRows *rows, KernelPart part, const char *file,
-                        KernelValidation *result, Error *error);
+                        const ForecastOptions *options, KernelValidation *result, Error *error);
 
 /* Fits the constants of one engine to its rows that are not held back, by a pattern search; rows of
  * loads near saturation (CASE_LARGEST, CASE_OPEN_LOOP) are left out. STATUS_INVALID when it has no
  * row. */
-Status serving_fit(const ServingRows *rows, const char *engine, EngineFit *fit, Error *error);
+Status serving_fit(const ServingRows *rows, const char *engine, const ForecastOptions *options,
+                   EngineFit *fit, Error *error);
 
 #endif

@@ -237,15 +237,18 @@ static void fit_finds_constants(void **state)
             rows->rows[i + j].measured = made[j];
         held_back += rows->rows[i].held_back != 0;
     }
+    const ForecastOptions options = {.threads = 2};
     DeploymentFit fit;
     assert_true(held_back > 0 && held_back < rows->count / 3);
-    assert_int_equal(deployment_fit(rows, "vllm-0.12", 1, &fit, &fixture.error), STATUS_OK);
+    assert_int_equal(deployment_fit(rows, "vllm-0.12", 1, &options, &fit, &fixture.error),
+                     STATUS_OK);
     assert_int_equal(fit.rows, rows->count / 3 - held_back);
     assert_true(fit.before > 0.1);
     assert_true(fit.after < 0.02);
     assert_true(fit.crossed[1].median_abs < 0.03);
     assert_int_equal(fit.crossed[1].n, rows->count / 3);
-    assert_int_equal(deployment_fit(rows, "nobody", 0, &fit, &fixture.error), STATUS_INVALID);
+    assert_int_equal(deployment_fit(rows, "nobody", 0, &options, &fit, &fixture.error),
+                     STATUS_INVALID);
     free(scenario);
     release(&fixture);
 }

@@ -3,11 +3,9 @@
 #include "models/architecture.h"
 #include "models/course.h"
 #include "models/memory.h"
-#include "models/serving_side.h"
-#include "models/speculation.h"
+#include "models/plan_rules.h"
 
 #include <math.h>
-#include <stdint.h>
 #include <stdio.h>
 
 double plan_microbatches(const TrainingSpec *training)
@@ -75,62 +73,6 @@ double plan_expert_group_replicas(const ParallelSpec *parallel)
     return fmax(1, fmin(replicas, parallel->data));
 }
 
-static int is_whole(double value)
-{
-    return fabs(value) < 0x1p52 ? (double)(int64_t)value == value : isfinite(value);
-}
-
-/* Of whole numbers; up to 2^53 products of theirs are exact, and faster than fmod. */
-static int divides(double divisor, double number)
-{
-    if (!(divisor > 0))
-        return 0;
-    const double times = number / divisor;
-    if (!(fabs(number) <= 0x1p53) || !(fabs(times) <= 0x1p53))
-        return fmod(number, divisor) == 0;
-    return (double)(int64_t)times * divisor == number;
-}
-
-/* One rule between two values: `part` must divide `whole`. */
-typedef struct Divisibility {
-    const char *part_key, *whole_key;
-    double part, whole;
-} Divisibility;
-
-static Status check_divisible(const Divisibility *rules, size_t count, Error *error)
-{
-    for (size_t i = 0; i < count; i++) {
-        const Divisibility *rule = &rules[i];
-        if (divides(rule->part, rule->whole))
-            continue;
-        error_set(error, STATUS_INVALID, "%s = %g does not divide %s = %g", rule->part_key,
-                  rule->part, rule->whole_key, rule->whole);
-        error_hint(error, "choose %s among the divisors of %g", rule->part_key, rule->whole);
-        return STATUS_INVALID;
-    }
-    return STATUS_OK;
-}
-
-/* A value that counts things. */
-typedef struct Count {
-    const char *key;
-    double value;
-    int applies;
-    double least;
-} Count;
-
-static Status check_counts(const Count *counts, size_t number, Error *error)
-{
-    for (size_t i = 0; i < number; i++) {
-        const double value = counts[i].value;
-        if (!counts[i].applies || (value >= counts[i].least && is_whole(value)))
-            continue;
-        return error_set(error, STATUS_INVALID, "%s = %g is not a whole number of at least %g",
-                         counts[i].key, value, counts[i].least);
-    }
-    return STATUS_OK;
-}
-
 static Status check_model_counts(const Scenario *scenario, Error *error)
 {
     const ModelSpec *model = &scenario->model;
@@ -162,7 +104,7 @@ static Status check_model_counts(const Scenario *scenario, Error *error)
         {"hardware.node.gpus", scenario->hardware.node.gpus, 1, 1},
         {"training.sequence_length", scenario->training.sequence_length, training, 1},
     };
-    return check_counts(counts, sizeof counts / sizeof counts[0], error);
+    return plan_check_counts(counts, sizeof counts / sizeof counts[0], error);
 }
 
 static Status check_parallel_counts(const ParallelSpec *parallel, Error *error)
@@ -178,70 +120,7 @@ static Status check_parallel_counts(const ParallelSpec *parallel, Error *error)
         {"training.parallel.zero_stage", parallel->zero_stage, 1, 0},
         {"training.parallel.micro_batch", parallel->micro_batch, 1, 1},
     };
-    return check_counts(counts, sizeof counts / sizeof counts[0], error);
-}
-
-static Status check_serving_counts(const ServingSpec *serving, Error *error)
-{
-    const Count counts[] = {
-        {"serving.tensor", serving->tensor, 1, 1},
-        {"serving.pipeline", serving->pipeline, 1, 1},
-    };
-    return check_counts(counts, sizeof counts / sizeof counts[0], error);
-}
-
-static Status check_model(const ModelSpec *model, Error *error)
-{
-    const Divisibility rules[] = {
-        {"model.kv_heads", "model.heads", model->kv_heads, model->heads},
-    };
-    const Status status = check_divisible(rules, sizeof rules / sizeof rules[0], error);
-    if (status != STATUS_OK)
-        return status;
-    if (model->experts > 1 && model->experts_per_token > model->experts)
-        return error_set(error, STATUS_INVALID,
-                         "model.experts_per_token = %g is more than model.experts = %g",
-                         model->experts_per_token, model->experts);
-    if (model->experts > 1 && model_expert_layers(model) < 1)
-        return error_set(error, STATUS_INVALID,
-                         "model.dense_layers = %g and model.moe_every = %g leave none of %g layers "
-                         "with experts",
-                         model->dense_layers, model->moe_every, model->layers);
-    if (model_has_latent_attention(model) && model->kv_heads != model->heads)
-        return error_set(error, STATUS_INVALID,
-                         "model.kv_heads = %g: latent attention has keys for each of %g heads",
-                         model->kv_heads, model->heads);
-    return STATUS_OK;
-}
-
-/* What tensor and pipeline ways must agree with, in training and in serving alike. */
-static Status check_split(const Scenario *scenario, const char *tensor_key, double tensor,
-                          const char *pipeline_key, double pipeline, Error *error)
-{
-    const ModelSpec *model = &scenario->model;
-    const double node = scenario->hardware.node.gpus;
-    const Divisibility rules[] = {
-        {tensor_key, "model.heads", tensor, model->heads},
-        {tensor_key, "model.d_ff", tensor, model->d_ff},
-    };
-    const Status status = check_divisible(rules, sizeof rules / sizeof rules[0], error);
-    if (status != STATUS_OK)
-        return status;
-    if (!divides(tensor, model->kv_heads) && !divides(model->kv_heads, tensor))
-        return error_set(error, STATUS_INVALID,
-                         "%s = %g and model.kv_heads = %g: neither divides the other", tensor_key,
-                         tensor, model->kv_heads);
-    if (!divides(tensor, node) && !divides(node, tensor))
-        return error_set(error, STATUS_INVALID,
-                         "%s = %g does not fill whole nodes or whole parts of a node of %g GPUs",
-                         tensor_key, tensor, node);
-    if (pipeline > model->layers)
-        return error_set(error, STATUS_INVALID, "%s = %g is more than model.layers = %g",
-                         pipeline_key, pipeline, model->layers);
-    if (pipeline > MAX_STAGES)
-        return error_set(error, STATUS_INVALID, "%s = %g is more than %d", pipeline_key, pipeline,
-                         MAX_STAGES);
-    return STATUS_OK;
+    return plan_check_counts(counts, sizeof counts / sizeof counts[0], error);
 }
 
 static Status check_expert_ways(const Scenario *scenario, Error *error)
@@ -258,7 +137,7 @@ static Status check_expert_ways(const Scenario *scenario, Error *error)
         {"training.parallel.expert x expert_tensor", "tensor x context x data",
          parallel->expert * sliced, ranks},
     };
-    const Status status = check_divisible(rules, sizeof rules / sizeof rules[0], error);
+    const Status status = plan_check_divisible(rules, sizeof rules / sizeof rules[0], error);
     if (status != STATUS_OK)
         return status;
     /* Without it every tensor rank would dispatch the same tokens. */
@@ -278,7 +157,7 @@ static Status check_context_and_shards(const TrainingSpec *training, Error *erro
 {
     const ParallelSpec *parallel = &training->parallel;
     const double context = plan_context_ways(parallel);
-    if (context > 1 && !divides(2 * context, training->sequence_length))
+    if (context > 1 && !plan_divides(2 * context, training->sequence_length))
         return error_set(error, STATUS_INVALID,
                          "training.parallel.context = %g cuts training.sequence_length = %g into "
                          "%g chunks of unequal length",
@@ -287,7 +166,7 @@ static Status check_context_and_shards(const TrainingSpec *training, Error *erro
         return STATUS_OK;
     const Divisibility rule = {"training.parallel.shard_group", "data x context",
                                parallel->shard_group, plan_gradient_ranks(parallel)};
-    return check_divisible(&rule, 1, error);
+    return plan_check_divisible(&rule, 1, error);
 }
 
 static Status check_gpus_and_batch(const Scenario *scenario, Error *error)
@@ -322,7 +201,7 @@ static Status check_gpus_and_batch(const Scenario *scenario, Error *error)
         return STATUS_INVALID;
     }
     if (parallel->sequence_parallel &&
-        !divides(parallel->tensor * context, training->sequence_length))
+        !plan_divides(parallel->tensor * context, training->sequence_length))
         return error_set(error, STATUS_INVALID,
                          "training.parallel.tensor = %g does not divide "
                          "training.sequence_length = %g, which sequence parallelism cuts",
@@ -345,7 +224,7 @@ static Status check_schedule(const TrainingSpec *training, Error *error)
         error_hint(error, "set training.parallel.schedule: interleaved");
         return STATUS_INVALID;
     }
-    if (chunks > 1 && !divides(stages, microbatches)) {
+    if (chunks > 1 && !plan_divides(stages, microbatches)) {
         error_set(error, STATUS_INVALID,
                   "training.parallel.schedule: interleaved works in groups of pipeline = %g "
                   "microbatches, which does not divide the %g microbatches of a replica",
@@ -357,7 +236,7 @@ static Status check_schedule(const TrainingSpec *training, Error *error)
         return STATUS_INVALID;
     }
     if (parallel->schedule == SCHEDULE_DUALPIPE &&
-        (!divides(2, stages) || !divides(2, microbatches) || microbatches < 2 * stages)) {
+        (!plan_divides(2, stages) || !plan_divides(2, microbatches) || microbatches < 2 * stages)) {
         error_set(error, STATUS_INVALID,
                   "training.parallel.schedule: dualpipe needs an even pipeline and an even number "
                   "of microbatches, at least two a stage; pipeline = %g with %g microbatches",
@@ -429,7 +308,7 @@ static Status check_vision(const Scenario *scenario, Error *error)
                          "training.parallel.context = %g: cutting sequences with images is not "
                          "simulated",
                          parallel->context);
-    return check_divisible(rules, sizeof rules / sizeof rules[0], error);
+    return plan_check_divisible(rules, sizeof rules / sizeof rules[0], error);
 }
 
 /* The embedding and the head may each stand in for a layer, in the first and in the last chunk. */
@@ -449,8 +328,8 @@ static Status check_layers_of_chunks(const Scenario *scenario, Error *error)
 static Status check_training(const Scenario *scenario, Error *error)
 {
     const ParallelSpec *parallel = &scenario->training.parallel;
-    Status status = check_split(scenario, "training.parallel.tensor", parallel->tensor,
-                                "training.parallel.pipeline", parallel->pipeline, error);
+    Status status = plan_check_split(scenario, "training.parallel.tensor", parallel->tensor,
+                                     "training.parallel.pipeline", parallel->pipeline, error);
     if (status == STATUS_OK)
         status = check_expert_ways(scenario, error);
     if (status == STATUS_OK)
@@ -466,129 +345,6 @@ static Status check_training(const Scenario *scenario, Error *error)
     if (status == STATUS_OK)
         status = check_vision(scenario, error);
     return status;
-}
-
-static Status check_served_model(const ModelSpec *model, Error *error)
-{
-    const struct {
-        const char *key;
-        double value;
-    } features[] = {
-        {"model.vision.cross_every", model->vision.cross_every},
-        {"model.vision.layers", model->vision.layers},
-    };
-    for (size_t i = 0; i < sizeof features / sizeof features[0]; i++)
-        if (features[i].value > 0)
-            return error_set(error, STATUS_INVALID,
-                             "%s = %g: serving of such a model is not simulated", features[i].key,
-                             features[i].value);
-    return STATUS_OK;
-}
-
-/* Groups of attention and ranks that share whole experts divide the tensor ways; a group cuts
- * heads. */
-static Status check_served_split(const Scenario *scenario, Error *error)
-{
-    const ServingSpec *serving = &scenario->serving;
-    const double groups = fmax(1, serving->attention_data), expert = fmax(1, serving->expert);
-    const Divisibility rules[] = {
-        {"serving.attention_data", "serving.tensor", groups, serving->tensor},
-        {"serving.expert", "serving.tensor", expert, serving->tensor},
-    };
-    Status status = check_divisible(rules, sizeof rules / sizeof rules[0], error);
-    if (status != STATUS_OK)
-        return status;
-    if (groups > 1 && serving->kv_sharding == KV_BY_BATCH)
-        return error_set(error, STATUS_INVALID,
-                         "serving.attention_data = %g with kv_sharding: by_batch: either divides "
-                         "the sequences",
-                         groups);
-    if (groups <= 1)
-        return check_split(scenario, "serving.tensor", serving->tensor, "serving.pipeline",
-                           serving->pipeline, error);
-    const double node = scenario->hardware.node.gpus;
-    if (!divides(serving->tensor, node) && !divides(node, serving->tensor))
-        return error_set(error, STATUS_INVALID,
-                         "serving.tensor = %g does not fill whole nodes or whole parts of a node "
-                         "of %g GPUs",
-                         serving->tensor, node);
-    return check_split(scenario, "serving.tensor / attention_data", serving->tensor / groups,
-                       "serving.pipeline", serving->pipeline, error);
-}
-
-static Status check_speculation(const Scenario *scenario, Error *error)
-{
-    const SpeculationSpec *speculation = &scenario->serving.speculation;
-    Status status = speculation_check(scenario, error);
-    if (status != STATUS_OK || speculation->length <= 0 || speculation->draft.layers <= 0)
-        return status;
-    Error found = {0};
-    status = check_model(&speculation->draft, &found);
-    if (status == STATUS_OK)
-        status = check_served_model(&speculation->draft, &found);
-    if (status != STATUS_OK) {
-        error_set(error, status, "the draft model: %s", found.message);
-        error_hint(error, "%s", found.hint);
-    }
-    return status;
-}
-
-/* Each side is a plan of its own. */
-static Status check_sides(const Scenario *scenario, Error *error)
-{
-    Scenario one;
-    for (int side = 0; side < SERVING_SIDES; side++) {
-        serving_side_scenario(scenario, (ServingSide)side, &one);
-        Error found = {0};
-        const Status status = plan_check(&one, &found);
-        if (status == STATUS_OK)
-            continue;
-        error_set(error, status, "serving.disaggregated.%s: %s", SERVING_SIDE_WORDS[side],
-                  found.message);
-        error_hint(error, "%s", found.hint);
-        return status;
-    }
-    return STATUS_OK;
-}
-
-static Status check_serving(const Scenario *scenario, Error *error)
-{
-    const ServingSpec *serving = &scenario->serving;
-    const Status served = check_served_model(&scenario->model, error);
-    if (served != STATUS_OK)
-        return served;
-    const Status status = check_served_split(scenario, error);
-    if (status != STATUS_OK)
-        return status;
-    const double mean_length = serving->prompt_tokens + serving->output_tokens;
-    if (mean_length > serving->context_limit)
-        return error_set(error, STATUS_INVALID,
-                         "serving.prompt_tokens + serving.output_tokens = %g is more than "
-                         "serving.context_limit = %g",
-                         mean_length, serving->context_limit);
-    if (serving->batching == BATCH_STATIC && serving->speculation.length > 0)
-        return error_set(error, STATUS_INVALID,
-                         "serving.batching: static and serving.speculation.length = %g exclude "
-                         "each other",
-                         serving->speculation.length);
-    if (serving->preemption == PREEMPT_SWAP && scenario->hardware.node.host_bytes_per_s <= 0) {
-        error_set(error, STATUS_INVALID,
-                  "serving.preemption: swap needs hardware.node.host_bandwidth");
-        error_hint(error, "bytes a second between one GPU and host memory, for example 32GB/s");
-        return STATUS_INVALID;
-    }
-    if (serving->prefix_cache && serving_is_disaggregated(serving))
-        return error_set(error, STATUS_INVALID,
-                         "serving.prefix_cache and serving.disaggregated exclude each other");
-    if (serving->batching == BATCH_STATIC && serving_is_disaggregated(serving))
-        return error_set(error, STATUS_INVALID,
-                         "serving.batching: static and serving.disaggregated exclude each other");
-    if (serving_is_disaggregated(serving)) {
-        const Status sides = check_sides(scenario, error);
-        if (sides != STATUS_OK)
-            return sides;
-    }
-    return check_speculation(scenario, error);
 }
 
 /* Every part of a run is a plan of its own. */
@@ -622,18 +378,18 @@ Status plan_check(const Scenario *scenario, Error *error)
     Status status = check_model_counts(scenario, error);
     if (status == STATUS_OK)
         status = training ? check_parallel_counts(&scenario->training.parallel, error)
-                          : check_serving_counts(&scenario->serving, error);
+                          : plan_check_serving_counts(&scenario->serving, error);
     if (status == STATUS_OK)
-        status = check_model(&scenario->model, error);
+        status = plan_check_model(&scenario->model, error);
     if (status != STATUS_OK)
         return status;
-    return training ? check_training(scenario, error) : check_serving(scenario, error);
+    return training ? check_training(scenario, error) : plan_check_serving(scenario, error);
 }
 
 Status plan_check_base(const Scenario *scenario, Error *error)
 {
     const Status status = check_model_counts(scenario, error);
-    return status == STATUS_OK ? check_model(&scenario->model, error) : status;
+    return status == STATUS_OK ? plan_check_model(&scenario->model, error) : status;
 }
 
 Status plan_check_parallel(const Scenario *scenario, Error *error)

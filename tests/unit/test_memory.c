@@ -580,10 +580,10 @@ static void checked_serving(void **state)
                                      .output_tokens = 512};
     if (plan_check(&scenario, &error) != STATUS_OK)
         fail_msg("%s", error.message);
-    scenario.model.dense_layers = 1;
+    scenario.model.vision.cross_every = 4;
     assert_int_equal(plan_check(&scenario, &error), STATUS_INVALID);
-    assert_non_null(strstr(error.message, "model.dense_layers"));
-    scenario.model.dense_layers = 0;
+    assert_non_null(strstr(error.message, "model.vision.cross_every"));
+    scenario.model.vision.cross_every = 0;
     scenario.serving.output_tokens = 8000;
     assert_int_equal(plan_check(&scenario, &error), STATUS_INVALID);
     assert_non_null(strstr(error.message, "serving.context_limit"));

@@ -1,62 +1,11 @@
 /* Memory of a GPU by stage: formulas of the papers, plans known to fit, and the remedies. */
-#include "tests/unit/shipped.h"
+#include "tests/unit/plan_fixture.h"
 
 #include "models/architecture.h"
 #include "models/memory.h"
 #include "models/plan_check.h"
 
 #include <math.h>
-
-static Scenario on_a100(ModelSpec model, double tensor, double pipeline, double data)
-{
-    Scenario scenario = {.kind = SCENARIO_TRAINING, .model = model};
-    scenario.hardware = shipped_hardware("a100-80g-hdr");
-    scenario.hardware.gpus = tensor * pipeline * data;
-    scenario.training = (TrainingSpec){.tokens = 1e12,
-                                       .batch_tokens = 2048 * 64,
-                                       .sequence_length = 2048,
-                                       .precision = PRECISION_BF16,
-                                       .gradient_precision = PRECISION_FP32,
-                                       .optimizer_bytes_per_param = 12,
-                                       .attention = ATTENTION_UNFUSED,
-                                       .reserved_bytes = 3e9,
-                                       .parallel = {.tensor = tensor,
-                                                    .pipeline = pipeline,
-                                                    .data = data,
-                                                    .expert = 1,
-                                                    .sequence_parallel = 1,
-                                                    .micro_batch = 1,
-                                                    .schedule = SCHEDULE_1F1B,
-                                                    .recompute = RECOMPUTE_SELECTIVE}};
-    return scenario;
-}
-
-static ModelSpec gpt(double layers, double d_model, double heads)
-{
-    return (ModelSpec){.layers = layers,
-                       .d_model = d_model,
-                       .d_ff = 4 * d_model,
-                       .heads = heads,
-                       .kv_heads = heads,
-                       .head_dim = d_model / heads,
-                       .vocab_size = 51200,
-                       .experts = 1,
-                       .experts_per_token = 1,
-                       .tied_embeddings = 1};
-}
-
-/* The leak's plan: 24,960 GPUs, 60e6 tokens a step. */
-static Scenario leak(void)
-{
-    Scenario scenario = on_a100(shipped_model("gpt4-leak"), 8, 15, 208);
-    scenario.training.batch_tokens = 60e6;
-    scenario.training.sequence_length = 8192;
-    scenario.training.gradient_precision = PRECISION_BF16;
-    scenario.training.attention = ATTENTION_FLASH2;
-    scenario.training.parallel.zero_stage = 1;
-    scenario.training.parallel.recompute = RECOMPUTE_FULL;
-    return scenario;
-}
 
 static void layouts(void **state)
 {
@@ -522,73 +471,6 @@ static void fp8_keeps_two_copies(void **state)
 
 /* ---- plan_check ---- */
 
-static void checked_plans(void **state)
-{
-    (void)state;
-    Error error = {0};
-    const Scenario good = leak();
-    if (plan_check(&good, &error) != STATUS_OK)
-        fail_msg("%s", error.message);
-    assert_near(plan_step_tokens(&good.training), 35 * 208 * 8192.0, 0);
-
-    const struct {
-        size_t offset;
-        double value;
-        const char *named; /* that the message must name */
-    } rows[] = {
-#define FIELD(member, value, named) {offsetof(Scenario, member), value, named}
-        FIELD(hardware.gpus, 25000, "hardware.gpus"),
-        FIELD(training.parallel.tensor, 5, "training.parallel.tensor"),
-        FIELD(training.parallel.pipeline, 121, "training.parallel.pipeline"),
-        FIELD(training.parallel.pipeline, 7.5, "training.parallel.pipeline"),
-        FIELD(training.parallel.expert, 3, "training.parallel.expert"),
-        FIELD(training.parallel.expert, 32, "training.parallel.expert"),
-        FIELD(training.batch_tokens, 8192, "training.batch_tokens"),
-        FIELD(training.parallel.micro_batch, 0, "training.parallel.micro_batch"),
-        FIELD(model.kv_heads, 5, "model.kv_heads"),
-        FIELD(model.experts_per_token, 17, "model.experts_per_token"),
-        FIELD(model.layers, (double)NAN, "model.layers"),
-        FIELD(training.sequence_length, 8191, "training.sequence_length"),
-        FIELD(training.parallel.context, 2, "context 2"),
-        FIELD(training.parallel.shard_group, 7, "training.parallel.shard_group"),
-        FIELD(training.parallel.expert_tensor, 3, "training.parallel.expert"),
-        FIELD(model.dense_layers, 120, "model.dense_layers"),
-        FIELD(model.kv_lora_rank, 512, "model.nope_head_dim"),
-#undef FIELD
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        Scenario bad = good;
-        memcpy((char *)&bad + rows[i].offset, &rows[i].value, sizeof(double));
-        if (plan_check(&bad, &error) != STATUS_INVALID)
-            fail_msg("%s = %g was accepted", rows[i].named, rows[i].value);
-        if (strstr(error.message, rows[i].named) == NULL)
-            fail_msg("\"%s\" does not name %s", error.message, rows[i].named);
-    }
-}
-
-static void checked_serving(void **state)
-{
-    (void)state;
-    Error error = {0};
-    Scenario scenario = leak();
-    scenario.kind = SCENARIO_SERVING;
-    scenario.serving = (ServingSpec){.tensor = 8,
-                                     .pipeline = 16,
-                                     .replicas = 1,
-                                     .context_limit = 8192,
-                                     .prompt_tokens = 1024,
-                                     .output_tokens = 512};
-    if (plan_check(&scenario, &error) != STATUS_OK)
-        fail_msg("%s", error.message);
-    scenario.model.vision.cross_every = 4;
-    assert_int_equal(plan_check(&scenario, &error), STATUS_INVALID);
-    assert_non_null(strstr(error.message, "model.vision.cross_every"));
-    scenario.model.vision.cross_every = 0;
-    scenario.serving.output_tokens = 8000;
-    assert_int_equal(plan_check(&scenario, &error), STATUS_INVALID);
-    assert_non_null(strstr(error.message, "serving.context_limit"));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -610,8 +492,6 @@ int main(void)
         cmocka_unit_test(deepseek_v3_fits),
         cmocka_unit_test(leak_fits_only_as_it_must),
         cmocka_unit_test(fp8_keeps_two_copies),
-        cmocka_unit_test(checked_plans),
-        cmocka_unit_test(checked_serving),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

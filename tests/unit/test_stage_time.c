@@ -1,63 +1,6 @@
 /* Seconds of a stage: what recomputation, sharding, expert parallelism and load imbalance change,
  * and what not. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "configs/reader/reader.h"
-#include "configs/reader/sample.h"
-#include "hw/collective.h"
-#include "hw/gemm.h"
-#include "models/architecture.h"
-#include "models/memory.h"
-#include "models/plan_check.h"
-#include "sim/training/stage_time.h"
-
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-static Scenario base;
-
-static int read_base(void **state)
-{
-    (void)state;
-    ConfigPaths paths;
-    Error error = {0};
-    ErrorList *errors = calloc(1, sizeof *errors);
-    Scenario *scenario = calloc(1, sizeof *scenario);
-    if (errors == NULL || scenario == NULL ||
-        config_paths_find(NULL, &paths, &error) != STATUS_OK ||
-        scenario_read(&paths, "gpt4-a100", NULL, 0, scenario, NULL, NULL, errors) != STATUS_OK)
-        return -1;
-    scenario_midpoint(scenario, &base);
-    base.training.parallel.recompute = RECOMPUTE_NONE;
-    base.training.parallel.tensor_overlap = 0;
-    base.training.expert_load.model = EXPERT_LOAD_BALANCED;
-    base.training.kernel_overhead = 0;
-    free(scenario);
-    free(errors);
-    return 0;
-}
-
-static StepInput *input_of(const Scenario *scenario)
-{
-    Error error = {0};
-    StepInput *input = calloc(1, sizeof *input);
-    assert_non_null(input);
-    if (step_input(scenario, 3, 0, input, &error) != STATUS_OK)
-        fail_msg("%s", error.message);
-    return input;
-}
-
-static void assert_near(double got, double expected, double relative)
-{
-    if (!(fabs(got - expected) <= relative * fmax(fabs(expected), 1e-300)))
-        fail_msg("%.17g, expected %.17g within %g", got, expected, relative);
-}
+#include "tests/unit/stage_fixture.h"
 
 static void test_shape_of_the_step(void **state)
 {
@@ -267,77 +210,6 @@ static void test_single_replica(void **state)
     free(input);
 }
 
-static double imbalance(const StepInput *input)
-{
-    double sum = 0;
-    for (size_t i = 0; i < input->stages; i++)
-        sum += input->stage[i].forward.expert_imbalance_s +
-               input->stage[i].backward.expert_imbalance_s;
-    return sum;
-}
-
-static double compute(const StepInput *input)
-{
-    double sum = 0;
-    for (size_t i = 0; i < input->stages; i++)
-        sum += input->stage[i].forward.compute_s + input->stage[i].backward.compute_s;
-    return sum;
-}
-
-static void test_expert_loads(void **state)
-{
-    (void)state;
-    Scenario scenario = base;
-    StepInput *balanced = input_of(&scenario);
-    scenario.training.expert_load = (ExpertLoadSpec){.model = EXPERT_LOAD_LOGNORMAL, .sigma = 0.6};
-    StepInput *skewed = input_of(&scenario);
-    StepInput *again = input_of(&scenario);
-    assert_memory_equal(skewed, again, sizeof *skewed);
-    /* experts cut by tensor parallelism: nobody waits; rows are as many, padding differs a little
-     */
-    assert_near(imbalance(skewed), 0, 0);
-    assert_near(compute(skewed), compute(balanced), 0.05);
-
-    scenario.training.parallel.expert = 16;
-    StepInput *waiting = input_of(&scenario);
-    scenario.training.expert_load.model = EXPERT_LOAD_BALANCED;
-    StepInput *even = input_of(&scenario);
-    assert_near(imbalance(even), 0, 0);
-    assert_true(even->stage[0].forward.expert_s > 0);
-    assert_true(imbalance(waiting) > 0.1 * compute(even));
-    /* experts have data / expert copies: less to reduce per GPU, in smaller groups */
-    assert_true(even->stage[3].grad_reduce_s < balanced->stage[3].grad_reduce_s);
-    free(balanced);
-    free(skewed);
-    free(again);
-    free(waiting);
-    free(even);
-}
-
-/* A dense model on few nodes, where closed forms are at hand. */
-static Scenario dense(double tensor, double context, double data)
-{
-    Scenario scenario = base;
-    scenario.model = (ModelSpec){.layers = 32,
-                                 .d_model = 4096,
-                                 .d_ff = 14336,
-                                 .heads = 32,
-                                 .kv_heads = 8,
-                                 .head_dim = 128,
-                                 .vocab_size = 128256,
-                                 .experts = 1,
-                                 .experts_per_token = 1,
-                                 .gated_mlp = 1};
-    scenario.hardware.gpus = tensor * context * data;
-    scenario.training.attention = ATTENTION_FLASH2;
-    scenario.training.batch_tokens = 8192 * data * 4;
-    scenario.training.parallel.tensor = tensor;
-    scenario.training.parallel.context = context;
-    scenario.training.parallel.pipeline = 1;
-    scenario.training.parallel.data = data;
-    return scenario;
-}
-
 /* Context ways cut the work; the ring is hidden by long rounds and shows when the wires are slow.
  * Gradients are reduced over data x context ranks. */
 static void test_context_ways(void **state)
@@ -441,87 +313,6 @@ static void test_overlapped_sharding(void **state)
     assert_near(h->forward.compute_s, b->forward.compute_s, 0);
     free(bare);
     free(hidden);
-}
-
-/* Expert ways inside a node send over NVLink only; folded experts take the tensor ways for it. */
-static void test_expert_ways_and_nodes(void **state)
-{
-    (void)state;
-    Scenario scenario = dense(2, 1, 16);
-    scenario.model.experts = 8;
-    scenario.model.experts_per_token = 2;
-    scenario.training.parallel.expert = 8;
-    StepInput *across = input_of(&scenario);
-    scenario.training.parallel.expert_tensor = 1;
-    StepInput *inside = input_of(&scenario);
-    scenario.hardware.fabric.ring_hop_s = scenario.hardware.fabric.base_s = 1;
-    StepInput *slow_network = input_of(&scenario);
-    assert_true(across->stage[0].forward.expert_s > 2 * inside->stage[0].forward.expert_s);
-    assert_near(slow_network->stage[0].forward.expert_s, inside->stage[0].forward.expert_s, 0);
-    free(across);
-    free(inside);
-    free(slow_network);
-}
-
-/* Sending a token once to each node is faster than sending each copy, never slower than NVLink. */
-static void test_dispatch_by_nodes(void **state)
-{
-    (void)state;
-    Scenario scenario = dense(1, 1, 64);
-    scenario.model.experts = 64;
-    scenario.model.experts_per_token = 8;
-    scenario.model.d_ff = 1024;
-    scenario.training.parallel.expert = 64;
-    StepInput *copies = input_of(&scenario);
-    scenario.training.parallel.dispatch = DISPATCH_NODES;
-    StepInput *nodes = input_of(&scenario);
-    scenario.model.routed_groups = 2;
-    StepInput *limited = input_of(&scenario);
-    assert_true(nodes->stage[0].forward.expert_s < 0.8 * copies->stage[0].forward.expert_s);
-    assert_true(limited->stage[0].forward.expert_s < 0.5 * nodes->stage[0].forward.expert_s);
-    scenario.training.parallel.expert_overlap = 1;
-    StepInput *competing = input_of(&scenario);
-    /* all of it runs beside longer computing: what shows is what it takes from that */
-    const StagePhase *phase = &competing->stage[0].forward;
-    const double bare_s = limited->stage[0].forward.expert_s;
-    assert_true(phase->expert_s > 0 && phase->compute_s > bare_s && phase->expert_s < 0.3 * bare_s);
-    scenario = dense(1, 1, 8);
-    scenario.model.experts = scenario.training.parallel.expert = 8;
-    scenario.model.experts_per_token = 2;
-    StepInput *one_node = input_of(&scenario);
-    scenario.training.parallel.dispatch = DISPATCH_NODES;
-    StepInput *same = input_of(&scenario);
-    assert_memory_equal(one_node->stage, same->stage, sizeof same->stage);
-    free(copies);
-    free(nodes);
-    free(limited);
-    free(competing);
-    free(one_node);
-    free(same);
-}
-
-/* A capacity factor balances the work whatever the popularity, at the price of padding. */
-static void test_capacity_factor(void **state)
-{
-    (void)state;
-    Scenario scenario = base;
-    scenario.training.parallel.expert = 16;
-    StepInput *even = input_of(&scenario);
-    scenario.training.expert_load = (ExpertLoadSpec){.model = EXPERT_LOAD_LOGNORMAL, .sigma = 1};
-    scenario.training.capacity_factor = 1;
-    StepInput *capped = input_of(&scenario);
-    assert_near(imbalance(capped), 0, 0);
-    assert_near(compute(capped), compute(even), 1e-12);
-    assert_near(even->dropped_share, 0, 0);
-    assert_true(capped->dropped_share > 0.2 && capped->dropped_share < 0.5);
-    scenario.training.capacity_factor = 1.25;
-    StepInput *padded = input_of(&scenario);
-    assert_true(compute(padded) > compute(capped) && compute(padded) < 1.25 * compute(capped));
-    assert_near(imbalance(padded), 0, 0);
-    assert_true(padded->stage[0].forward.expert_s > capped->stage[0].forward.expert_s);
-    free(even);
-    free(capped);
-    free(padded);
 }
 
 /* Launches add their time to each kernel, fused stacks take bytes and small kernels away. */
@@ -697,13 +488,9 @@ int main(void)
         cmocka_unit_test(test_sustained_clock),
         cmocka_unit_test(test_zero_stages),
         cmocka_unit_test(test_single_replica),
-        cmocka_unit_test(test_expert_loads),
         cmocka_unit_test(test_context_ways),
         cmocka_unit_test(test_groups_inside_nodes),
         cmocka_unit_test(test_overlapped_sharding),
-        cmocka_unit_test(test_expert_ways_and_nodes),
-        cmocka_unit_test(test_dispatch_by_nodes),
-        cmocka_unit_test(test_capacity_factor),
         cmocka_unit_test(test_launch_and_fusion),
         cmocka_unit_test(test_layers_of_two_kinds),
         cmocka_unit_test(test_selective_scopes),

@@ -34,11 +34,12 @@ static void on_saturated(void *context, const QueuedRequest *request, double now
     LoadRun *run = context;
     (void)request;
     run->finished++;
-    if (run->finished <= run->begin_finished) {
+    /* Requests of one length end together: the window holds whole waves of them. */
+    if (run->finished <= run->begin_finished || now_s <= run->first_s) {
         run->first_s = now_s;
         run->first_finished = run->finished;
     }
-    if (run->backlog_left > 0) {
+    if (run->backlog_left > 0 || now_s <= run->last_s) {
         run->last_s = now_s;
         run->last_finished = run->finished;
     }

@@ -247,6 +247,49 @@ static void loads_are_judged(void **state)
     free(scenario);
 }
 
+static void remember_end(void *context, const QueuedRequest *request, double now_s)
+{
+    (void)request;
+    *(double *)context = now_s;
+}
+
+/* Requests of one length whose prompts are read at once begin and end together: what can be served
+ * is a batch in the time of a batch. */
+static void equal_lengths_come_in_waves(void **state)
+{
+    const double batch = 64;
+    Scenario *scenario = malloc(sizeof *scenario);
+    LoadForecast *forecast = calloc(1, sizeof *forecast);
+    const LoadOptions options = {.seed = 1};
+    double wave_s = 0;
+    const LaneSink sink = {.finished = remember_end, .context = &wave_s};
+    Replica *replica = NULL;
+    Error error = {0};
+    (void)state;
+    assert_non_null(scenario);
+    assert_non_null(forecast);
+    small_serving_scenario(scenario);
+    scenario->serving.prompt_tokens = 128;
+    scenario->serving.output_tokens = 100;
+    scenario->serving.length_sigma = 0;
+    scenario->serving.max_batch = batch;
+    scenario->serving.kv_block_tokens = 16;
+    scenario->serving.iteration_tokens = 0;
+    scenario->serving.prefill_chunk_tokens = 1e6;
+
+    assert_int_equal(replica_create(scenario, &sink, 0, &replica, &error), STATUS_OK);
+    for (double i = 0; i < batch; i++) {
+        const QueuedRequest request = {.first_s = -1, .prompt = 128, .output = 100};
+        assert_int_equal(replica_offer(replica, &request, &error), STATUS_OK);
+    }
+    assert_int_equal(replica_advance(replica, HUGE_VAL, &error), STATUS_OK);
+    replica_destroy(replica);
+    run_load(scenario, &options, forecast);
+    assert_near(forecast->stable_maximum_per_s * wave_s / batch, 1, 1e-9);
+    free(forecast);
+    free(scenario);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +299,7 @@ int main(void)
         cmocka_unit_test(histograms_find_quantiles),
         cmocka_unit_test(arrivals_have_their_rate_and_burstiness),
         cmocka_unit_test(loads_are_judged),
+        cmocka_unit_test(equal_lengths_come_in_waves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -112,8 +112,10 @@ void help_man_page(FILE *out)
         roff(out, VERBS[i].example);
         fputs("\n.RE\n.PP\nOptions:", out);
         for (size_t j = 0; j < OPTION_SPEC_COUNT; j++)
-            if ((OPTION_SPECS[j].group & VERBS[i].options) != 0)
-                fprintf(out, " \\-\\-%s", OPTION_SPECS[j].name);
+            if ((OPTION_SPECS[j].group & VERBS[i].options) != 0) {
+                fputs(" \\-\\-", out);
+                roff(out, OPTION_SPECS[j].name);
+            }
         fputc('\n', out);
     }
     fputs(".SH OPTIONS\n", out);
@@ -122,7 +124,9 @@ void help_man_page(FILE *out)
         fputs(".TP\n.B ", out);
         if (spec->letter != 0)
             fprintf(out, "\\-%c, ", spec->letter);
-        fprintf(out, "\\-\\-%s%s%s\n", spec->name, spec->argument != NULL ? " " : "",
+        fputs("\\-\\-", out);
+        roff(out, spec->name);
+        fprintf(out, "%s%s\n", spec->argument != NULL ? " " : "",
                 spec->argument != NULL ? spec->argument : "");
         roff(out, spec->help);
         fputc('\n', out);
@@ -143,7 +147,13 @@ void help_bash_completion(FILE *out)
           out);
     for (size_t i = 0; i < VERB_COUNT; i++)
         fprintf(out, "%s%s", i > 0 ? " " : "", VERBS[i].name);
-    fputs("\" -- \"$cur\"))\n        return\n    fi\n    case $verb in\n", out);
+    fputs("\" -- \"$cur\"))\n        return\n    fi\n    case ${COMP_WORDS[COMP_CWORD-1]} in\n",
+          out);
+    for (size_t i = 0; i < OPTION_SPEC_COUNT; i++)
+        if (OPTION_SPECS[i].choices != NULL)
+            fprintf(out, "    --%s) COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")); return ;;\n",
+                    OPTION_SPECS[i].name, OPTION_SPECS[i].choices);
+    fputs("    esac\n    case $verb in\n", out);
     for (size_t i = 0; i < VERB_COUNT; i++) {
         fprintf(out, "    %s) COMPREPLY=($(compgen -W \"", VERBS[i].name);
         for (size_t j = 0; j < OPTION_SPEC_COUNT; j++)

@@ -14,6 +14,17 @@ run 0 --version; stdout_has flopcast
 run 0 help man; stdout_has ".TH FLOPCAST"; stdout_has "gpt4\\-a100"
 run 0 help bash; stdout_has "complete -o default"
 bash -n "$work/out" || fail "the completion script is not valid bash"
+offered() { # WORD... : what the completion offers for the last one
+    bash -c '. "$1"; shift; COMP_WORDS=(flopcast "$@") COMP_CWORD=$#; _flopcast; echo "${COMPREPLY[*]}"' - "$work/out" "$@"
+}
+[ "$(offered serve gpt4-fleet --find p)" = price ] || fail "no choice of --find is completed"
+[ "$(offered serve gpt4-fleet --fl)" = --fleet ] || fail "no option of serve is completed"
+"$program" help serve >"$work/help"
+"$program" help man >"$work/man"
+for option in --load --trace --skip-bad --slo --find --margin --fleet; do
+    grep -q -- "^      $option " "$work/help" || fail "help serve lacks $option"
+    grep -qF -- "$(echo "$option" | sed 's/-/\\-/g')" "$work/man" || fail "the man page lacks $option"
+done
 
 run 2; stderr_has "no command"
 run 2 trian x; stderr_has "did you mean 'train'"

@@ -469,8 +469,6 @@ static void fp8_keeps_two_copies(void **state)
     assert_near(stage_memory(&scenario, &layout, 3).weights_bytes, bf16, 1); /* two of one byte */
 }
 
-/* ---- plan_check ---- */
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

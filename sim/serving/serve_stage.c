@@ -352,6 +352,15 @@ ServeStageTime stage_cost_time(StageCost *cost, double layers, const PassLoad *l
     return time;
 }
 
+/* Layers with experts of a stage; where two kinds of layer mix, by their places. */
+static double expert_layers_of(const StageCost *cost, const StageLayout *layout, size_t stage)
+{
+    if (cost->expert_share <= 0)
+        return 0;
+    return cost->expert_share >= 1 ? layout->layers[stage]
+                                   : stage_expert_layers(&cost->key.model, layout, stage);
+}
+
 void stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassLoad *load,
                          double *total_s, size_t *slowest)
 {
@@ -367,17 +376,16 @@ void stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassL
         stage_sum(&layer);
         layer_s[kind] = layer.total_s;
     }
+    /* Only decoding sequences are sampled, at every draft; a pass of prompts alone ends one of
+     * them. */
+    const double head_s = stage_cost_tokens(cost, fmax(1, pass_logits(load))).head_s;
+    const double step_host_s = host_s(cost, load);
     *slowest = 0;
     for (size_t stage = 0; stage < layout->stages; stage++) {
-        const int last = stage + 1 == layout->stages;
-        const double experts = stage_expert_layers(&cost->key.model, layout, stage);
-        /* Only decoding sequences are sampled, at every draft; a pass of prompts alone ends one of
-         * them. */
-        const double end =
-            last ? stage_cost_tokens(cost, fmax(1, pass_logits(load))).head_s : tokens.send_s;
+        const double experts = expert_layers_of(cost, layout, stage);
+        const double end = stage + 1 == layout->stages ? head_s : tokens.send_s;
         total_s[stage] = (layout->layers[stage] - experts) * layer_s[LAYER_DENSE] +
-                         experts * layer_s[LAYER_EXPERTS] + cost->kernel_share * end +
-                         host_s(cost, load);
+                         experts * layer_s[LAYER_EXPERTS] + cost->kernel_share * end + step_host_s;
         if (total_s[stage] > total_s[*slowest])
             *slowest = stage;
     }

@@ -56,7 +56,7 @@ for path in throughput.input_tokens_per_s throughput.output_tokens_per_s through
 done
 json '.feasible == true'; json '.kv.bytes_per_token == 61440'
 
-run 0 audit gpt4-leak --quick --json
+run 0 audit gpt4-leak --quick --json --out "$work/report" --db "$work/runs.db"
 json '.claims | length == 55'
 json '[.claims[].verdict] - ["reproduced","explained","contradicted","untestable"] | length == 0'
 json '[.claims[] | select((.reason | length) < 10)] | length == 0'
@@ -64,11 +64,6 @@ json '[.claims[] | has("id") and has("claim") and has("low") and has("high") and
 json '.summary.claims == 55'
 json '.claims[] | select(.id == "C08") | .verdict == "explained" and (.reason | test("1000x"))'
 
-# the first screen: 24 lines of 80 columns, no colour codes in a pipe
-run 0 audit gpt4-leak --quick --out "$work/report" --db "$work/runs.db"
-[ "$(wc -l <"$work/out")" -le 24 ] || fail "the first screen has more than 24 lines"
-[ "$(awk 'length > 80' "$work/out" | wc -l)" -eq 0 ] || fail "the first screen is wider than 80 columns"
-grep -q "$(printf '\033')" "$work/out" && fail "colour codes in a pipe"
 for file in report.txt audit.json claims.csv metrics.csv runs.csv gpt4-leak.xlsx step-waterfall.png step-timeline.png \
     cost-days.png step-waterfall.gp cost-days.svg failure-map.png failure-map.csv; do
     [ -s "$work/report/$file" ] || fail "the report lacks $file"
@@ -77,21 +72,33 @@ find "$work/report" -name '*.tmp*' | grep -q . && fail "temporary files left in 
 [ "$(sqlite3 "$work/runs.db" 'select count(*) > 4 from runs')" = 1 ] || fail "the store lacks runs"
 run 0 list runs --db "$work/runs.db"; stdout_has gpt4-a100
 
-# the same bytes again
+# the same bytes again, with the first screen: 24 lines of 80 columns, no colour codes in a pipe
 run 0 audit gpt4-leak --quick --out "$work/again"
+[ "$(wc -l <"$work/out")" -le 24 ] || fail "the first screen has more than 24 lines"
+[ "$(awk 'length > 80' "$work/out" | wc -l)" -eq 0 ] || fail "the first screen is wider than 80 columns"
+grep -q "$(printf '\033')" "$work/out" && fail "colour codes in a pipe"
 for file in audit.json claims.csv metrics.csv runs.csv gpt4-leak.xlsx report.txt; do
     cmp -s "$work/report/$file" "$work/again/$file" || fail "$file differs between two runs"
 done
 
 # no gnuplot: a report without plots and one clear line
 mkdir "$work/bin"
-PATH="$work/bin" "$program" audit gpt4-leak --quick --out "$work/plain" >"$work/out" 2>"$work/err"
+cat >"$work/small.yaml" <<'EOF'
+schema: 1
+title: one claim
+headline: run
+scenarios:
+  run: {scenario: gpt4-a100, reps: 20}
+claims:
+  - {id: D, claim: days, unit: days, low: 90, high: 100, quantity: run.run.days}
+EOF
+PATH="$work/bin" "$program" audit "$work/small.yaml" --out "$work/plain" >"$work/out" 2>"$work/err"
 [ $? -eq 0 ] || fail "without gnuplot the audit fails"
 stderr_has "gnuplot not found"
 [ -s "$work/plain/audit.json" ] || fail "without gnuplot there is no report"
 
 # environment failures
-run 4 audit gpt4-leak --quick --out /proc/nowhere
+run 4 audit "$work/small.yaml" --out /proc/nowhere
 run 4 train gpt4-a100 --quick --db /proc/nowhere/x.db
 "$program" train gpt4-a100 --quick --json >/dev/full 2>"$work/err"
 [ $? -eq 4 ] || fail "a full disk on standard output is not reported"

@@ -9,7 +9,7 @@ ln -s "$PWD/configs" "$work/place/configs"
 while read -r line; do
     words=${line#build/flopcast }
     words=${words%%#*}
-    case $words in *--out* | *--report*) words="$words --quick" ;; train* | serve* | audit*) words="$words --quick" ;; esac
+    case $words in *--load* | *--find* | *--fleet* | *--trace*) ;; *--out* | *--report*) words="$words --quick" ;; train* | serve* | audit*) words="$words --quick" ;; esac
     (cd "$work/place" && eval "\"$program\" $words" >"$work/out" 2>"$work/err" </dev/null) || fail "README: $line"
 done <"$work/commands"
 grep -oE '\]\((sim|models|hw|reports|configs|tests)[^)#]*\)' README.md | tr -d '()]' | while read -r path; do

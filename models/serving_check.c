@@ -1,4 +1,5 @@
 /* Do the numbers of a serving scenario go together? */
+#include "models/expert_choice.h"
 #include "models/plan_check.h"
 #include "models/plan_rules.h"
 #include "models/serving_side.h"
@@ -98,6 +99,21 @@ static Status check_sides(const Scenario *scenario, Error *error)
     return STATUS_OK;
 }
 
+/* Popularity is worked out expert by expert. */
+static Status check_expert_load(const Scenario *scenario, Error *error)
+{
+    const ServingSpec *serving = &scenario->serving;
+    const double experts = scenario->model.experts + serving->redundant_experts;
+    const int alike = serving->expert_load.model == EXPERT_LOAD_BALANCED ||
+                      serving->expert_load.model == EXPERT_LOAD_UNIFORM;
+    if (alike || experts <= MOST_CHOSEN_EXPERTS)
+        return STATUS_OK;
+    return error_set(error, STATUS_INVALID,
+                     "serving.expert_load: model.experts + serving.redundant_experts = %g is more "
+                     "than %d",
+                     experts, MOST_CHOSEN_EXPERTS);
+}
+
 Status plan_check_serving(const Scenario *scenario, Error *error)
 {
     const ServingSpec *serving = &scenario->serving;
@@ -107,6 +123,9 @@ Status plan_check_serving(const Scenario *scenario, Error *error)
     const Status status = check_served_split(scenario, error);
     if (status != STATUS_OK)
         return status;
+    const Status loaded = check_expert_load(scenario, error);
+    if (loaded != STATUS_OK)
+        return loaded;
     const double mean_length = serving->prompt_tokens + serving->output_tokens;
     if (mean_length > serving->context_limit)
         return error_set(error, STATUS_INVALID,

@@ -396,7 +396,8 @@ typedef enum MoeKernels {
     MOE_KERNELS_TRITON_TUNED
 } MoeKernels;
 
-/* How popular the experts of a layer are; see sim/training/expert_popularity.h. */
+/* How popular the experts of a layer are; see sim/training/expert_popularity.h, and of serving
+ * models/expert_choice.h. */
 typedef struct ExpertLoadSpec {
     ExpertLoadModel model;
     double sigma;         /* lognormal, auxiliary_loss: of the logarithm of popularity */
@@ -757,7 +758,8 @@ typedef struct ServingSpec {
     double expert;             /* ways that share whole experts; 1: experts are cut */
     double attention_data;     /* groups among the tensor ways, each with its own requests */
     double redundant_experts;  /* copies of popular experts beside the model's */
-    int two_batch_overlap;     /* exchanges of tokens run beside the other half of the batch */
+    ExpertLoadSpec expert_load;
+    int two_batch_overlap; /* exchanges of tokens run beside the other half of the batch */
     /* Query heads for each KV head, and width of a head, that the decode kernel for groups is
      * written for; others are attended by query head. 0: any. */
     double grouped_heads, grouped_head_dim;

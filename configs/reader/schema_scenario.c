@@ -104,6 +104,20 @@ static const Field EXPERT_LOAD_FIELDS[] = {
 };
 static const Schema EXPERT_LOAD_SCHEMA = {.name = "expert load", GROUP_FIELDS(EXPERT_LOAD_FIELDS)};
 
+/* Of serving: no drift, since what a pass is expected to take is asked for. */
+static const Field SERVED_LOAD_FIELDS[] = {
+    WORD_FIELD("model", ExpertLoadSpec, model, LOAD_WORDS, "uniform",
+               "uniform: equal but for chance; balanced: equal by force; or unequally popular"),
+    NUMBER_FIELD("sigma", ExpertLoadSpec, sigma, DIMENSION_NUMBER, 0, 5, "0", 0,
+                 "lognormal spread of popularity, or what an auxiliary loss leaves of it"),
+    NUMBER_FIELD("concentration", ExpertLoadSpec, concentration, DIMENSION_NUMBER, 0.001, 1e6, "1",
+                 0, "of a symmetric Dirichlet popularity; small: uneven"),
+    NUMBER_FIELD("exponent", ExpertLoadSpec, exponent, DIMENSION_NUMBER, 0, 10, "1", 0,
+                 "of a Zipf popularity"),
+};
+static const Schema SERVED_LOAD_SCHEMA = {.name = "expert load of serving",
+                                          GROUP_FIELDS(SERVED_LOAD_FIELDS)};
+
 static const Field TRAINING_FIELDS[] = {
     TEXT_FIELD("name", TrainingSpec, name, "custom", FIELD_LABEL, "software stack, for reports"),
     NUMBER_FIELD("tokens", TrainingSpec, tokens, DIMENSION_TOKENS, 1, 1e18, NULL, 0,
@@ -274,6 +288,8 @@ static const Field SERVING_FIELDS[] = {
                  "of Zipf's law of their popularity; 0: all alike"),
     NUMBER_FIELD("prefix_piece", ServingSpec, prefix_piece, DIMENSION_TOKENS, 1, 1e6, "512",
                  FIELD_WHOLE, "prompt tokens of one of a trace's hash_ids (Mooncake: 512)"),
+    GROUP_FIELD("expert_load", ServingSpec, expert_load, &SERVED_LOAD_SCHEMA, NULL, FIELD_MAY_MISS,
+                "how popular the experts of a layer are"),
     GROUP_FIELD("speculation", ServingSpec, speculation, &SPECULATION_SCHEMA, NULL, FIELD_MAY_MISS,
                 "several tokens a sequence and iteration: drafts that the model checks at once"),
     GROUP_FIELD("disaggregated", ServingSpec, disaggregated, &DISAGGREGATED_SCHEMA, NULL,

@@ -181,3 +181,13 @@ static const gsl_rng_type XOSHIRO256PP = {
 };
 
 const gsl_rng_type *const random_gsl_xoshiro256pp = &XOSHIRO256PP;
+
+void random_shuffle(double *values, size_t count, RandomStream *stream)
+{
+    for (size_t i = count; i > 1; i--) {
+        const size_t other = (size_t)(random_uniform(stream) * (double)i);
+        const double value = values[i - 1];
+        values[i - 1] = values[other];
+        values[other] = value;
+    }
+}

@@ -10,6 +10,7 @@
 #define SIM_ENGINE_RANDOM_H
 
 #include <gsl/gsl_rng.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct RandomStream {
@@ -30,5 +31,8 @@ double random_uniform_open(RandomStream *stream); /* (0, 1) with 52 bits */
 /* Ziggurats of 256 strips (Marsaglia & Tsang 2000). */
 double random_exponential(RandomStream *stream); /* mean 1, [0, inf) */
 double random_normal(RandomStream *stream);      /* mean 0, standard deviation 1 */
+
+/* Values in random order (Fisher & Yates). */
+void random_shuffle(double *values, size_t count, RandomStream *stream);
 
 #endif

@@ -311,7 +311,7 @@ static Status run_shape(void *context, size_t index, size_t worker, Error *error
         }
         row_sampler_draw(sampler, shape->tokens, &stream, rows);
         if (fixed) /* the same popularities, dealt out to the ranks anew */
-            popularity_deal(rows, experts, &stream);
+            random_shuffle(rows, experts, &stream);
         for (size_t i = from; i < past; i++) {
             Task *task = &run->tasks[run->order[i]];
             const double value = task->quantity->of(rows, experts, task->parameter);

@@ -2,6 +2,7 @@
 #include "hw/gemm.h"
 #include "hw/price.h"
 #include "models/architecture.h"
+#include "models/expert_choice.h"
 #include "models/serving_side.h"
 #include "sim/engine/parallel.h"
 #include "sim/engine/random.h"
@@ -117,6 +118,7 @@ typedef struct Worker {
     Engine *engine;
     ServeScratch scratch;
     Scenario sampled;
+    ExpertChoice choice;
     ServeDraw draw;
 } Worker;
 
@@ -133,7 +135,7 @@ typedef struct Job {
 } Job;
 
 /* What follows from outcome and memory. */
-static void derive(const Scenario *scenario, ServeDraw *draw)
+static void derive(const Scenario *scenario, ExpertChoice *choice, ServeDraw *draw)
 {
     const ModelSpec *model = &scenario->model;
     const ServingSpec *serving = &scenario->serving;
@@ -163,7 +165,8 @@ static void derive(const Scenario *scenario, ServeDraw *draw)
     draw->per_stage = outcome->batch / outcome->microbatches;
     draw->tokens_per_expert = draw->per_stage * chosen;
     draw->tokens_per_expert_global = outcome->batch * chosen;
-    draw->experts_touched = model_experts_touched(model, draw->per_stage);
+    expert_choice_prepare(choice, &serving->expert_load, model);
+    draw->experts_touched = expert_choice_touched(choice, model, draw->per_stage);
     draw->tokens_per_s_per_user = outcome->tpot_s[0] > 0 ? 1 / outcome->tpot_s[0] : 0;
 }
 
@@ -176,7 +179,7 @@ static Status simulate_draw(Worker *worker, const Scenario *scenario, unsigned l
     if (status != STATUS_OK)
         return status;
     serve_memory(scenario, &draw->memory);
-    derive(scenario, draw);
+    derive(scenario, &worker->choice, draw);
     return STATUS_OK;
 }
 
@@ -372,7 +375,7 @@ Status serve_forecast(const Scenario *scenario, const ForecastOptions *options,
     /* One replica of both kinds of work is no part of a disaggregated cluster: refused below. */
     if (!forecast->memory.fits && !serving_is_disaggregated(&midpoint->serving)) {
         first->draw.memory = forecast->memory;
-        derive(midpoint, &first->draw);
+        derive(midpoint, &first->choice, &first->draw);
         status = add_memory_metrics(&forecast->metrics, &first->draw, error);
         goto cleanup;
     }

@@ -29,7 +29,7 @@ static size_t grid_point(double tokens)
 static const TokenCost *grid_cost(StageCost *cost, size_t point)
 {
     if (!cost->filled[point]) {
-        cost->grid[point] = token_cost(&cost->key, grid_tokens(point));
+        cost->grid[point] = token_cost(&cost->key, &cost->choice, grid_tokens(point));
         cost->filled[point] = 1;
     }
     return &cost->grid[point];
@@ -66,6 +66,7 @@ void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
     key.expert = serving->expert;
     key.attention_data = serving->attention_data;
     key.redundant_experts = serving->redundant_experts;
+    key.expert_load = serving->expert_load;
     key.moe_kernels = serving->moe_kernels;
     scale_launches(serving, &key.hardware);
     key.weight_precision = serving->weight_precision;
@@ -77,6 +78,7 @@ void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
     if (memcmp(&key, &cost->key, sizeof key) != 0) {
         memset(cost->filled, 0, sizeof cost->filled);
         cost->key = key;
+        expert_choice_prepare(&cost->choice, &key.expert_load, &key.model);
     }
     cost->kv_sharding = serving->kv_sharding;
     cost->kv_element_bytes = precision_bytes(serving->kv_precision);

@@ -18,6 +18,7 @@ enum { TOKEN_GRID_POINTS = TOKEN_GRID_EXACT + TOKEN_GRID_PER_OCTAVE * TOKEN_GRID
 
 typedef struct StageCost {
     StageCostKey key;
+    ExpertChoice choice; /* of the key's model and load */
     KvSharding kv_sharding;
     double kv_element_bytes;
     double layer_overhead_s, step_overhead_s, sequence_overhead_s;

@@ -5,11 +5,11 @@
 #include "hw/gemm.h"
 #include "hw/moe_layer.h"
 #include "models/architecture.h"
+#include "sim/serving/expert_rank.h"
 
-#include <gsl/gsl_cdf.h>
 #include <math.h>
 
-enum { MAX_EXPERT_ROWS = 4096, ACTIVATION_BYTES = 2 };
+enum { ACTIVATION_BYTES = 2 };
 
 double stage_attention_groups(double attention_data, double tensor)
 {
@@ -199,88 +199,6 @@ static LayerCost dense_cost(const StageCostKey *key, double tokens)
 /* ---- experts -----------------------------------------------------------------------------------
  */
 
-/* Ranks among which whole experts are shared. */
-static double expert_ways(const StageCostKey *key)
-{
-    const double copies = key->model.experts + key->redundant_experts;
-    return fmin(fmax(1, key->expert), copies);
-}
-
-/* rows over `touched` experts as tokens that choose independently spread them: an expert's load is
- * binomial with the mean rows / touched; the experts stand at its normal quantiles. */
-static void spread_rows(const StageCostKey *key, double rows, size_t touched, double *each)
-{
-    const ModelSpec *model = &key->model;
-    const double mean = rows / (double)touched;
-    const double chosen = fmin(1, model->experts_per_token / model->experts);
-    const double deviation = sqrt(mean * (1 - chosen));
-    double sum = 0;
-
-    for (size_t expert = 0; expert < touched; expert++) {
-        const double rank = ((double)expert + 0.5) / (double)touched;
-        /* An expert that is touched at all has a row. */
-        each[expert] = fmax(fmin(1, mean), mean + deviation * gsl_cdf_ugaussian_Pinv(rank));
-        sum += each[expert];
-    }
-    for (size_t expert = 0; expert < touched; expert++)
-        each[expert] *= rows / sum;
-}
-
-static double grouped_seconds(const StageCostKey *key, double rows, size_t touched, double n,
-                              double k)
-{
-    double each[MAX_EXPERT_ROWS];
-    spread_rows(key, rows, touched, each);
-    return gpu_grouped_gemm_seconds(&key->hardware.gpu, routed_precision(key), each, touched, n, k);
-}
-
-/* Rows of one rank, over the mean: each of `ways` ranks has a binomial share of tokens * k rows,
- * and a layer waits for the fullest one. Its expected load is that of the largest of `ways`
- * normals, estimated by the quantile (ways - 0.375) / (ways + 0.25) (Blom 1958). */
-static double fullest_rank(double rows, double ways)
-{
-    if (ways <= 1 || rows <= 0)
-        return 1;
-    const double mean = rows / ways;
-    const double deviation = sqrt(mean * (1 - 1 / ways));
-    const double rank = gsl_cdf_ugaussian_Pinv((ways - 0.375) / (ways + 0.25));
-    return fmin(ways, 1 + rank * deviation / mean);
-}
-
-/* What the fullest rank has: rows, and experts with at least one of them (not a whole number). */
-typedef struct RankLoad {
-    double rows, touched;
-} RankLoad;
-
-static RankLoad fullest_load(const StageCostKey *key, double tokens)
-{
-    const ModelSpec *model = &key->model;
-    const double all_rows = tokens * fmin(model->experts_per_token, model->experts);
-    const double ways = expert_ways(key);
-    const double copies = model->experts + key->redundant_experts;
-    const double most = fmin(ceil(copies / ways), MAX_EXPERT_ROWS);
-    return (RankLoad){
-        .rows = all_rows / ways * fullest_rank(all_rows, ways),
-        .touched = fmin(most, fmax(1, model_experts_touched(model, tokens) / ways)),
-    };
-}
-
-/* Between two whole numbers of experts the time is in proportion. */
-static void add_grouped_gemm(const StageCostKey *key, double tokens, double n, double k,
-                             LayerCost *cost)
-{
-    const Precision precision = routed_precision(key);
-    const RankLoad load = fullest_load(key, tokens);
-    const double below = floor(load.touched);
-    const double share = load.touched - below;
-    double seconds = grouped_seconds(key, load.rows, (size_t)below, n, k);
-
-    if (share > 0)
-        seconds += share * (grouped_seconds(key, load.rows, (size_t)below + 1, n, k) - seconds);
-    add_product(&key->hardware.gpu, precision, seconds,
-                load.touched * n * k * precision_bytes(precision), cost);
-}
-
 /* The fit of the engine's kernels on this GPU; one that was not fitted (launch 0) counts as none.
  */
 static const MoeLayerFit *layer_fit(const StageCostKey *key)
@@ -300,36 +218,54 @@ static const MoeLayerFit *layer_fit(const StageCostKey *key)
     return fit != NULL && fit->launch_s > 0 ? fit : NULL;
 }
 
-static double layer_seconds(const StageCostKey *key, const MoeLayerFit *fit, double width,
-                            double tokens, double rows, size_t touched)
+/* One kernel of the routed experts: a grouped product of n columns and k deep, or, with a fit, the
+ * whole layer, from the router to the sum, whose experts are `n` wide. */
+typedef struct RoutedKernel {
+    const MoeLayerFit *fit;
+    double n, k;
+    double matrices; /* n x k of one expert */
+} RoutedKernel;
+
+/* `touched` experts of the rank, a whole number. */
+static double kernel_seconds(const StageCostKey *key, const RoutedKernel *kernel, double tokens,
+                             const ExpertRank *rank, size_t touched)
 {
-    const MoeLayerShape shape = {.precision = routed_precision(key),
-                                 .tokens = tokens,
-                                 .hidden = key->model.d_model,
-                                 .inter = width,
-                                 .gated = key->model.gated_mlp};
+    const GpuSpec *gpu = &key->hardware.gpu;
+    const Precision precision = routed_precision(key);
     double each[MAX_EXPERT_ROWS];
-    spread_rows(key, rows, touched, each);
-    return gpu_moe_layer_seconds(&key->hardware.gpu, fit, &shape, each, touched);
+    expert_rank_rows(key, rank, tokens, touched, each);
+    if (kernel->fit == NULL)
+        return gpu_grouped_gemm_seconds(gpu, precision, each, touched, kernel->n, kernel->k);
+    const MoeLayerShape shape = {.precision = precision,
+                                 .tokens =
+                                     groups_of(key) > 1 ? tokens / expert_rank_ways(key) : tokens,
+                                 .hidden = key->model.d_model,
+                                 .inter = kernel->n,
+                                 .gated = key->model.gated_mlp};
+    return gpu_moe_layer_seconds(gpu, kernel->fit, &shape, each, touched);
 }
 
-/* Routed experts by kernels that were measured as a whole, from the router to the sum. */
-static void add_layer(const StageCostKey *key, const MoeLayerFit *fit, double tokens, double width,
-                      LayerCost *cost)
+/* Between two whole numbers of experts the time is in proportion. */
+static void add_routed(const StageCostKey *key, const ExpertChoice *choice,
+                       const RoutedKernel *kernel, double tokens, LayerCost *cost)
 {
     const Precision precision = routed_precision(key);
-    const RankLoad load = fullest_load(key, tokens);
-    const double below = floor(load.touched);
-    const double share = load.touched - below;
-    const double here = groups_of(key) > 1 ? tokens / expert_ways(key) : tokens;
-    double seconds = layer_seconds(key, fit, width, here, load.rows, (size_t)below);
+    const size_t deals = expert_rank_deals(key, choice);
+    double seconds = 0, touched = 0;
 
-    if (share > 0)
-        seconds +=
-            share * (layer_seconds(key, fit, width, here, load.rows, (size_t)below + 1) - seconds);
+    for (size_t deal = 0; deal < deals; deal++) {
+        const ExpertRank rank = expert_rank_fullest(key, choice, tokens, deal);
+        const double below = floor(rank.touched);
+        const double share = rank.touched - below;
+        double one_s = kernel_seconds(key, kernel, tokens, &rank, (size_t)below);
+        if (share > 0)
+            one_s +=
+                share * (kernel_seconds(key, kernel, tokens, &rank, (size_t)below + 1) - one_s);
+        seconds += one_s / (double)deals;
+        touched += rank.touched / (double)deals;
+    }
     add_product(&key->hardware.gpu, precision, seconds,
-                load.touched * (key->model.gated_mlp ? 3 : 2) * width * key->model.d_model *
-                    precision_bytes(precision),
+                touched * kernel->matrices * kernel->n * kernel->k * precision_bytes(precision),
                 cost);
 }
 
@@ -349,7 +285,7 @@ static double exchange_s(const StageCostKey *key, double tokens)
     const double to_all =
         collective_s(key, COLLECTIVE_ALL_GATHER, hidden_bytes * out_bytes, key->tensor) +
         collective_s(key, COLLECTIVE_REDUCE_SCATTER, hidden_bytes * ACTIVATION_BYTES, key->tensor);
-    const double ways = expert_ways(key);
+    const double ways = expert_rank_ways(key);
     if (ways <= 1)
         return to_all;
     ExpertExchange exchange = {.token_bytes = hidden_bytes * out_bytes / key->tensor,
@@ -390,11 +326,11 @@ static LayerCost shared_cost(const StageCostKey *key, double tokens)
 }
 
 /* `tokens` of all groups. */
-static LayerCost routed_cost(const StageCostKey *key, double tokens)
+static LayerCost routed_cost(const StageCostKey *key, const ExpertChoice *choice, double tokens)
 {
     const ModelSpec *model = &key->model;
     const double d = model->d_model;
-    const double groups = groups_of(key), ways = expert_ways(key);
+    const double groups = groups_of(key), ways = expert_rank_ways(key);
     const double used = fmin(model->experts_per_token, model->experts);
     /* An expert on one rank: whole, or its share of the tensor ways that are left. */
     const double width = ceil(model_expert_width(model) / fmax(1, key->tensor / ways));
@@ -402,11 +338,14 @@ static LayerCost routed_cost(const StageCostKey *key, double tokens)
     LayerCost cost = {.exchange_s = exchange_s(key, tokens)};
 
     if (fit != NULL) {
-        add_layer(key, fit, tokens, width, &cost);
+        const RoutedKernel layer = {fit, width, d, model->gated_mlp ? 3 : 2};
+        add_routed(key, choice, &layer, tokens, &cost);
         return cost;
     }
-    add_grouped_gemm(key, tokens, (model->gated_mlp ? 2 : 1) * width, d, &cost);
-    add_grouped_gemm(key, tokens, d, width, &cost);
+    const double up = (model->gated_mlp ? 2 : 1) * width;
+    const RoutedKernel products[] = {{NULL, up, d, 1}, {NULL, d, width, 1}};
+    for (size_t i = 0; i < sizeof products / sizeof products[0]; i++)
+        add_routed(key, choice, &products[i], tokens, &cost);
     /* Rows that a rank moves: its share where whole experts have tokens of their own sent to them,
      * else all. */
     const double moved = groups > 1 ? tokens / ways : tokens;
@@ -431,7 +370,7 @@ static double send_s(const StageCostKey *key, double tokens)
     return p2p_seconds(&key->hardware, tokens * key->model.d_model * ACTIVATION_BYTES, same_node);
 }
 
-TokenCost token_cost(const StageCostKey *key, double tokens)
+TokenCost token_cost(const StageCostKey *key, const ExpertChoice *choice, double tokens)
 {
     const ModelSpec *model = &key->model;
     const double own_tokens = tokens / groups_of(key), ways = attention_ways(key);
@@ -445,7 +384,7 @@ TokenCost token_cost(const StageCostKey *key, double tokens)
         cost.mlp[LAYER_DENSE] = dense_cost(key, own_tokens);
     if (expert_layers > 0) {
         cost.mlp[LAYER_EXPERTS] = shared_cost(key, own_tokens);
-        cost.routed = routed_cost(key, tokens);
+        cost.routed = routed_cost(key, choice, tokens);
     }
     cost.send_s = send_s(key, own_tokens);
 

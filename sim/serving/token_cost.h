@@ -11,6 +11,7 @@
 #define SIM_SERVING_TOKEN_COST_H
 
 #include "configs/reader/scenario.h"
+#include "models/expert_choice.h"
 
 typedef enum LayerKind { LAYER_DENSE, LAYER_EXPERTS, LAYER_KINDS } LayerKind;
 
@@ -40,6 +41,7 @@ typedef struct StageCostKey {
     double expert;         /* ways that share whole experts; at most 1: experts are cut by tensor */
     double attention_data; /* groups of attention; at most 1: one */
     double redundant_experts;
+    ExpertLoadSpec expert_load;
     MoeKernels moe_kernels;
     Precision weight_precision, expert_precision; /* the latter of routed experts */
     int wide_tables;
@@ -47,8 +49,9 @@ typedef struct StageCostKey {
 } StageCostKey;
 
 /* `tokens` of all groups of attention together, spread evenly. In groups that differ, `routed` is
- * that of all tokens, and everything else that of the fullest group's tokens times the groups. */
-TokenCost token_cost(const StageCostKey *key, double tokens);
+ * that of all tokens, and everything else that of the fullest group's tokens times the groups.
+ * `choice` is that of the key's model and load. */
+TokenCost token_cost(const StageCostKey *key, const ExpertChoice *choice, double tokens);
 
 /* a + t (b - a) of every part. */
 TokenCost token_cost_between(const TokenCost *a, const TokenCost *b, double t);

@@ -1,5 +1,7 @@
 #include "sim/training/expert_popularity.h"
 
+#include "models/expert_choice.h"
+
 #include <gsl/gsl_randist.h>
 #include <math.h>
 #include <stdint.h>
@@ -8,12 +10,10 @@
 
 enum {
     MOST_TOKEN_DRAWS = 4096, /* choices that are drawn one by one */
-    REJECTIONS = 64,         /* tries of the alias table before the rest is searched */
-    INTERVALS = 48           /* of the integral over the threshold */
+    REJECTIONS = 64          /* tries of the alias table before the rest is searched */
 };
 
-static const double LEAST_POPULARITY = 1e-12; /* of the mean; below, products lose their digits */
-static const double LEAST_SHARE = 1e-300;     /* what rounding may leave of a share */
+static const double LEAST_SHARE = 1e-300; /* what rounding may leave of a share */
 static const double MOST_TOKENS = 2147483648.0;
 
 /* GSL's distributions on a stream's own state. */
@@ -24,31 +24,6 @@ static gsl_rng generator_of(RandomStream *stream)
 
 /* ---- popularity --------------------------------------------------------------------------------
  */
-
-static void normalise(double *values, size_t count)
-{
-    double sum = 0.0;
-    for (size_t i = 0; i < count; i++)
-        sum += values[i];
-    const double least = LEAST_POPULARITY * (sum > 0.0 ? sum / (double)count : 1.0);
-    sum = 0.0;
-    for (size_t i = 0; i < count; i++) {
-        values[i] = fmax(values[i], least);
-        sum += values[i];
-    }
-    for (size_t i = 0; i < count; i++)
-        values[i] /= sum;
-}
-
-void popularity_deal(double *values, size_t count, RandomStream *stream)
-{
-    for (size_t i = count; i > 1; i--) {
-        const size_t other = (size_t)(random_uniform(stream) * (double)i);
-        const double value = values[i - 1];
-        values[i - 1] = values[other];
-        values[other] = value;
-    }
-}
 
 static void draw_equal(const ExpertLoadSpec *spec, size_t experts, RandomStream *stream,
                        double *popularity)
@@ -79,7 +54,7 @@ static void draw_zipf(const ExpertLoadSpec *spec, size_t experts, RandomStream *
 {
     for (size_t i = 0; i < experts; i++)
         popularity[i] = pow((double)i + 1.0, -spec->exponent);
-    popularity_deal(popularity, experts, stream);
+    random_shuffle(popularity, experts, stream);
 }
 
 void popularity_draw(const ExpertLoadSpec *spec, size_t experts, RandomStream *stream,
@@ -91,7 +66,7 @@ void popularity_draw(const ExpertLoadSpec *spec, size_t experts, RandomStream *s
         [EXPERT_LOAD_ZIPF] = draw_zipf,           [EXPERT_LOAD_AUXILIARY_LOSS] = draw_lognormal,
     };
     draws[spec->model](spec, experts, stream, popularity);
-    normalise(popularity, experts);
+    expert_popularity_normalise(popularity, experts);
 }
 
 void popularity_drift(double drift, size_t experts, RandomStream *stream, const double *popularity,
@@ -99,7 +74,7 @@ void popularity_drift(double drift, size_t experts, RandomStream *stream, const 
 {
     for (size_t i = 0; i < experts; i++)
         drifted[i] = popularity[i] * exp(drift * random_normal(stream));
-    normalise(drifted, experts);
+    expert_popularity_normalise(drifted, experts);
 }
 
 /* ---- tables ------------------------------------------------------------------------------------
@@ -115,7 +90,7 @@ struct RowSampler {
     uint32_t *other;
     uint32_t *taken_by; /* the last token that took this expert */
     uint32_t *places;   /* scratch */
-    double *scratch;    /* experts + top_k + 1 */
+    double *scratch;    /* see expert_inclusion */
 };
 
 RowSampler *row_sampler_create(size_t experts, size_t top_k, Error *error)
@@ -137,7 +112,7 @@ RowSampler *row_sampler_create(size_t experts, size_t top_k, Error *error)
     sampler->other = calloc(experts, sizeof *sampler->other);
     sampler->taken_by = calloc(experts, sizeof *sampler->taken_by);
     sampler->places = calloc(experts, sizeof *sampler->places);
-    sampler->scratch = calloc(2 * experts + sampler->top_k + 1, sizeof *sampler->scratch);
+    sampler->scratch = calloc(experts + 2 * sampler->top_k, sizeof *sampler->scratch);
     if (sampler->popularity != NULL && sampler->inclusion != NULL && sampler->keep != NULL &&
         sampler->other != NULL && sampler->taken_by != NULL && sampler->places != NULL &&
         sampler->scratch != NULL)
@@ -203,111 +178,11 @@ static size_t alias_draw(const RowSampler *sampler, RandomStream *stream)
 /* ---- how likely a token takes an expert --------------------------------------------------------
  */
 
-/* counts[n] = P(n of the others are among the first, by time t), n < k, where expert j is with
- * probability first[j]. */
-static void count_others(const double *first, size_t experts, size_t without, size_t k,
-                         double *counts)
-{
-    counts[0] = 1.0;
-    for (size_t n = 1; n < k; n++)
-        counts[n] = 0.0;
-    for (size_t j = 0; j < experts; j++) {
-        if (j == without)
-            continue;
-        for (size_t n = k; n-- > 1;)
-            counts[n] = counts[n] * (1.0 - first[j]) + counts[n - 1] * first[j];
-        counts[0] *= 1.0 - first[j];
-    }
-}
-
-/* P(fewer than k of the others): one factor divided out of the product over all, where that loses
- * no digits. */
-static double fewer_than(const double *all, const double *first, size_t experts, size_t expert,
-                         size_t k, double *counts)
-{
-    const double q = first[expert];
-    double sum = 0.0;
-    if (q > 0.5) {
-        count_others(first, experts, expert, k, counts);
-        for (size_t n = 0; n < k; n++)
-            sum += counts[n];
-        return sum;
-    }
-    double before = 0.0;
-    for (size_t n = 0; n < k; n++) {
-        before = (all[n] - q * before) / (1.0 - q);
-        sum += before;
-    }
-    return fmin(1.0, fmax(0.0, sum));
-}
-
-/* When k experts are expected to have come. */
-static double expected_time(const double *popularity, size_t experts, double k)
-{
-    double low = 0.0, high = 1.0;
-    for (int side = 0; side < 2; side++) {
-        for (int i = 0; i < 60; i++) {
-            const double time = side == 0 ? high : 0.5 * (low + high);
-            double come = 0.0;
-            for (size_t j = 0; j < experts; j++)
-                come -= expm1(-popularity[j] * time);
-            if (side == 0 && come >= k)
-                break;
-            if (side == 0)
-                high *= 2.0;
-            else if (come < k)
-                low = time;
-            else
-                high = time;
-        }
-    }
-    return high;
-}
-
-/* Choosing one after the other without putting back is a race: expert e comes at an exponential
- * time of rate p_e, and the first k are taken (Efraimidis & Spirakis 2006). So
- *   pi_e = integral of p_e exp(-p_e t) P(fewer than k of the others have come by t) dt,
- * here with the exponential integrated exactly over each of the intervals. */
 static void fill_inclusion(RowSampler *sampler)
 {
-    const size_t experts = sampler->experts, k = sampler->top_k;
-    const double *popularity = sampler->popularity;
-    double *first = sampler->scratch, *all = first + experts, *sum = sampler->inclusion;
-    double *counts = sampler->keep; /* the alias table is filled again when it is wanted */
+    expert_inclusion(sampler->popularity, sampler->experts, sampler->top_k, sampler->scratch,
+                     sampler->inclusion);
     sampler->has_inclusion = 1;
-    if (k == 1 || k == experts) {
-        for (size_t i = 0; i < experts; i++)
-            sum[i] = k == 1 ? popularity[i] : 1.0;
-        return;
-    }
-    if (k == 2) { /* p_e first, or second after another */
-        double odds = 0.0;
-        for (size_t i = 0; i < experts; i++)
-            odds += popularity[i] / (1.0 - popularity[i]);
-        for (size_t i = 0; i < experts; i++)
-            sum[i] = popularity[i] * (1.0 + odds - popularity[i] / (1.0 - popularity[i]));
-        return;
-    }
-    sampler->has_alias = 0;
-    memset(sum, 0, experts * sizeof *sum);
-    const double most = expected_time(popularity, experts, fmin((double)k, (double)experts - 0.5));
-    const double end = most * (1.0 + 8.0 / sqrt((double)k) + 16.0 / (double)k);
-    for (size_t step = 0; step < INTERVALS; step++) {
-        const double from = end * (double)step / INTERVALS;
-        const double to = end * ((double)step + 1.0) / INTERVALS;
-        for (size_t j = 0; j < experts; j++)
-            first[j] = -expm1(-popularity[j] * 0.5 * (from + to));
-        count_others(first, experts, experts, k, all);
-        for (size_t j = 0; j < experts; j++)
-            sum[j] += (exp(-popularity[j] * from) - exp(-popularity[j] * to)) *
-                      fewer_than(all, first, experts, j, k, counts);
-    }
-    /* What the intervals miss is spread in proportion. */
-    double total = 0.0;
-    for (size_t j = 0; j < experts; j++)
-        total += sum[j];
-    for (size_t j = 0; j < experts; j++)
-        sum[j] = fmin(1.0, sum[j] * (double)k / total);
 }
 
 const double *row_sampler_inclusion(RowSampler *sampler)

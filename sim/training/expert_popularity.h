@@ -24,9 +24,6 @@ enum { MAX_EXPERTS = 65536 };
 void popularity_draw(const ExpertLoadSpec *spec, size_t experts, RandomStream *stream,
                      double *popularity);
 
-/* Values in random order (Fisher & Yates). */
-void popularity_deal(double *values, size_t count, RandomStream *stream);
-
 /* One microbatch's popularity: that of the layer times exp(drift z), z normal. */
 void popularity_drift(double drift, size_t experts, RandomStream *stream, const double *popularity,
                       double *drifted);

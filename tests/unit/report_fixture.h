@@ -251,7 +251,11 @@ static void fixture_scenarios(Fixture *fixture)
                                                              .parameters = 15e9};
     fixture->scenarios[2].scenario.kind = SCENARIO_SERVING;
     fixture->scenarios[2].scenario.serving =
-        (ServingSpec){.tensor = 8, .pipeline = 16, .replicas = 1, .context_limit = 8192};
+        (ServingSpec){.tensor = 8,
+                      .pipeline = 16,
+                      .replicas = 1,
+                      .context_limit = 8192,
+                      .expert_load = {.model = EXPERT_LOAD_UNIFORM}};
     MetricSet *serve = &fixture->scenarios[2].serve.metrics;
     metrics_init(serve);
     fixture_set(serve, "feasible", "", 1);

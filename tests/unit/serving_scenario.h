@@ -68,6 +68,7 @@ static inline void serving_scenario(Scenario *scenario)
     };
     scenario->prices = (PriceSpec){.gpu_hour_usd = 1, .energy_included = 1, .pue = 1.2};
     scenario->serving = (ServingSpec){.tensor = 8,
+                                      .expert_load = {.model = EXPERT_LOAD_UNIFORM},
                                       .pipeline = 16,
                                       .replicas = 1,
                                       .context_limit = 8192,

@@ -265,10 +265,16 @@ Status deployment_fit(const ServingRows *rows, const char *engine, int crossed,
         goto cleanup;
     }
     count_left(&search);
+    double begun[MOST_DEPLOYMENT_PARAMETERS];
+    memcpy(begun, search.values, sizeof begun);
     fit->before = objective(&search, search.values);
     descend(&search, steps, sizeof steps / sizeof steps[0]);
     search.every = 1;
     fit->after = objective(&search, search.values);
+    if (fit->after > fit->before) { /* better on the rows that were looked at, not on all */
+        memcpy(search.values, begun, sizeof begun);
+        fit->after = fit->before;
+    }
     memcpy(fit->values, search.values, sizeof fit->values);
     if (crossed)
         status = cross_validate(&search, fit, error);

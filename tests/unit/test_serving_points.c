@@ -228,6 +228,12 @@ static void fit_finds_constants(void **state)
     assert_non_null(scenario);
     for (size_t i = 0; i < rows->count; i += 3) {
         double made[MOST_TOGETHER];
+        /* where the search begins, whatever the shipped engine says */
+        ServingSpec *start = &rows->rows[i].scenario->serving;
+        start->step_overhead_s = 9e-4;
+        start->sequence_overhead_s = 15e-6;
+        start->kernel_overhead = 0.02;
+        start->collective_start = 0.5;
         *scenario = *rows->rows[i].scenario;
         scenario->serving.step_overhead_s *= 3;
         scenario->serving.request_overhead_s += 0.05;

@@ -24,8 +24,8 @@ typedef struct GemmMachine {
     double memory_bytes_per_s;
     double hbm_bytes_per_s;
     double sms;
-    double operand_bytes; /* of an element of A */
-    double weight_bytes;  /* of B */
+    double operand_bytes;          /* of an element of A */
+    double weight_bytes;           /* of B */
     double tile_flops[GEMM_TILES]; /* for each element of k, penalty included */
 } GemmMachine;
 GemmMachine gemm_machine(const GpuSpec *gpu, Precision precision);

@@ -91,8 +91,7 @@ static StageShare stage_share(const Scenario *scenario, const StageLayout *layou
 
     share.parameters = grouped + routed + layers * one_copy + other + embedding;
     share.weights_bytes =
-        precision_bytes(serving->weight_precision) *
-            (grouped / ways + layers * whole + other) +
+        precision_bytes(serving->weight_precision) * (grouped / ways + layers * whole + other) +
         precision_bytes(serving_expert_precision(serving)) * (routed + copies) / serving->tensor +
         precision_bytes(serving->wide_tables ? PRECISION_BF16 : serving->weight_precision) *
             embedding / ways;

@@ -138,7 +138,7 @@ static void place(const StageCostKey *key, const ExpertChoice *choice, size_t de
 /* Expected largest of independent normals: below `low` it is not, above `high` neither. */
 static double expected_largest(const double *mean, const double *deviation, size_t count)
 {
-    double low = -INFINITY, high = -INFINITY;
+    double low = -HUGE_VAL, high = -HUGE_VAL;
     for (size_t i = 0; i < count; i++) {
         low = fmax(low, mean[i] - BELOW * deviation[i]);
         high = fmax(high, mean[i] + ABOVE * deviation[i]);

@@ -125,7 +125,7 @@ static int by_value(const void *a, const void *b)
 
 static double column(const CsvTable *table, const CsvRow *row, const char *name)
 {
-    double value = NAN;
+    double value = nan("");
     const int at = csv_column(table, name);
     assert_true(at >= 0);
     assert_true(csv_number(row->cells[at].text, &value));

@@ -156,7 +156,7 @@ static void test_monotone_in_skew(void **state)
 {
     (void)state;
     for (double tokens = 4; tokens < 5000; tokens *= 4) {
-        double rows = 0, touched = INFINITY;
+        double rows = 0, touched = HUGE_VAL;
         for (double exponent = 0; exponent < 4; exponent += 0.25) {
             const ExpertLoadSpec load = zipf(exponent);
             const StageCostKey key = key_of(model_of(16, 2), 16, load);

@@ -185,3 +185,12 @@ cleanup:
     }
     return status;
 }
+
+Status gnuplot_figure(const char *directory, const char *name, Error *error)
+{
+    int missing = 0;
+    const Status status = gnuplot_run(directory, name, &missing, error);
+    return missing ? error_set(error, STATUS_ENVIRONMENT,
+                               "gnuplot not found: 1 figure skipped (apt-get install gnuplot-nox)")
+                   : status;
+}

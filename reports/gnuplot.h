@@ -30,4 +30,8 @@ void gnuplot_end(FILE *script);
  * is set when there is no gnuplot. */
 Status gnuplot_run(const char *directory, const char *name, int *missing, Error *error);
 
+/* The same for a figure that comes alone: STATUS_ENVIRONMENT with one clear line where there is no
+ * gnuplot. */
+Status gnuplot_figure(const char *directory, const char *name, Error *error);
+
 #endif

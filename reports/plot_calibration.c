@@ -157,7 +157,6 @@ Status plot_calibration(const char *directory, const Calibration *calibration,
 {
     Shape shapes[SHAPES];
     TextFile script = {0}, data = {0};
-    int missing = 0;
     const size_t fit = choose_fit(calibration);
     const size_t count = find_shapes(calibration, fit, shapes);
     if (count == 0)
@@ -174,10 +173,7 @@ Status plot_calibration(const char *directory, const Calibration *calibration,
     if (status == STATUS_OK)
         status = files_finish(&script, directory, "calibration.gp", error);
     if (status == STATUS_OK)
-        status = gnuplot_run(directory, "calibration", &missing, error);
-    if (missing)
-        status = error_set(error, STATUS_ENVIRONMENT,
-                           "gnuplot not found: 1 figure skipped (apt-get install gnuplot-nox)");
+        status = gnuplot_figure(directory, "calibration", error);
 cleanup:
     files_abandon(&script);
     files_abandon(&data);

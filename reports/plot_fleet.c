@@ -80,7 +80,6 @@ Status plot_fleet(const char *directory, const Scenario *scenario, const FleetRe
 {
     TextFile script = {0}, data = {0};
     char title[256], subtitle[384], with[64], without[64];
-    int missing = 0;
     const ClusterResult *all = &result->all;
     Status status = files_begin(&script, error);
     if (status == STATUS_OK)
@@ -112,7 +111,7 @@ Status plot_fleet(const char *directory, const Scenario *scenario, const FleetRe
     if (status == STATUS_OK)
         status = files_finish(&script, directory, "fleet-day.gp", error);
     if (status == STATUS_OK)
-        status = gnuplot_run(directory, "fleet-day", &missing, error);
+        status = gnuplot_figure(directory, "fleet-day", error);
 cleanup:
     files_abandon(&script);
     files_abandon(&data);

@@ -68,7 +68,6 @@ Status plot_price_speed(const char *directory, const SearchReport *report, Error
     TextFile script = {0}, data = {0};
     char title[256], subtitle[384];
     double stages[MAX_PRICE_SPEED_POINTS];
-    int missing = 0;
     Status status = files_begin(&script, error);
     if (status == STATUS_OK)
         status = files_begin(&data, error);
@@ -104,7 +103,7 @@ Status plot_price_speed(const char *directory, const SearchReport *report, Error
     if (status == STATUS_OK)
         status = files_finish(&script, directory, "price-speed.gp", error);
     if (status == STATUS_OK)
-        status = gnuplot_run(directory, "price-speed", &missing, error);
+        status = gnuplot_figure(directory, "price-speed", error);
 cleanup:
     files_abandon(&script);
     files_abandon(&data);

@@ -88,7 +88,6 @@ static void put_script(FILE *script, const Scatter *scatter)
 Status plot_scatter(const char *directory, const Scatter *scatter, Error *error)
 {
     TextFile script = {0}, data = {0};
-    int missing = 0;
     Status status = files_begin(&script, error);
     if (status == STATUS_OK)
         status = files_begin(&data, error);
@@ -100,10 +99,7 @@ Status plot_scatter(const char *directory, const Scatter *scatter, Error *error)
     if (status == STATUS_OK)
         status = files_finish(&script, directory, "validation.gp", error);
     if (status == STATUS_OK)
-        status = gnuplot_run(directory, "validation", &missing, error);
-    if (missing)
-        status = error_set(error, STATUS_ENVIRONMENT,
-                           "gnuplot not found: 1 figure skipped (apt-get install gnuplot-nox)");
+        status = gnuplot_figure(directory, "validation", error);
 cleanup:
     files_abandon(&script);
     files_abandon(&data);

@@ -204,7 +204,6 @@ Status speculation_files(const char *directory, const SpeculationSpec *speculati
 {
     const SpeculationMap *map = &forecast->speculation;
     TextFile table = {0}, script = {0}, data = {0};
-    int missing = 0;
     if (map->count == 0)
         return STATUS_OK;
     Status status = files_begin(&table, error);
@@ -223,10 +222,7 @@ Status speculation_files(const char *directory, const SpeculationSpec *speculati
     if (status == STATUS_OK)
         status = files_finish(&script, directory, "speculation.gp", error);
     if (status == STATUS_OK)
-        status = gnuplot_run(directory, "speculation", &missing, error);
-    if (missing)
-        status = error_set(error, STATUS_ENVIRONMENT,
-                           "gnuplot not found: 1 figure skipped (apt-get install gnuplot-nox)");
+        status = gnuplot_figure(directory, "speculation", error);
 cleanup:
     files_abandon(&table);
     files_abandon(&script);

@@ -199,32 +199,35 @@ static void put_script(FILE *script, const SpeculationSpec *speculation, const S
     gnuplot_end(script);
 }
 
-Status speculation_files(const char *directory, const SpeculationSpec *speculation,
-                         const LoadForecast *forecast, const Provenance *provenance, Error *error)
+Status csv_speculation(const char *directory, const LoadForecast *forecast,
+                       const Provenance *provenance, Error *error)
+{
+    TextFile table;
+    const Status status = files_begin(&table, error);
+    if (status != STATUS_OK)
+        return status;
+    put_csv(table.out, &forecast->speculation, provenance);
+    return files_finish(&table, directory, "speculation.csv", error);
+}
+
+Status plot_speculation(const char *directory, const SpeculationSpec *speculation,
+                        const LoadForecast *forecast, const Provenance *provenance, Error *error)
 {
     const SpeculationMap *map = &forecast->speculation;
-    TextFile table = {0}, script = {0}, data = {0};
-    if (map->count == 0)
-        return STATUS_OK;
-    Status status = files_begin(&table, error);
-    if (status == STATUS_OK)
-        status = files_begin(&script, error);
+    TextFile script = {0}, data = {0};
+    Status status = files_begin(&script, error);
     if (status == STATUS_OK)
         status = files_begin(&data, error);
     if (status != STATUS_OK)
         goto cleanup;
-    put_csv(table.out, map, provenance);
     put_data(data.out, map);
     put_script(script.out, speculation, map, provenance);
-    status = files_finish(&table, directory, "speculation.csv", error);
-    if (status == STATUS_OK)
-        status = files_finish(&data, directory, "speculation.dat", error);
+    status = files_finish(&data, directory, "speculation.dat", error);
     if (status == STATUS_OK)
         status = files_finish(&script, directory, "speculation.gp", error);
     if (status == STATUS_OK)
         status = gnuplot_figure(directory, "speculation", error);
 cleanup:
-    files_abandon(&table);
     files_abandon(&script);
     files_abandon(&data);
     return status;

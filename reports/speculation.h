@@ -14,9 +14,13 @@ void terminal_speculation(FILE *out, const SpeculationSpec *speculation,
 void json_put_speculation(JsonBuilder *builder, const SpeculationSpec *speculation,
                           const LoadForecast *forecast, const LoadForecast *plain);
 
-/* speculation.csv (the map, RFC 4180), speculation.gp, .dat, .svg and .png. STATUS_ENVIRONMENT with
- * one line when gnuplot is missing; all but the pictures is written then. */
-Status speculation_files(const char *directory, const SpeculationSpec *speculation,
-                         const LoadForecast *forecast, const Provenance *provenance, Error *error);
+/* speculation.csv: the map, RFC 4180. */
+Status csv_speculation(const char *directory, const LoadForecast *forecast,
+                       const Provenance *provenance, Error *error);
+
+/* speculation.gp, .dat, .svg, .png. STATUS_ENVIRONMENT with one clear line when gnuplot is missing
+ * (script and data are written). */
+Status plot_speculation(const char *directory, const SpeculationSpec *speculation,
+                        const LoadForecast *forecast, const Provenance *provenance, Error *error);
 
 #endif

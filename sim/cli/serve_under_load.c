@@ -135,15 +135,17 @@ static Status write_files(const Session *session, const Scenario *scenario,
         terminal_serve_load(file.out, scenario, forecast, plain, options, provenance, no_color);
         status = files_result(directory, "serve.json", json, &file, &error);
     }
-    if (status == STATUS_OK && plain != NULL)
-        status = speculation_files(directory, &scenario->serving.speculation, forecast, provenance,
-                                   &error);
+    const int map = plain != NULL && forecast->speculation.count > 0;
+    if (status == STATUS_OK && map)
+        status = csv_speculation(directory, forecast, provenance, &error);
     if (status != STATUS_OK)
         return session_fail(session, &error);
-    session_note(session, "%s in %s/",
-                 plain == NULL ? "report.txt and serve.json"
-                               : "report.txt, serve.json, speculation.csv and speculation.png",
-                 directory);
+    const int drawn = map && plot_speculation(directory, &scenario->serving.speculation, forecast,
+                                              provenance, &error) == STATUS_OK;
+    if (map && !drawn)
+        session_note(session, "%s", error.message);
+    session_note(session, "report.txt, serve.json%s%s in %s/", map ? ", speculation.csv" : "",
+                 drawn ? ", speculation.png" : "", directory);
     return STATUS_OK;
 }
 

@@ -47,6 +47,12 @@ plain=$(jq .speculation.plain_tpot_s_mean "$work/one")
 run 0 serve "$work/draft.yaml" --load 1 --json --set serving.speculation.length=0
 json "(.latency.tpot_s.mean - $plain | fabs) < 1e-12 and (has(\"speculation\") | not)"
 
+# no gnuplot: all but the picture, and one clear line
+mkdir "$work/bin"
+PATH="$work/bin" "$program" serve "$work/draft.yaml" --load 1 --out "$work/plain" >"$work/out" 2>"$work/err"
+[ $? -eq 0 ] || fail "without gnuplot the load fails"
+stderr_has "gnuplot not found"
+[ -s "$work/plain/speculation.csv" ] || fail "without gnuplot there is no table"
 run 0 serve "$work/draft.yaml" --load 1 --out "$work/out_files"
 stdout_has "speculation: 4 drafts a round"; stdout_has "no longer at"
 screen_fits

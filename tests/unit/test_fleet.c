@@ -15,20 +15,9 @@ static Scenario *fleet_of(size_t clusters, double replicas)
 {
     Scenario *scenario = malloc(sizeof *scenario);
     assert_non_null(scenario);
-    serving_scenario(scenario);
-    GpuSpec *gpu = &scenario->hardware.gpu;
-    gpu->peak_bf16_flops_per_s = 1e30;
-    gpu->memory_bytes_per_s = 1e30;
-    gpu->elementwise_launch_s = gpu->decode_launch_s = gpu->gemm_bf16.launch_s = 0;
-    gpu->decode_block_s = 0;
-    gpu->attention_flash2 = (AttentionFit){1e30, 0};
-    scenario->model.layers = 1;
-    scenario->model.experts = 1;
+    single_server_scenario(scenario);
     ServingSpec *serving = &scenario->serving;
-    serving->tensor = serving->pipeline = serving->max_batch = 1;
-    serving->layer_overhead_s = 0;
     serving->step_overhead_s = step_s;
-    serving->kv_block_tokens = 16;
     serving->prompt_tokens = 1;
     serving->output_tokens = ANSWER;
     serving->length_sigma = 0;

@@ -47,25 +47,10 @@ static void tally(void *context, const QueuedRequest *request, double now_s)
     sums->last_s = now_s;
 }
 
-/* A GPU that takes no time, and an engine with 1 ms an iteration: one server, service of `output`
- * iterations. */
 static void single_server(Scenario *scenario)
 {
-    serving_scenario(scenario);
-    GpuSpec *gpu = &scenario->hardware.gpu;
-    gpu->peak_bf16_flops_per_s = 1e30;
-    gpu->memory_bytes_per_s = 1e30;
-    gpu->elementwise_launch_s = gpu->decode_launch_s = gpu->gemm_bf16.launch_s = 0;
-    gpu->decode_block_s = 0;
-    gpu->attention_flash2 = (AttentionFit){1e30, 0};
-    scenario->model.layers = 1;
-    scenario->model.experts = 1;
-    scenario->serving.tensor = scenario->serving.pipeline = 1;
-    scenario->serving.max_batch = 1;
+    single_server_scenario(scenario);
     scenario->serving.context_limit = 100000;
-    scenario->serving.layer_overhead_s = 0;
-    scenario->serving.step_overhead_s = 1e-3;
-    scenario->serving.kv_block_tokens = 16;
 }
 
 typedef double (*DrawService)(RandomStream *stream); /* whole iterations */

@@ -1,0 +1,48 @@
+/* Words and sizes that several parts of a Scenario share. */
+#ifndef CONFIGS_READER_SCENARIO_COMMON_H
+#define CONFIGS_READER_SCENARIO_COMMON_H
+
+enum { NAME_BYTES = 64, TITLE_BYTES = 160, TRACE_BYTES = 192 };
+
+typedef enum Precision {
+    PRECISION_BF16,
+    PRECISION_FP8,
+    PRECISION_FP16,
+    PRECISION_FP32,
+    PRECISION_FP4 /* 4-bit weights with a scale a block, widened to 16 bits for products */
+} Precision;
+typedef enum AttentionKernel {
+    ATTENTION_UNFUSED, /* scores written to memory: PyTorch, Megatron before 2023 */
+    ATTENTION_FLASH1,
+    ATTENTION_FLASH2,
+    ATTENTION_FLASH3
+} AttentionKernel;
+typedef enum ExpertLoadModel {
+    EXPERT_LOAD_BALANCED, /* equal by force */
+    EXPERT_LOAD_UNIFORM,  /* equally popular: only chance differs */
+    EXPERT_LOAD_LOGNORMAL,
+    EXPERT_LOAD_DIRICHLET,
+    EXPERT_LOAD_ZIPF,
+    EXPERT_LOAD_AUXILIARY_LOSS /* lognormal spread that balancing leaves */
+} ExpertLoadModel;
+
+/* Kernels that a serving engine runs experts with; see hw/moe_layer.h. */
+typedef enum MoeKernels {
+    MOE_KERNELS_GROUPED, /* grouped products as they come, and single operators around them */
+    MOE_KERNELS_CUTLASS,
+    MOE_KERNELS_CUTLASS_BLOCK, /* fp8 scaled by blocks */
+    MOE_KERNELS_TRITON,
+    MOE_KERNELS_TRITON_TUNED
+} MoeKernels;
+
+/* How popular the experts of a layer are; see sim/training/expert_popularity.h, and of serving
+ * models/expert_choice.h. */
+typedef struct ExpertLoadSpec {
+    ExpertLoadModel model;
+    double sigma;         /* lognormal, auxiliary_loss: of the logarithm of popularity */
+    double concentration; /* dirichlet */
+    double exponent;      /* zipf */
+    double drift;         /* sigma from one microbatch to the next, any model but balanced */
+} ExpertLoadSpec;
+
+#endif

@@ -62,6 +62,12 @@ Status csv_serve(const char *directory, const ServeForecast *forecast, const Pro
 Status workbook_audit(const char *directory, const char *name, const AuditResult *audit,
                       const ResolvedList *inputs, const Provenance *provenance, Error *error);
 
+/* The same of one training run, without Claims: the Cost sheet follows what is changed in Inputs.
+ */
+Status workbook_train(const char *directory, const char *name, const Scenario *scenario,
+                      const TrainForecast *forecast, const ResolvedList *inputs,
+                      const Provenance *provenance, Error *error);
+
 /* step-waterfall, step-timeline, cost-days, failure-map (with its CSV): NAME.gp + NAME.dat +
  * NAME.svg + NAME.png. STATUS_ENVIRONMENT with one clear line when gnuplot is missing (scripts and
  * data are still written); `made` counts figures. */

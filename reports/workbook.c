@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* 2020-01-01: a workbook's creation date is part of its bytes, so it must not be the time of the
@@ -18,7 +19,7 @@ static void set_properties(Book *book)
     char author[] = "flopcast";
     char comments[256];
     long long created = epoch != NULL ? strtoll(epoch, NULL, 10) : default_created;
-    snprintf(title, sizeof title, "%s", book->audit->file->title);
+    snprintf(title, sizeof title, "%s", book->title);
     snprintf(comments, sizeof comments, "flopcast %s, input %s, seed %llu, replications %zu",
              PROGRAM_VERSION, book->provenance->sha256, book->provenance->seed,
              book->provenance->reps);
@@ -36,14 +37,15 @@ static void fill(Book *book)
     lxw_worksheet *summary = book_sheet(book, "Summary", 1);
     lxw_worksheet *entries = book_sheet(book, "Inputs", 0);
     lxw_worksheet *cost = book_sheet(book, "Cost", 1);
-    lxw_worksheet *claims = book_sheet(book, "Claims", 0);
+    lxw_worksheet *claims = book->audit != NULL ? book_sheet(book, "Claims", 0) : NULL;
     lxw_worksheet *provenance = book_sheet(book, "Provenance", 0);
     if (book->status != STATUS_OK)
         return;
     book_summary(book, summary);
     book_inputs(book, entries, &inputs);
     book_cost(book, cost, &inputs);
-    book_claims(book, claims);
+    if (claims != NULL)
+        book_claims(book, claims);
     book_provenance(book, provenance);
 }
 
@@ -58,9 +60,34 @@ static Status probe(const char *temporary, Error *error)
     return STATUS_OK;
 }
 
-Status workbook_write(const char *directory, const char *name, const AuditResult *audit,
-                      const ResolvedList *inputs, const Provenance *provenance, int wrong_caches,
-                      Error *error)
+Book book_of_audit(const AuditResult *audit, const ResolvedList *inputs,
+                   const Provenance *provenance)
+{
+    Book book = {
+        .title = audit->file->title, .audit = audit, .inputs = inputs, .provenance = provenance};
+    const AuditScenario *headline = audit->headline;
+    if (headline != NULL && headline->scenario.kind == SCENARIO_TRAINING && !headline->infeasible)
+        book.run = (BookRun){.name = headline->spec->name,
+                             .scenario = &headline->scenario,
+                             .train = &headline->train,
+                             .metrics = headline->metrics};
+    book.driver_count = audit->driver_count;
+    memcpy(book.drivers, audit->drivers, sizeof book.drivers);
+    return book;
+}
+
+Book book_of_train(const Scenario *scenario, const TrainForecast *forecast,
+                   const ResolvedList *inputs, const Provenance *provenance)
+{
+    Book book = {.title = scenario->title,
+                 .run = {.scenario = scenario, .train = forecast, .metrics = &forecast->metrics},
+                 .inputs = inputs,
+                 .provenance = provenance};
+    book.driver_count = drivers_find(book.run.metrics, "run.days", book.drivers, MAX_DRIVERS);
+    return book;
+}
+
+Status book_write(Book *book, const char *directory, const char *name, Error *error)
 {
     char temporary[PATH_BYTES];
     Status status = files_temporary(directory, name, temporary, sizeof temporary, error);
@@ -68,31 +95,24 @@ Status workbook_write(const char *directory, const char *name, const AuditResult
         status = probe(temporary, error);
     if (status != STATUS_OK)
         return status;
-    Book book = {.audit = audit,
-                 .inputs = inputs,
-                 .provenance = provenance,
-                 .wrong_caches = wrong_caches,
-                 .error = error};
-    const AuditScenario *headline = audit->headline;
-    if (headline != NULL && headline->scenario.kind == SCENARIO_TRAINING && !headline->infeasible)
-        book.headline = headline;
-    book.workbook = workbook_new(temporary);
-    if (book.workbook == NULL) {
+    book->error = error;
+    book->workbook = workbook_new(temporary);
+    if (book->workbook == NULL) {
         files_discard(temporary);
         return error_set(error, STATUS_ENVIRONMENT, "out of memory");
     }
-    book_make_formats(&book);
-    set_properties(&book);
-    if (book.status == STATUS_OK)
-        fill(&book);
+    book_make_formats(book);
+    set_properties(book);
+    if (book->status == STATUS_OK)
+        fill(book);
     /* closing also frees: it must happen after a failure too */
-    lxw_error code = workbook_close(book.workbook);
-    if (book.status == STATUS_OK && code != LXW_NO_ERROR)
-        book.status = error_set(error, STATUS_ENVIRONMENT, "cannot write the workbook: %s",
-                                lxw_strerror(code));
-    if (book.status != STATUS_OK) {
+    lxw_error code = workbook_close(book->workbook);
+    if (book->status == STATUS_OK && code != LXW_NO_ERROR)
+        book->status = error_set(error, STATUS_ENVIRONMENT, "cannot write the workbook: %s",
+                                 lxw_strerror(code));
+    if (book->status != STATUS_OK) {
         files_discard(temporary);
-        return book.status;
+        return book->status;
     }
     return files_commit(directory, name, temporary, error);
 }
@@ -100,5 +120,14 @@ Status workbook_write(const char *directory, const char *name, const AuditResult
 Status workbook_audit(const char *directory, const char *name, const AuditResult *audit,
                       const ResolvedList *inputs, const Provenance *provenance, Error *error)
 {
-    return workbook_write(directory, name, audit, inputs, provenance, 0, error);
+    Book book = book_of_audit(audit, inputs, provenance);
+    return book_write(&book, directory, name, error);
+}
+
+Status workbook_train(const char *directory, const char *name, const Scenario *scenario,
+                      const TrainForecast *forecast, const ResolvedList *inputs,
+                      const Provenance *provenance, Error *error)
+{
+    Book book = book_of_train(scenario, forecast, inputs, provenance);
+    return book_write(&book, directory, name, error);
 }

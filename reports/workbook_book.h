@@ -33,12 +33,23 @@ typedef struct BookFormats {
     NumberFormat numbers[MAX_NUMBER_FORMATS]; /* made when first asked for */
 } BookFormats;
 
+/* The training run that the sheets are about. */
+typedef struct BookRun {
+    const char *name; /* that claims call its scenario by, or NULL */
+    const Scenario *scenario;
+    const TrainForecast *train; /* NULL: there is no run that fits */
+    const MetricSet *metrics;
+} BookRun;
+
 typedef struct Book {
     lxw_workbook *workbook;
     BookFormats formats;
-    const AuditResult *audit;
-    const AuditScenario *headline; /* a training scenario that fits, or NULL */
-    const ResolvedList *inputs;
+    const char *title;
+    BookRun run;
+    const AuditResult *audit;   /* claims and their scenarios, or NULL */
+    const ResolvedList *inputs; /* of the run's scenario */
+    size_t driver_count;
+    Driver drivers[MAX_DRIVERS]; /* of the run's days, strongest first */
     const Provenance *provenance;
     int wrong_caches; /* tests: every cached result is 999, so that only a recalculation gives
                          numbers */
@@ -105,12 +116,14 @@ typedef struct CostInputs {
 void book_summary(Book *book, lxw_worksheet *sheet);
 void book_inputs(Book *book, lxw_worksheet *sheet, CostInputs *inputs);
 void book_cost(Book *book, lxw_worksheet *sheet, const CostInputs *inputs);
-void book_claims(Book *book, lxw_worksheet *sheet);
+void book_claims(Book *book, lxw_worksheet *sheet); /* of an audit */
 void book_provenance(Book *book, lxw_worksheet *sheet);
 
-/* workbook_audit with its caches made wrong on demand. */
-Status workbook_write(const char *directory, const char *name, const AuditResult *audit,
-                      const ResolvedList *inputs, const Provenance *provenance, int wrong_caches,
-                      Error *error);
+/* What workbook_audit and workbook_train say of the book, and how it is written. */
+Book book_of_audit(const AuditResult *audit, const ResolvedList *inputs,
+                   const Provenance *provenance);
+Book book_of_train(const Scenario *scenario, const TrainForecast *forecast,
+                   const ResolvedList *inputs, const Provenance *provenance);
+Status book_write(Book *book, const char *directory, const char *name, Error *error);
 
 #endif

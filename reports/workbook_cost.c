@@ -195,7 +195,7 @@ static void put_items(Book *book, lxw_worksheet *sheet, int *row)
     const int first = *row + 1, total = first + (int)count;
     double sum = 0, means[sizeof items / sizeof *items] = {0};
     for (size_t i = 0; i < count; i++) {
-        const Metric *metric = metrics_find(book->headline->metrics, items[i].metric);
+        const Metric *metric = metrics_find(book->run.metrics, items[i].metric);
         Summary summary;
         if (metric == NULL || metrics_summary(metric, &summary, NULL) != STATUS_OK)
             return;
@@ -232,7 +232,7 @@ static int varies(const Book *book, const char *const *paths, size_t count)
     for (size_t i = 0; i < count; i++) {
         char name[METRIC_NAME_BYTES];
         snprintf(name, sizeof name, "input.%s", paths[i]);
-        const Metric *metric = metrics_find(book->headline->metrics, name);
+        const Metric *metric = metrics_find(book->run.metrics, name);
         for (size_t v = 1; metric != NULL && v < metric->count; v++)
             if (metric->values[v] > metric->values[0] || metric->values[v] < metric->values[0])
                 return 1;
@@ -289,7 +289,7 @@ static void put_checks(Book *book, lxw_worksheet *sheet, const CostInputs *input
     book_heads(book, sheet, (lxw_row_t)(*row - 1), 0, heads, "lrrril");
     int first = ++*row;
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
-        const Metric *metric = metrics_find(book->headline->metrics, checks[i].metric);
+        const Metric *metric = metrics_find(book->run.metrics, checks[i].metric);
         Summary summary;
         char formula[128];
         if (metric == NULL || metrics_summary(metric, &summary, NULL) != STATUS_OK)
@@ -347,7 +347,9 @@ void book_cost(Book *book, lxw_worksheet *sheet, const CostInputs *inputs)
     int row = ROW_6ND + 2;
     put_items(book, sheet, &row);
     row++;
-    put_three_ways(book, sheet, inputs, &row);
-    row++;
+    if (book->audit != NULL) {
+        put_three_ways(book, sheet, inputs, &row);
+        row++;
+    }
     put_checks(book, sheet, inputs, &row);
 }

@@ -22,7 +22,7 @@ static const ResolvedValue *resolved(const Book *book, const char *path)
 
 static const UncertainInput *uncertain(const Book *book, const char *path)
 {
-    const Scenario *scenario = &book->headline->scenario;
+    const Scenario *scenario = book->run.scenario;
     for (size_t i = 0; path != NULL && i < scenario->uncertain_count; i++)
         if (strcmp(scenario->uncertain[i].path, path) == 0)
             return &scenario->uncertain[i];
@@ -35,7 +35,7 @@ static double drawn(const Book *book, const char *path, double fixed, double to_
     char name[METRIC_NAME_BYTES];
     Summary summary;
     snprintf(name, sizeof name, "input.%s", path);
-    const Metric *metric = metrics_find(book->headline->metrics, name);
+    const Metric *metric = metrics_find(book->run.metrics, name);
     if (metric == NULL || metrics_summary(metric, &summary, NULL) != STATUS_OK)
         return fixed * to_unit;
     return summary.p50 * to_unit;
@@ -104,7 +104,7 @@ static void put_rows(Book *book, lxw_worksheet *sheet, lxw_row_t *row, CellStyle
 static void claimed(const Book *book, const char *metric, double *low, double *high,
                     const char **source)
 {
-    const ClaimResult *result = claim_about(book->audit, book->headline->spec->name, metric);
+    const ClaimResult *result = claim_about(book->audit, book->run.name, metric);
     if (result == NULL || (!result->claim->has_low && !result->claim->has_high))
         return;
     *low = result->claim->has_low ? result->claim->low : result->claim->high;
@@ -115,7 +115,7 @@ static void claimed(const Book *book, const char *metric, double *low, double *h
 
 static double median(const Book *book, const char *name)
 {
-    const Metric *metric = metrics_find(book->headline->metrics, name);
+    const Metric *metric = metrics_find(book->run.metrics, name);
     Summary summary;
     if (metric == NULL || metrics_summary(metric, &summary, NULL) != STATUS_OK)
         return (double)NAN;
@@ -124,10 +124,10 @@ static double median(const Book *book, const char *name)
 
 static void collect(const Book *book, CostInputs *inputs)
 {
-    const Scenario *scenario = &book->headline->scenario;
-    const StepInput *step = &book->headline->train.step_input;
+    const Scenario *scenario = book->run.scenario;
+    const StepInput *step = &book->run.train->step_input;
     const PriceSpec *prices = &scenario->prices;
-    const Metric *days = metrics_find(book->headline->metrics, "run.days");
+    const Metric *days = metrics_find(book->run.metrics, "run.days");
     Summary summary;
     if (days == NULL || metrics_summary(days, &summary, NULL) != STATUS_OK || !(step->gpus > 0))
         return;
@@ -163,7 +163,7 @@ static void put_simulated(Book *book, lxw_worksheet *sheet, lxw_row_t *row,
                           const CostInputs *inputs)
 {
     static const char from[] = "simulated";
-    const Scenario *scenario = &book->headline->scenario;
+    const Scenario *scenario = book->run.scenario;
     int fp8 = scenario->training.precision == PRECISION_FP8 &&
               scenario->hardware.gpu.peak_fp8_flops_per_s > 0;
     const char *peak = fp8 ? "hardware.gpu.peak_fp8" : "hardware.gpu.peak_bf16";
@@ -286,7 +286,7 @@ void book_inputs(Book *book, lxw_worksheet *sheet, CostInputs *inputs)
                                                      "High",  "Origin", "Source"};
     lxw_row_t row = 0;
     book_widths(book, sheet, widths, COLUMN_COUNT);
-    if (book->headline != NULL)
+    if (book->run.train != NULL)
         collect(book, inputs);
     book_text(book, sheet, row++, 0, "Inputs", book->formats.title);
     book_text(book, sheet, row++, 0,
@@ -298,7 +298,8 @@ void book_inputs(Book *book, lxw_worksheet *sheet, CostInputs *inputs)
     if (inputs->present) {
         put_prices(book, sheet, &row, inputs);
         put_simulated(book, sheet, &row, inputs);
-        put_published(book, sheet, &row, inputs);
+        if (book->audit != NULL)
+            put_published(book, sheet, &row, inputs);
     }
     if (book->inputs != NULL && book->inputs->count > 0)
         put_all_values(book, sheet, row);

@@ -92,10 +92,18 @@ static void put_legend(Book *book, lxw_worksheet *sheet, lxw_row_t row)
               book->formats.text);
 }
 
-void book_provenance(Book *book, lxw_worksheet *sheet)
+static lxw_row_t put_scenarios(Book *book, lxw_worksheet *sheet, lxw_row_t row)
 {
     static const char *const titles[] = {"Scenario", "File",    "Replications",
                                          "Fits",     "SHA-256", "Overrides and notes"};
+    book_heads(book, sheet, row++, 0, titles, "llrill");
+    for (size_t i = 0; i < book->audit->scenario_count; i++)
+        put_scenario(book, sheet, row++, &book->audit->scenarios[i]);
+    return row + 1;
+}
+
+void book_provenance(Book *book, lxw_worksheet *sheet)
+{
     lxw_row_t row = 0;
     book_widths(book, sheet, widths, sizeof widths / sizeof *widths);
     book_text(book, sheet, row++, 0, "What these results were made of", book->formats.title);
@@ -104,10 +112,8 @@ void book_provenance(Book *book, lxw_worksheet *sheet)
     if (book->status == STATUS_OK) /* seed and counts are text here: no warning signs */
         worksheet_ignore_errors(sheet, LXW_IGNORE_NUMBER_STORED_AS_TEXT, "B1:B200");
     row++;
-    book_heads(book, sheet, row++, 0, titles, "llrill");
-    for (size_t i = 0; i < book->audit->scenario_count; i++)
-        put_scenario(book, sheet, row++, &book->audit->scenarios[i]);
-    row++;
+    if (book->audit != NULL)
+        row = put_scenarios(book, sheet, row);
     put_legend(book, sheet, row);
     book_keep_in_view(book, sheet, 1, 1);
 }

@@ -45,7 +45,7 @@ static void answer_row(Book *book, lxw_worksheet *sheet, lxw_row_t row, const ch
                   book->formats.verdict[claim->verdict]);
 }
 
-/* The answer: the headline's quantities, as simulated, beside what was published. */
+/* The answer: the run's quantities, as simulated, beside what was published. */
 static lxw_row_t put_answer(Book *book, lxw_worksheet *sheet, lxw_row_t row)
 {
     static const char *const titles[] = {"Quantity",      "Median",         "p5",     "p95", "Unit",
@@ -62,15 +62,18 @@ static lxw_row_t put_answer(Book *book, lxw_worksheet *sheet, lxw_row_t row)
         {"Failures", "run.failures"},
         {"Energy", "cost.energy_kwh"},
     };
-    if (book->headline == NULL)
+    if (book->run.train == NULL)
         return row;
-    book_heads(book, sheet, row++, 0, titles, "lrrrirri");
+    /* nothing was published about a scenario of one's own */
+    book_heads(book, sheet, row++, 0, titles, book->audit != NULL ? "lrrrirri" : "lrrri");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         Summary summary;
         const char *unit;
-        if (summarized(book->headline->metrics, rows[i].metric, &summary, &unit))
+        if (summarized(book->run.metrics, rows[i].metric, &summary, &unit))
             answer_row(book, sheet, row++, rows[i].label, unit, &summary,
-                       claim_about(book->audit, book->headline->spec->name, rows[i].metric));
+                       book->audit != NULL
+                           ? claim_about(book->audit, book->run.name, rows[i].metric)
+                           : NULL);
     }
     return row + 1;
 }
@@ -137,9 +140,9 @@ static void put_step(Book *book, lxw_worksheet *sheet, lxw_row_t row)
 {
     static const char *const titles[] = {"Where one step's time goes", "Seconds", "Share"};
     Loss losses[MAX_LOSSES];
-    if (book->headline == NULL)
+    if (book->run.train == NULL)
         return;
-    size_t count = losses_of_step(&book->headline->train, losses);
+    size_t count = losses_of_step(book->run.train, losses);
     double total_s = 0;
     char formula[64];
     book_heads(book, sheet, row++, 0, titles, "lrr");
@@ -165,37 +168,38 @@ static void put_step(Book *book, lxw_worksheet *sheet, lxw_row_t row)
 static void put_drivers(Book *book, lxw_worksheet *sheet, lxw_row_t row)
 {
     static const char *const titles[] = {"What moves the duration", "", "", "Spearman rho"};
-    if (book->audit->driver_count == 0)
+    if (book->driver_count == 0)
         return;
     lxw_format *rho = book_number_format(book, CELL_SIMULATED, "+0.00;-0.00;0.00");
     book_heads(book, sheet, row++, DRIVER_COLUMN, titles, "lllr");
-    for (size_t i = 0; i < book->audit->driver_count; i++, row++) {
-        book_text(book, sheet, row, DRIVER_COLUMN, book->audit->drivers[i].input,
-                  book->formats.text);
-        book_number(book, sheet, row, RHO_COLUMN, book->audit->drivers[i].rho, rho);
+    for (size_t i = 0; i < book->driver_count; i++, row++) {
+        book_text(book, sheet, row, DRIVER_COLUMN, book->drivers[i].input, book->formats.text);
+        book_number(book, sheet, row, RHO_COLUMN, book->drivers[i].rho, rho);
     }
 }
 
 void book_summary(Book *book, lxw_worksheet *sheet)
 {
-    const AuditScenario *headline = book->headline;
+    const BookRun *run = &book->run;
     char note[640];
     lxw_row_t row = 0;
     book_widths(book, sheet, widths, COLUMN_COUNT);
-    book_text(book, sheet, row++, 0, book->audit->file->title, book->formats.title);
-    if (headline != NULL) {
+    book_text(book, sheet, row++, 0, book->title, book->formats.title);
+    if (run->train != NULL) {
         snprintf(note, sizeof note, "%s; median and p5 .. p95 of %zu simulated runs",
-                 headline->scenario.title, headline->train.reps);
+                 run->scenario->title, run->train->reps);
         book_text(book, sheet, row++, 0, note, book->formats.note);
     }
-    if (headline != NULL && headline->train.dropped_note[0] != '\0') {
-        snprintf(note, sizeof note, "left out of the draws: %s", headline->train.dropped_note);
+    if (run->train != NULL && run->train->dropped_note[0] != '\0') {
+        snprintf(note, sizeof note, "left out of the draws: %s", run->train->dropped_note);
         book_wide_text(book, sheet, row++, widths, COLUMN_COUNT, note);
     }
     row++;
     row = put_answer(book, sheet, row);
-    row = put_verdicts(book, sheet, row);
-    row = put_scenarios(book, sheet, row);
+    if (book->audit != NULL) {
+        row = put_verdicts(book, sheet, row);
+        row = put_scenarios(book, sheet, row);
+    }
     put_step(book, sheet, row);
     put_drivers(book, sheet, row);
     book_keep_in_view(book, sheet, 1, 1);

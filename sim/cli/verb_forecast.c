@@ -15,6 +15,7 @@
 typedef struct ForecastRun {
     Scenario scenario;
     ErrorList errors;
+    ResolvedList inputs; /* every value with its origin, for the workbook */
     Provenance provenance;
     TrainForecast train;
     ServeForecast serve;
@@ -27,8 +28,9 @@ static Status read_scenario(Session *session, ScenarioKind kind, ForecastRun *ru
     const CommandLine *line = &session->line;
     const char *name = line->operands[0];
     Error error;
-    Status status = scenario_read(&session->paths, name, line->sets, line->set_count,
-                                  &run->scenario, NULL, run->provenance.sha256, &run->errors);
+    Status status =
+        scenario_read(&session->paths, name, line->sets, line->set_count, &run->scenario,
+                      &run->inputs, run->provenance.sha256, &run->errors);
     if (status != STATUS_OK)
         return session_fail_list(session, status, &run->errors);
     if (run->scenario.kind != kind) {
@@ -86,17 +88,22 @@ static Status write_documents(const char *directory, const ForecastRun *run, Err
 
 static Status write_files(const Session *session, const ForecastRun *run)
 {
-    char path[ERROR_PATH_BYTES];
+    char base[NAME_BYTES], path[ERROR_PATH_BYTES], workbook[NAME_BYTES + 8];
     Error error;
     size_t pictures = 0;
     const char *directory = session_output_directory(session, path, sizeof path);
     if (directory == NULL)
         return STATUS_OK;
     int training = run->scenario.kind == SCENARIO_TRAINING;
+    session_base_name(session->line.operands[0], base, sizeof base);
+    snprintf(workbook, sizeof workbook, "%s.xlsx", base);
     Status status = write_documents(directory, run, &error);
     if (status == STATUS_OK)
         status = training ? csv_train(directory, &run->train, &run->provenance, &error)
                           : csv_serve(directory, &run->serve, &run->provenance, &error);
+    if (status == STATUS_OK && training)
+        status = workbook_train(directory, workbook, &run->scenario, &run->train, &run->inputs,
+                                &run->provenance, &error);
     if (status != STATUS_OK)
         return session_fail(session, &error);
     if (training && plots_train(directory, &run->scenario, &run->train, &run->provenance, &pictures,
@@ -167,6 +174,7 @@ static Status forecast(Session *session, ScenarioKind kind)
     }
 cleanup:
     free(run->json);
+    resolved_list_free(&run->inputs);
     if (run->metrics == &run->train.metrics && run->metrics != NULL)
         train_forecast_free(&run->train);
     else if (run->metrics == &run->serve.metrics && run->metrics != NULL)

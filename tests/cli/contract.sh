@@ -81,6 +81,11 @@ for file in audit.json claims.csv metrics.csv runs.csv gpt4-leak.xlsx report.txt
     cmp -s "$work/report/$file" "$work/again/$file" || fail "$file differs between two runs"
 done
 
+run 0 train gpt4-h100-bf16 --reps 5 --detail folded --out "$work/run"
+for file in report.txt train.json metrics.csv runs.csv gpt4-h100-bf16.xlsx step-waterfall.png cost-days.png; do
+    [ -s "$work/run/$file" ] || fail "the report of a run lacks $file"
+done
+
 # no gnuplot: a report without plots and one clear line
 mkdir "$work/bin"
 cat >"$work/small.yaml" <<'EOF'

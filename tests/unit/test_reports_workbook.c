@@ -171,11 +171,11 @@ static void formulas_recalculate_to_the_simulated_numbers(void **state)
     }
     Fixture *fixture = fixture_make();
     directory_make(directory);
-    assert_int_equal(workbook_write(directory, "wrong.xlsx", &fixture->audit, &fixture->inputs,
-                                    &fixture->provenance, 1, NULL),
-                     STATUS_OK);
-    assert_int_equal(workbook_write(directory, "right.xlsx", &fixture->audit, &fixture->inputs,
-                                    &fixture->provenance, 0, NULL),
+    Book wrong = book_of_audit(&fixture->audit, &fixture->inputs, &fixture->provenance);
+    wrong.wrong_caches = 1;
+    assert_int_equal(book_write(&wrong, directory, "wrong.xlsx", NULL), STATUS_OK);
+    assert_int_equal(workbook_audit(directory, "right.xlsx", &fixture->audit, &fixture->inputs,
+                                    &fixture->provenance, NULL),
                      STATUS_OK);
     snprintf(command, sizeof command,
              "cd %s && for f in 'echo wrong' 'again --recalc wrong' 'cached right'; do set -- $f; "
@@ -215,6 +215,41 @@ static void formulas_recalculate_to_the_simulated_numbers(void **state)
     }
     assert_true(cell(directory, "again-Summary.csv", "reproduced", 1) == 6);
     expect_near(cell(directory, "again-Summary.csv", "Step", 1), 39.21);
+    directory_remove(directory);
+    fixture_free(fixture);
+}
+
+/* A run of one's own: the same arithmetic, and nothing of claims. */
+static void a_training_run_has_a_workbook_of_its_own(void **state)
+{
+    (void)state;
+    char directory[TEST_PATH_BYTES], command[2 * TEST_PATH_BYTES];
+    if (system("command -v ssconvert >/dev/null 2>&1") != 0) {
+        print_message("skipped: no ssconvert (apt-get install gnumeric) to recalculate with\n");
+        skip();
+    }
+    Fixture *fixture = fixture_make();
+    directory_make(directory);
+    const AuditScenario *run = &fixture->scenarios[0];
+    Book wrong = book_of_train(&run->scenario, &run->train, &fixture->inputs, &fixture->provenance);
+    wrong.wrong_caches = 1;
+    assert_int_equal(book_write(&wrong, directory, "run.xlsx", NULL), STATUS_OK);
+    snprintf(command, sizeof command,
+             "cd %s && ssconvert --recalc -S -T Gnumeric_stf:stf_assistant "
+             "-O 'format=raw separator=,' run.xlsx run-%%s.csv >/dev/null 2>&1",
+             directory);
+    assert_int_equal(system(command), 0);
+    const double days = 104, gpus = 24960;
+    expect_near(cell(directory, "run-Cost.csv", "GPU-hours", 1), days * 24 * gpus);
+    expect_near(cell(directory, "run-Cost.csv", "Cost", 1), days * 24 * gpus);
+    assert_true(cell(directory, "run-Cost.csv",
+                     "\"Sum of checks (0 while Inputs are as simulated)\"", 3) == 0);
+    expect_near(cell(directory, "run-Summary.csv", "Step", 1), 39.21);
+    assert_null(fixture_read(directory, "run-Claims.csv", NULL));
+    char *cost = fixture_read(directory, "run-Cost.csv", NULL);
+    assert_non_null(cost);
+    assert_null(strstr(cost, "ublished"));
+    free(cost);
     directory_remove(directory);
     fixture_free(fixture);
 }
@@ -287,6 +322,7 @@ int main(void)
         cmocka_unit_test(a_file_without_training_headline_still_gives_a_workbook),
         cmocka_unit_test(every_number_is_shown_in_its_format),
         cmocka_unit_test(formulas_recalculate_to_the_simulated_numbers),
+        cmocka_unit_test(a_training_run_has_a_workbook_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,7 @@ void serving_side_scenario(const Scenario *scenario, ServingSide side, Scenario 
     serving->tensor = either(own->tensor, common->tensor);
     serving->pipeline = either(own->pipeline, common->pipeline);
     serving->expert = either(own->expert, common->expert);
+    serving->attention_data = either(own->attention_data, common->attention_data);
     serving->max_batch = either(own->max_batch, common->max_batch);
     serving->prefill_chunk_tokens = either(own->prefill_chunk_tokens, common->prefill_chunk_tokens);
     serving->iteration_tokens = either(own->iteration_tokens, common->iteration_tokens);

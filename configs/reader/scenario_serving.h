@@ -59,6 +59,7 @@ enum { MAX_SIDE_REPLICAS = 256 };
 typedef struct ServingSideSpec {
     double replicas;
     double tensor, pipeline, expert;
+    double attention_data;
     double max_batch;
     double prefill_chunk_tokens, iteration_tokens;
     SidePrecision weight_precision, kv_precision;

@@ -30,6 +30,8 @@ static const Field SIDE_FIELDS[] = {
     WAYS("tensor", tensor, "tensor-parallel ways; 0: as serving.tensor"),
     WAYS("pipeline", pipeline, "pipeline stages; 0: as serving.pipeline"),
     WAYS("expert", expert, "ways that share whole experts; 0: as serving.expert"),
+    WAYS("attention_data", attention_data,
+         "groups of attention among the tensor ways; 0: as serving.attention_data"),
     NUMBER_FIELD("max_batch", ServingSideSpec, max_batch, DIMENSION_COUNT, 0, 1e7, "0", FIELD_WHOLE,
                  "sequences in flight in one replica; 0: as serving.max_batch"),
     NUMBER_FIELD("prefill_chunk_tokens", ServingSideSpec, prefill_chunk_tokens, DIMENSION_TOKENS, 0,

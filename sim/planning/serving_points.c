@@ -2,6 +2,7 @@
 
 #include "models/plan_check.h"
 #include "sim/engine/random.h"
+#include "sim/planning/point_layout.h"
 #include "sim/planning/serving_table.h"
 
 #include <ctype.h>
@@ -30,13 +31,7 @@ typedef enum Column {
     COLUMN_MODE,
     COLUMN_GEMM,
     COLUMN_MOE,
-    COLUMN_BATCH,
     COLUMN_CLIENTS,
-    COLUMN_TENSOR,
-    COLUMN_PIPELINE,
-    COLUMN_ATTENTION_DATA,
-    COLUMN_MOE_TENSOR,
-    COLUMN_MOE_EXPERT,
     COLUMN_TTFT,
     COLUMN_TPOT,
     COLUMN_MEASURED,
@@ -54,16 +49,14 @@ static const char *const COLUMN_NAMES[COLUMNS] = {"id",
                                                   "mode",
                                                   "gemm_quant_mode",
                                                   "moe_quant_mode",
-                                                  "batch_size",
                                                   "concurrency",
-                                                  "tp_size",
-                                                  "pp_size",
-                                                  "attention_dp_size",
-                                                  "moe_tp_size",
-                                                  "moe_ep_size",
                                                   "silicon_ttft_ms",
                                                   "silicon_tpot_ms",
                                                   "measured"};
+
+/* Engines whose layout a table gives: those that do all, or those of either side. */
+typedef enum Engines { ENGINES_ALIKE, ENGINES_PREFILL, ENGINES_DECODE, ENGINES } Engines;
+static const char *const ENGINES_PREFIXES[ENGINES] = {"", "prefill_", "decode_"};
 
 typedef struct Reading {
     const ConfigPaths *paths;
@@ -71,6 +64,7 @@ typedef struct Reading {
     const char *const *sets;
     size_t set_count;
     int columns[COLUMNS];
+    int layout_columns[ENGINES][LAYOUT_CELLS];
     ServingRows *rows;
 } Reading;
 
@@ -79,8 +73,9 @@ typedef struct Point {
     const char *hardware, *model, *engine, *weights, *experts, *kv;
     double prompt, output, shortest;
     double clients;
-    double tensor, pipeline, attention_data, expert;
-    double ttft_s, tpot_s; /* 0: not given */
+    int disaggregated;
+    PointLayout layouts[ENGINES]; /* either the first or the others */
+    double ttft_s, tpot_s;        /* 0: not given */
 } Point;
 
 static const char *text_of(const Reading *reading, size_t row, Column column)
@@ -91,15 +86,25 @@ static const char *text_of(const Reading *reading, size_t row, Column column)
 }
 
 /* `empty` for a cell without text; -1 for one that is no number within 0..most. */
-static double quantity(const Reading *reading, size_t row, Column column, double empty, double most)
+static double number_of(const char *text, double empty, double most)
 {
-    const char *text = text_of(reading, row, column);
     double value;
     while (isspace((unsigned char)*text))
         text++;
     if (*text == '\0')
         return empty;
     return csv_number(text, &value) && value >= 0 && value <= most ? value : -1;
+}
+
+static double quantity(const Reading *reading, size_t row, Column column, double empty, double most)
+{
+    return number_of(text_of(reading, row, column), empty, most);
+}
+
+static const char *layout_text(const Reading *reading, size_t row, Engines engines, LayoutCell cell)
+{
+    const int column = reading->layout_columns[engines][cell];
+    return column >= 0 ? reading->table->rows[row].cells[column].text : "";
 }
 
 /* The name that a rule gives to a text; NULL with the reason. */
@@ -115,67 +120,78 @@ static const char *name_of(const Reading *reading, const char *column, const cha
     return rule_cell(names, rule, "name")[0] != '\0' ? rule_cell(names, rule, "name") : NULL;
 }
 
-/* The whole number behind the last `mark` of an id: "..._tp8_0_ep8_..." with "_tp" is 8; 0: none.
- */
-static double number_in_id(const char *id, const char *mark)
+/* NULL, or which cell cannot be told. */
+static const char *read_layout(const Reading *reading, size_t row, int multiplied, Engines engines,
+                               char *reason, size_t reason_bytes, PointLayout *layout)
 {
-    double value = 0;
-    for (const char *at = strstr(id, mark); at != NULL; at = strstr(at + 1, mark))
-        if (isdigit((unsigned char)at[strlen(mark)]))
-            value = fmin(MOST_WAYS, strtod(at + strlen(mark), NULL));
-    return value;
-}
-
-/* Some snapshots of the data multiplied the ways of attention by those of the experts. An id that
- * names the published layout ("tp8_ep8") tells; where it does not, `multiplied` says that the
- * source cuts experts or shares them, never both, and `moe_tensor` is then what was multiplied. */
-static void undo_product(const char *id, int multiplied, double moe_tensor, Point *point)
-{
-    double gpus = number_in_id(id, "_tp"), expert = number_in_id(id, "_ep");
-    if (gpus < 1 && multiplied && moe_tensor > 1) {
-        gpus = moe_tensor;
-        expert = point->expert;
+    double cells[LAYOUT_CELLS];
+    for (size_t i = 0; i < LAYOUT_CELLS; i++) {
+        const double most = i == LAYOUT_BATCH     ? MOST_CLIENTS
+                            : i == LAYOUT_WORKERS ? MAX_SIDE_REPLICAS
+                                                  : MOST_WAYS;
+        const char *text = layout_text(reading, row, engines, (LayoutCell)i);
+        const char *const prefix = ENGINES_PREFIXES[engines];
+        cells[i] = number_of(text, 0, most);
+        if (cells[i] < 0 || cells[i] != floor(cells[i])) {
+            snprintf(reason, reason_bytes, "%s%s: '%.20s' is no whole number up to %.0f", prefix,
+                     LAYOUT_CELL_NAMES[i], text, most);
+            return reason;
+        }
+        if (i == LAYOUT_WORKERS && engines != ENGINES_ALIKE && cells[i] < 1) {
+            snprintf(reason, reason_bytes, "%s%s is not given, and no side's engines are guessed",
+                     prefix, LAYOUT_CELL_NAMES[i]);
+            return reason;
+        }
     }
-    if (!(gpus >= 1 && expert > 1) || point->tensor * point->attention_data != gpus * expert)
-        return;
-    if (point->tensor == gpus)
-        point->attention_data = 1;
-    else if (point->tensor > 1)
-        point->tensor = gpus;
-    else
-        point->attention_data = gpus;
-    point->expert = expert;
+    if (engines == ENGINES_ALIKE)
+        cells[LAYOUT_WORKERS] = 1;
+    point_layout_of(cells, layout);
+    point_layout_undo_product(text_of(reading, row, COLUMN_ID), multiplied, layout);
+    return NULL;
 }
 
-/* NULL, or why the layout cannot be told. */
-static const char *read_layout(const Reading *reading, size_t row, int multiplied, Point *point)
+/* The same of all engines, and the number of clients. */
+static const char *read_layouts(const Reading *reading, size_t row, int multiplied, char *reason,
+                                size_t reason_bytes, Point *point)
 {
-    point->tensor = quantity(reading, row, COLUMN_TENSOR, 1, MOST_WAYS);
-    point->pipeline = quantity(reading, row, COLUMN_PIPELINE, 1, MOST_WAYS);
-    const double data = quantity(reading, row, COLUMN_ATTENTION_DATA, 0, MOST_WAYS);
-    const double moe_tensor = quantity(reading, row, COLUMN_MOE_TENSOR, 1, MOST_WAYS);
-    const double expert = quantity(reading, row, COLUMN_MOE_EXPERT, 1, MOST_WAYS);
-    if (point->tensor < 1 || point->pipeline < 1 || data < 0 || moe_tensor < 0 || expert < 0)
-        return "the layout is no set of whole numbers";
-    /* Experts and attention lie on the same GPUs; a layout that leaves attention's copies out has
-     * what is missing. */
-    point->expert = fmax(1, expert);
-    point->attention_data =
-        data >= 1 ? data : fmax(1, fmax(1, moe_tensor) * point->expert / point->tensor);
-    undo_product(text_of(reading, row, COLUMN_ID), multiplied, moe_tensor, point);
-    const double batch = quantity(reading, row, COLUMN_BATCH, 0, MOST_CLIENTS);
+    const Engines first = point->disaggregated ? ENGINES_PREFILL : ENGINES_ALIKE;
+    const Engines last = point->disaggregated ? ENGINES_DECODE : ENGINES_ALIKE;
+    for (int engines = first; engines <= (int)last; engines++)
+        if (read_layout(reading, row, multiplied, (Engines)engines, reason, reason_bytes,
+                        &point->layouts[engines]) != NULL)
+            return reason;
     const double clients = quantity(reading, row, COLUMN_CLIENTS, 0, MOST_CLIENTS);
-    if (batch < 0 || clients < 0 || (batch < 1 && clients < 1))
-        return "the row gives no number of clients";
+    if (clients < 0)
+        return "concurrency is no number of clients up to 10000";
+    /* What an engine that answers can hold is no number of clients: another side limits them. */
+    if (clients < 1 && point->disaggregated)
+        return "concurrency is empty: a disaggregated row gives no number of clients without it";
+    if (clients < 1 && point->layouts[last].batch < 1)
+        return "concurrency and batch_size are empty: the row gives no number of clients";
     /* Without a number of clients, that of sequences in each copy of attention. */
-    point->clients = floor(clients >= 1 ? clients : batch * fmax(1, data));
+    point->clients = floor(clients >= 1 ? clients : point->layouts[last].batch);
+    if (!(point->clients <= MOST_CLIENTS))
+        return "batch_size: more clients in all than 10000";
     return point->clients * (point->prompt + point->output) > MOST_READ
-               ? "more tokens in flight than any benchmark has"
+               ? "isl, osl, concurrency: more tokens in flight than any benchmark has"
                : NULL;
 }
 
+/* Whether prompts are read by engines of their own: where no mode is given, a side's engines say.
+ */
+static int reads_apart(const Reading *reading, size_t row)
+{
+    const CsvTable *names = &reading->rows->names;
+    const char *mode = text_of(reading, row, COLUMN_MODE);
+    const size_t rule = rule_find(names, "mode", mode);
+    if (mode[0] == '\0')
+        return layout_text(reading, row, ENGINES_PREFILL, LAYOUT_WORKERS)[0] != '\0';
+    return rule < names->row_count && strcmp(rule_cell(names, rule, "name"), "disaggregated") == 0;
+}
+
 /* NULL, or why the row cannot be told. */
-static const char *read_point(const Reading *reading, size_t row, Point *point)
+static const char *read_point(const Reading *reading, size_t row, char *reason_text,
+                              size_t reason_bytes, Point *point)
 {
     const CsvTable *names = &reading->rows->names;
     const char *reason = "";
@@ -228,24 +244,54 @@ static const char *read_point(const Reading *reading, size_t row, Point *point)
         return "silicon_ttft_ms and silicon_tpot_ms are no times above 0";
     point->ttft_s = ttft_ms / 1e3;
     point->tpot_s = tpot_ms / 1e3;
-    return read_layout(reading, row, multiplied, point);
+    point->disaggregated = reads_apart(reading, row);
+    return read_layouts(reading, row, multiplied, reason_text, reason_bytes, point);
+}
+
+static double gpus_of(const Point *point)
+{
+    const PointLayout *const layouts = point->layouts;
+    return point->disaggregated ? point_layout_gpus(&layouts[ENGINES_PREFILL]) +
+                                      point_layout_gpus(&layouts[ENGINES_DECODE])
+                                : point_layout_gpus(&layouts[ENGINES_ALIKE]);
+}
+
+/* Keys of one layout, as a block of `serving` or of one of its sides. */
+static size_t write_layout(const PointLayout *layout, char *text, size_t bytes)
+{
+    const int written =
+        snprintf(text, bytes, "tensor: %.0f, attention_data: %.0f, pipeline: %.0f, expert: %.0f",
+                 layout->tensor * layout->attention_data, layout->attention_data, layout->pipeline,
+                 layout->expert);
+    return written > 0 ? (size_t)written : 0;
 }
 
 static void write_scenario(const Point *point, char *text, size_t bytes)
 {
-    const double ways = point->tensor * point->attention_data;
+    char alike[201], prefill[201], decode[201], layout[768];
+    const PointLayout *const layouts = point->layouts;
+    write_layout(&layouts[point->disaggregated ? ENGINES_DECODE : ENGINES_ALIKE], alike,
+                 sizeof alike);
+    snprintf(layout, sizeof layout, "%s", alike);
+    if (point->disaggregated) {
+        write_layout(&layouts[ENGINES_PREFILL], prefill, sizeof prefill);
+        write_layout(&layouts[ENGINES_DECODE], decode, sizeof decode);
+        snprintf(layout, sizeof layout,
+                 "%.200s, disaggregated: {prefill: {replicas: %.0f, %.200s}, decode: {replicas: "
+                 "%.0f, %.200s}}",
+                 alike, layouts[ENGINES_PREFILL].workers, prefill, layouts[ENGINES_DECODE].workers,
+                 decode);
+    }
     snprintf(text, bytes,
              "schema: 1\ntitle: measured row\nkind: serving\nmodel: %s\n"
              "hardware: {base: %s, gpus: %.0f}\n"
-             "serving:\n  base: %s\n  tensor: %.0f\n  attention_data: %.0f\n"
-             "  pipeline: %.0f\n  expert: %.0f\n"
-             "  context_limit: %.0f\n  prompt_tokens: %.0f\n  output_tokens: %.0f\n"
-             "  utilisation: 50%%\n  weight_precision: %s\n  expert_precision: %s\n"
-             "  kv_precision: %s\n"
+             "serving: {base: %s, %s, context_limit: %.0f, prompt_tokens: %.0f, "
+             "output_tokens: %.0f, utilisation: 50%%, weight_precision: %s, expert_precision: %s, "
+             "kv_precision: %s}\n"
              "prices: {gpu_hour: $0/h, energy: $0/kWh, pue: 1, co2: 0kg/kWh}\n",
-             point->model, point->hardware, ways * point->pipeline, point->engine, ways,
-             point->attention_data, point->pipeline, point->expert, point->prompt + point->output,
-             point->prompt, point->output, point->weights, point->experts, point->kv);
+             point->model, point->hardware, gpus_of(point), point->engine, layout,
+             point->prompt + point->output, point->prompt, point->output, point->weights,
+             point->experts, point->kv);
 }
 
 /* The scenario of a row; NULL, or why it cannot be simulated. */
@@ -302,6 +348,21 @@ static void push_numbers(Reading *reading, const Point *point, ServingRow *row)
     }
 }
 
+/* A deployment with its lengths, whatever the number of clients. */
+static void name_group(const Point *point, const ServingRow *row, char *group, size_t bytes)
+{
+    const PointLayout *layout = &point->layouts[point->disaggregated ? ENGINES_DECODE : 0];
+    const int written =
+        snprintf(group, bytes, "%s %s %s %s %.0f %.0f %.0f %.0f %.0f", row->engine, row->model,
+                 row->gpu, point->weights, layout->tensor, layout->attention_data, layout->expert,
+                 point->prompt, point->output);
+    if (!point->disaggregated || written < 0 || (size_t)written >= bytes)
+        return;
+    const PointLayout *prefill = &point->layouts[ENGINES_PREFILL];
+    snprintf(group + written, bytes - (size_t)written, " %.0f %.0f %.0f %.0f", layout->workers,
+             prefill->workers, prefill->tensor, prefill->attention_data);
+}
+
 /* NULL, or why the row is skipped; *error is for what stops the reading. */
 static const char *add_row(Reading *reading, size_t index, char *reason_text, size_t reason_bytes,
                            Status *status, Error *error)
@@ -314,7 +375,7 @@ static const char *add_row(Reading *reading, size_t index, char *reason_text, si
     char text[2048], group[256];
     if (reading->table->rows[index].problem[0] != '\0')
         return reading->table->rows[index].problem;
-    const char *reason = read_point(reading, index, &point);
+    const char *reason = read_point(reading, index, reason_text, reason_bytes, &point);
     if (reason != NULL)
         return reason;
     write_scenario(&point, text, sizeof text);
@@ -322,7 +383,7 @@ static const char *add_row(Reading *reading, size_t index, char *reason_text, si
     if (reason != NULL || *status != STATUS_OK)
         return reason;
     row.batch = point.clients;
-    row.gpus = point.tensor * point.attention_data * point.pipeline;
+    row.gpus = gpus_of(&point);
     row.shortest = point.shortest > 0 ? point.shortest : 1;
     snprintf(row.engine, sizeof row.engine, "%.60s",
              strncmp(point.engine, "engine-", strlen("engine-")) == 0
@@ -330,9 +391,7 @@ static const char *add_row(Reading *reading, size_t index, char *reason_text, si
                  : point.engine);
     snprintf(row.gpu, sizeof row.gpu, "%.60s", point.hardware);
     snprintf(row.model, sizeof row.model, "%.60s", point.model);
-    snprintf(group, sizeof group, "%s %s %s %s %.0f %.0f %.0f %.0f %.0f", row.engine, row.model,
-             row.gpu, point.weights, point.tensor, point.attention_data, point.expert, point.prompt,
-             point.output);
+    name_group(&point, &row, group, sizeof group);
     row.fold = (int)(random_hash(group) % SERVING_FOLDS);
     row.held_back = row.fold == 0;
     push_numbers(reading, &point, &row);
@@ -349,6 +408,12 @@ Status serving_points_read(const ConfigPaths *paths, const CsvTable *table, cons
     *rows = (ServingRows){0};
     for (size_t i = 0; i < COLUMNS; i++)
         reading.columns[i] = csv_column(table, COLUMN_NAMES[i]);
+    for (size_t engines = 0; engines < ENGINES; engines++)
+        for (size_t i = 0; i < LAYOUT_CELLS; i++) {
+            char name[64];
+            snprintf(name, sizeof name, "%s%s", ENGINES_PREFIXES[engines], LAYOUT_CELL_NAMES[i]);
+            reading.layout_columns[engines][i] = csv_column(table, name);
+        }
     const char *missing = NULL;
     for (size_t i = 0; i < NEEDED_COLUMNS && missing == NULL; i++)
         if (reading.columns[i] < 0)

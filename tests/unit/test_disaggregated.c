@@ -162,6 +162,27 @@ static void a_slow_link_adds_its_time(void **state)
     free(fast);
 }
 
+/* Groups of attention on the side that answers: a request's keys and values go to one of them, as
+ * much as one group of all GPUs would be sent. */
+static void keys_go_to_one_group(void **state)
+{
+    Scenario *scenario = disaggregated(1, 1, 2e9);
+    Seen seen;
+    (void)state;
+    scenario->serving.disaggregated.decode.tensor = 4;
+    for (int grouped = 0; grouped < 2; grouped++) {
+        scenario->serving.disaggregated.decode.attention_data = grouped ? 4 : 0;
+        ServingUnit *unit = unit_of(scenario, &seen, 0);
+        const QueuedRequest request = {.first_s = -1, .prompt = 1001, .output = 50};
+        Error error = {0};
+        assert_int_equal(unit_offer(unit, &request, &error), STATUS_OK);
+        assert_int_equal(unit_advance(unit, HUGE_VAL, &error), STATUS_OK);
+        assert_near(unit_transfers(unit)->bytes, ceil(1001 / 16.0) * block_bytes(scenario), 1);
+        unit_destroy(unit);
+    }
+    free(scenario);
+}
+
 /* By layer: what the link moves while the prompt is read has gone by its end, all but the last
  * layer at most. */
 static void layers_travel_while_the_prompt_is_read(void **state)
@@ -427,6 +448,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unlimited_link_costs_nothing),
         cmocka_unit_test(a_slow_link_adds_its_time),
+        cmocka_unit_test(keys_go_to_one_group),
         cmocka_unit_test(layers_travel_while_the_prompt_is_read),
         cmocka_unit_test(transfers_share_ports),
         cmocka_unit_test(ports_are_those_of_the_hardware),

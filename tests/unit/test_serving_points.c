@@ -170,6 +170,67 @@ static void multiplied_layouts(void **state)
     release(&fixture);
 }
 
+#define SIDES                                                                                      \
+    "id,backend,backend_version,model_path,system,precision,mode,isl,osl,gemm_quant_mode,"         \
+    "concurrency,prefill_num_workers,prefill_tp_size,prefill_attention_dp_size,"                   \
+    "prefill_moe_ep_size,decode_num_workers,decode_tp_size,decode_attention_dp_size,"              \
+    "decode_moe_ep_size,decode_batch_size,silicon_ttft_ms,silicon_tpot_ms\n"
+
+/* Either side has its engines and ways; the rate is that of all GPUs; what is not given is named.
+ */
+static void disaggregated(void **state)
+{
+    (void)state;
+    Fixture fixture;
+    const ServingRow *row =
+        only_point(&fixture, SIDES "d,trtllm,1.2,deepseek-ai/DeepSeek-R1,h200_sxm,fp8,disagg,8192,"
+                                   "1024,fp8,192,2,8,1,8,3,1,8,8,8,2600,33\n");
+    const DisaggregatedSpec *spec = &row->scenario->serving.disaggregated;
+    assert_near(spec->prefill.replicas, 2, 0);
+    assert_near(spec->prefill.tensor, 8, 0);
+    assert_near(spec->prefill.attention_data, 1, 0);
+    assert_near(spec->prefill.expert, 8, 0);
+    assert_near(spec->decode.replicas, 3, 0);
+    assert_near(spec->decode.tensor, 8, 0);
+    assert_near(spec->decode.attention_data, 8, 0);
+    assert_near(row->gpus, 40, 0);
+    assert_near(row->batch, 192, 0);
+    double predicted[MOST_TOGETHER];
+    assert_int_equal(serving_rows_predict(row, 3, row->scenario, predicted, &fixture.error),
+                     STATUS_OK);
+    /* Two nodes read 192 prompts of 8,192 tokens in more than a tenth of a second each, and 64
+     * sequences of an engine are not read faster than its weights. */
+    assert_true(predicted[0] > 0.1 && predicted[0] < 20);
+    assert_true(predicted[1] > 0.01 && predicted[1] < 0.1);
+    release(&fixture);
+
+    static const struct {
+        const char *row, *reason;
+    } cases[] = {
+        {"d,trtllm,1.2,deepseek-ai/DeepSeek-R1,h200_sxm,fp8,disagg,8192,1024,fp8,192,2,8,1,8,,1,8,"
+         "8,8,2600,33\n",
+         "decode_num_workers"},
+        {"d,trtllm,1.2,deepseek-ai/DeepSeek-R1,h200_sxm,fp8,disagg,8192,1024,fp8,,2,8,1,8,3,1,8,8,"
+         "8,2600,33\n",
+         "concurrency"},
+        {"d,trtllm,1.2,deepseek-ai/DeepSeek-R1,h200_sxm,fp8,,8192,1024,fp8,192,2,8.5,1,8,3,1,8,8,"
+         "8,2600,33\n",
+         "prefill_tp_size: '8.5'"},
+        {"d,trtllm,1.2,deepseek-ai/DeepSeek-R1,h200_sxm,fp8,disagg,8192,1024,fp8,192,2,8,1,8,3000,"
+         "1,8,8,8,2600,33\n",
+         "decode_num_workers: '3000'"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[1024];
+        snprintf(text, sizeof text, "%s%s", SIDES, cases[i].row);
+        assert_int_equal(read_text(&fixture, text), STATUS_OK);
+        assert_int_equal(fixture.rows.skipped_count, 1);
+        if (strstr(fixture.rows.skipped[0].reason, cases[i].reason) == NULL)
+            fail_msg("'%s' lacks '%s'", fixture.rows.skipped[0].reason, cases[i].reason);
+        release(&fixture);
+    }
+}
+
 /* A sweep over clients stays on one side of the split; a row that waits is told apart. */
 static void groups(void **state)
 {
@@ -271,14 +332,15 @@ static void bad_rows(void **state)
         {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,1e12,,4,4,4,,1,1,50,10\n", "isl and osl"},
         {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,,4,4,4,,1,1,,\n", "silicon_ttft_ms"},
         {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,,4,4,4,,1,1,inf,10\n", "silicon_ttft_ms"},
-        {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,,4,4,x,,1,1,50,10\n", "layout"},
+        {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,,4,4,x,,1,1,50,10\n", "tp_size: 'x'"},
         {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,,,,4,,1,1,50,10\n", "clients"},
         {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1000000,128,,9000,,4,,1,1,50,10\n", "benchmark"},
         {"a,vllm,1,Qwen/Qwen3-32B,tpu,,agg,1024,128,,4,4,4,,1,1,50,10\n", "no name"},
         {"a,vllm,1,Nobody/Model,h100_sxm,,agg,1024,128,,4,4,4,,1,1,50,10\n", "no name"},
         {"a,mystery,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,,4,4,4,,1,1,50,10\n", "no name"},
         {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,agg,1024,128,fp3,4,4,4,,1,1,50,10\n", "no name"},
-        {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,disagg,1024,128,,4,4,4,,1,1,50,10\n", "disaggregated"},
+        {"a,vllm,1,Qwen/Qwen3-32B,h100_sxm,,disagg,1024,128,,4,4,4,,1,1,50,10\n",
+         "prefill_num_workers"},
         {"a,vllm,1\n", "cells"},
     };
     enum { CASES = sizeof cases / sizeof cases[0] };
@@ -305,6 +367,7 @@ int main(void)
         cmocka_unit_test(few_columns),
         cmocka_unit_test(layouts),
         cmocka_unit_test(multiplied_layouts),
+        cmocka_unit_test(disaggregated),
         cmocka_unit_test(intake_sets_the_rate),
         cmocka_unit_test(fit_finds_constants),
         cmocka_unit_test(groups),

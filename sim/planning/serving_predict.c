@@ -196,7 +196,7 @@ static Status predict_pass(const ServingRow *row, const Scenario *scenario, doub
     StageCost *cost = calloc(1, sizeof *cost);
     StageLayout layout;
     double stage_s[MAX_STAGES];
-    size_t slowest;
+    ServeStageTime slowest;
     if (cost == NULL)
         return error_set(error, STATUS_ENVIRONMENT, "out of memory");
     const double at_once = row->batch > 0 ? row->batch : serving->iteration_tokens * row->gpus;
@@ -209,7 +209,7 @@ static Status predict_pass(const ServingRow *row, const Scenario *scenario, doub
     stage_layout(&scenario->model, (size_t)serving->pipeline, &layout);
     stage_cost_prepare(cost, scenario);
     stage_cost_pipeline(cost, &layout, &load, stage_s, &slowest);
-    *predicted = at_once / stage_s[slowest] / row->gpus * row->rate_of;
+    *predicted = at_once / slowest.total_s / row->gpus * row->rate_of;
     free(cost);
     return STATUS_OK;
 }

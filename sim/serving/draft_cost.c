@@ -41,7 +41,7 @@ static double step_s(DraftCost *draft, StageCost *target, const StageLayout *lay
 {
     double stage_s[MAX_STAGES];
     double all_s = 0;
-    size_t slowest;
+    ServeStageTime slowest;
     if (draft->has_model) {
         stage_cost_pipeline(&draft->cost, &draft->layout, load, stage_s, &slowest);
         return stage_s[0];
@@ -83,17 +83,19 @@ double draft_cost_bytes(DraftCost *draft, const PassLoad *load)
     const TokenCost tokens = stage_cost_tokens(&draft->cost, fmax(1, step.decode));
     return passes * draft->cost.key.tensor *
            (stage_cost_weight_bytes(&draft->cost, draft->layout.layers[0], &tokens) +
-            draft->layout.layers[0] * stage_cost_kv_bytes(&draft->cost, &step) + tokens.head_bytes);
+            draft->layout.layers[0] * stage_cost_kv_bytes(&draft->cost, &step) +
+            tokens.head.weights_bytes);
 }
 
 void draft_cost_pipeline(DraftCost *draft, StageCost *target, const StageLayout *layout,
-                         const PassLoad *load, double *stage_s)
+                         const PassLoad *load, double *stage_s, ServeStageTime *slowest)
 {
-    size_t slowest;
-    stage_cost_pipeline(target, layout, load, stage_s, &slowest);
+    stage_cost_pipeline(target, layout, load, stage_s, slowest);
     if (draft == NULL)
         return;
     const double part_s = draft_cost_s(draft, target, layout, load) / (double)layout->stages;
     for (size_t i = 0; i < layout->stages; i++)
         stage_s[i] += part_s;
+    slowest->drafts_s = part_s;
+    slowest->total_s += part_s;
 }

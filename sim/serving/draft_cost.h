@@ -30,8 +30,9 @@ double draft_cost_s(DraftCost *draft, StageCost *target, const StageLayout *layo
 /* Weights and KV that drafting reads on all its GPUs; of drafting heads nothing is known: 0. */
 double draft_cost_bytes(DraftCost *draft, const PassLoad *load);
 
-/* The model's stages, each with its part of the drafting. `draft` may be NULL. */
+/* The model's stages, each with its part of the drafting; `slowest`: the parts of the one that
+ * takes longest. `draft` may be NULL. */
 void draft_cost_pipeline(DraftCost *draft, StageCost *target, const StageLayout *layout,
-                         const PassLoad *load, double *stage_s);
+                         const PassLoad *load, double *stage_s, ServeStageTime *slowest);
 
 #endif

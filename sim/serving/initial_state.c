@@ -73,7 +73,7 @@ static SteadyGuess guess_steady_state(Simulation *simulation, double sequences)
     }
     load.decode = guess.decoding;
 
-    size_t slowest;
+    ServeStageTime slowest;
     stage_cost_pipeline(simulation->cost, &simulation->layout, &load, simulation->stage_s,
                         &slowest);
     guess.cycle_s = serve_cycle_s(simulation->stage_s, simulation->layout.stages,

@@ -40,19 +40,10 @@ void iteration_time_init(IterationTime *time, StageCost *cost, const StageLayout
 static void fill(IterationTime *time, const PassLoad *load, double context, IterationNode *node)
 {
     PassLoad at = *load;
+    double stage_s;
     at.context = context;
-    draft_cost_pipeline(time->draft, time->cost, time->layout, &at, node->stage_s);
+    draft_cost_pipeline(time->draft, time->cost, time->layout, &at, &stage_s, &node->parts);
     node->context = context;
-    node->total_s = 0;
-    for (size_t i = 0; i < time->layout->stages; i++)
-        node->total_s += node->stage_s[i];
-}
-
-static void copy(const IterationTime *time, const IterationNode *from, IterationNode *to)
-{
-    to->context = from->context;
-    to->total_s = from->total_s;
-    memcpy(to->stage_s, from->stage_s, time->layout->stages * sizeof from->stage_s[0]);
 }
 
 /* Nodes around the context of decoding alone, kept from the last time where they are the same. */
@@ -63,7 +54,7 @@ static void seek(IterationTime *time, const PassLoad *load)
     if (same && interval == time->interval)
         return;
     if (same && time->interval != SIZE_MAX && interval == time->interval + 1)
-        copy(time, &time->high, &time->low);
+        time->low = time->high;
     else
         fill(time, load, node_context(interval), &time->low);
     fill(time, load, node_context(interval + 1), &time->high);
@@ -72,24 +63,26 @@ static void seek(IterationTime *time, const PassLoad *load)
     time->interval = interval;
 }
 
-void iteration_stages(IterationTime *time, const PassLoad *load, double *stage_s)
+/* Adds `times` the parts of one iteration at `context`, which is between the nodes. */
+static void add_parts(const IterationTime *time, double context, double times, ServeStageTime *sum)
 {
-    if (load->decode <= 0) {
-        draft_cost_pipeline(time->draft, time->cost, time->layout, load, stage_s);
+    const IterationNode *a = &time->low, *b = &time->high;
+    const double t = (context - a->context) / (b->context - a->context);
+    stage_time_add(sum, &a->parts, times * (1 - t));
+    stage_time_add(sum, &b->parts, times * t);
+}
+
+void iteration_stages(IterationTime *time, const PassLoad *load, double *stage_s,
+                      ServeStageTime *slowest)
+{
+    if (load->decode <= 0 || load->prefill > 0 || time->layout->stages > 1) {
+        draft_cost_pipeline(time->draft, time->cost, time->layout, load, stage_s, slowest);
         return;
     }
-    if (load->prefill > 0) {
-        const size_t interval = interval_of(load->context);
-        fill(time, load, node_context(interval), &time->low);
-        fill(time, load, node_context(interval + 1), &time->high);
-        time->interval = SIZE_MAX;
-    } else {
-        seek(time, load);
-    }
-    const IterationNode *a = &time->low, *b = &time->high;
-    const double t = (load->context - a->context) / (b->context - a->context);
-    for (size_t i = 0; i < time->layout->stages; i++)
-        stage_s[i] = a->stage_s[i] + t * (b->stage_s[i] - a->stage_s[i]);
+    seek(time, load);
+    memset(slowest, 0, sizeof *slowest);
+    add_parts(time, load->context, 1, slowest);
+    stage_s[0] = slowest->total_s;
 }
 
 /* k iterations of which the first takes `first_s` and each other `slope_s` more. */
@@ -113,7 +106,7 @@ static uint64_t until(double first_s, double slope_s, double limit_s, uint64_t m
 }
 
 double iteration_run(IterationTime *time, const PassLoad *load, uint64_t repeats, double limit_s,
-                     uint64_t *done)
+                     uint64_t *done, ServeStageTime *sum)
 {
     PassLoad at = *load;
     double seconds = 0;
@@ -121,14 +114,15 @@ double iteration_run(IterationTime *time, const PassLoad *load, uint64_t repeats
     while (*done < repeats && (seconds < limit_s || *done == 0)) {
         seek(time, &at);
         const IterationNode *a = &time->low, *b = &time->high;
-        const double slope_s = (b->total_s - a->total_s) / (b->context - a->context);
-        const double first_s = a->total_s + (at.context - a->context) * slope_s;
+        const double slope_s = (b->parts.total_s - a->parts.total_s) / (b->context - a->context);
+        const double first_s = a->parts.total_s + (at.context - a->context) * slope_s;
         /* Iterations whose context is still within this interval. */
         const uint64_t inside = (uint64_t)fmax(1, ceil(b->context - at.context));
         uint64_t most = repeats - *done < inside ? repeats - *done : inside;
         if (seconds + sum_s(first_s, slope_s, (double)most) >= limit_s)
             most = until(first_s, slope_s, limit_s - seconds, most);
         seconds += sum_s(first_s, slope_s, (double)most);
+        add_parts(time, at.context + ((double)most - 1) / 2, (double)most, sum);
         *done += most;
         at.context += (double)most;
     }

@@ -1,8 +1,8 @@
-/* Time of one iteration as a piecewise-linear function of the mean context of what decodes, so that
- * iterations which differ only by their contexts growing by one token can be summed in closed form.
- *
- * Between the nodes of a grid of contexts (8 an octave) each stage's time is interpolated; at the
- * nodes it is that of stage_cost.h. */
+/* Time of one iteration. Of decoding alone on one stage it is a piecewise-linear function of the
+ * mean context, so that iterations which differ only by their contexts growing by one token can be
+ * summed in closed form: between the nodes of a grid of contexts (8 an octave) it is interpolated,
+ * at the nodes it is that of stage_cost.h, as it is everywhere when prompts are read or several
+ * stages follow each other. */
 #ifndef SIM_SERVING_ITERATION_TIME_H
 #define SIM_SERVING_ITERATION_TIME_H
 
@@ -10,8 +10,7 @@
 
 typedef struct IterationNode {
     double context;
-    double total_s;             /* of all stages */
-    double stage_s[MAX_STAGES]; /* only the first `stages` are used */
+    ServeStageTime parts;
 } IterationNode;
 
 typedef struct IterationTime {
@@ -27,13 +26,14 @@ typedef struct IterationTime {
 void iteration_time_init(IterationTime *time, StageCost *cost, const StageLayout *layout,
                          DraftCost *draft);
 
-/* Seconds of each stage for one pass. */
-void iteration_stages(IterationTime *time, const PassLoad *load, double *stage_s);
+/* Seconds of each stage for one pass; `slowest`: the parts of the one that takes longest. */
+void iteration_stages(IterationTime *time, const PassLoad *load, double *stage_s,
+                      ServeStageTime *slowest);
 
-/* `repeats` iterations of decoding alone, the context growing by one in each, all stages one behind
- * the other: stops after the first iteration that ends at or behind `limit_s` seconds. Returns the
- * seconds; `done` is how many it were. */
+/* One stage: `repeats` iterations of decoding alone, the context growing by one in each; stops
+ * after the first that ends at or behind `limit_s` seconds. Returns the seconds; `done` is how many
+ * it were, `sum` gets their parts. */
 double iteration_run(IterationTime *time, const PassLoad *load, uint64_t repeats, double limit_s,
-                     uint64_t *done);
+                     uint64_t *done, ServeStageTime *sum);
 
 #endif

@@ -62,7 +62,7 @@ static double prefill_share(const LoadRun *run, const ReplicaCounters *counters)
     if (serving_is_disaggregated(serving))
         return serving_side_replicas(serving, SIDE_PREFILL) *
                serving_side_gpus(serving, SIDE_PREFILL) / serving_gpus(serving);
-    return counters->busy_s > 0 ? counters->prefill_s / counters->busy_s : 0;
+    return counters->slowest.total_s > 0 ? counters->prefill_s / counters->slowest.total_s : 0;
 }
 
 /* One side of all units over `seconds` of all units together. */

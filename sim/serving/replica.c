@@ -17,6 +17,10 @@ typedef struct LaneClock {
     uint64_t repeats; /* of the iterations under way */
     PassLoad load;    /* of the first of them */
     double started_s;
+    /* what they cost */
+    double busy_s, swap_s;
+    double prefill_s;
+    ServeStageTime slowest;
 } LaneClock;
 
 struct Replica {
@@ -246,29 +250,40 @@ static size_t next_lane(const Replica *replica, double *at_s)
     return best;
 }
 
-/* Sends one iteration through the stages. */
-static double pass_stages(Replica *replica, const PassLoad *load, double start_s)
+/* Sends one iteration through the stages; returns its end. */
+static double pass_stages(Replica *replica, LaneClock *clock)
 {
-    double at_s = start_s;
-    iteration_stages(&replica->time, load, replica->stage_s);
+    const PassLoad *load = &clock->load;
     const double swap_s = load->swapped * replica->swap_s_per_token;
-    replica->counters.swap_s += swap_s;
+    double at_s = clock->started_s;
+    iteration_stages(&replica->time, load, replica->stage_s, &clock->slowest);
+    clock->swap_s = swap_s;
+    clock->slowest.overhead_s += swap_s;
+    clock->slowest.total_s += swap_s;
     for (size_t i = 0; i < replica->layout.stages; i++) {
-        replica->stage_s[i] += swap_s;
-        at_s = fmax(at_s, replica->stage_free_s[i]) + replica->stage_s[i];
+        at_s = fmax(at_s, replica->stage_free_s[i]) + replica->stage_s[i] + swap_s;
         replica->stage_free_s[i] = at_s;
     }
-    const double first_s = replica->stage_s[0];
-    replica->counters.busy_s += first_s;
+    clock->busy_s = replica->stage_s[0] + swap_s;
     if (load->prefill > 0) {
         PassLoad answers = *load;
+        ServeStageTime without = {0};
         answers.prefill = 0;
         if (load->decode > 0)
-            iteration_stages(&replica->time, &answers, replica->stage_s);
-        replica->counters.prefill_s +=
-            load->decode > 0 ? first_s - swap_s - replica->stage_s[0] : first_s;
+            iteration_stages(&replica->time, &answers, replica->stage_s, &without);
+        clock->prefill_s = clock->slowest.total_s - swap_s - without.total_s;
     }
     return at_s;
+}
+
+/* Iterations of decoding alone on one stage; returns the end of the last. */
+static double run_iterations(Replica *replica, LaneClock *clock, uint64_t repeats, double until_s)
+{
+    memset(&clock->slowest, 0, sizeof clock->slowest);
+    clock->busy_s = iteration_run(&replica->time, &clock->load, repeats, until_s - clock->started_s,
+                                  &clock->repeats, &clock->slowest);
+    replica->stage_free_s[0] = clock->started_s + clock->busy_s;
+    return replica->stage_free_s[0];
 }
 
 static Status start(Replica *replica, size_t index, double start_s, double until_s, Error *error)
@@ -289,14 +304,10 @@ static Status start(Replica *replica, size_t index, double start_s, double until
     clock->running = 1;
     clock->started_s = start_s;
     clock->repeats = 1;
-    if (replica->lane_count == 1 && repeats > 1) {
-        clock->at_s = start_s + iteration_run(&replica->time, &clock->load, repeats,
-                                              until_s - start_s, &clock->repeats);
-        replica->stage_free_s[0] = clock->at_s;
-        replica->counters.busy_s += clock->at_s - start_s;
-    } else {
-        clock->at_s = pass_stages(replica, &clock->load, start_s);
-    }
+    clock->prefill_s = clock->swap_s = 0;
+    clock->at_s = replica->layout.stages == 1 && repeats > 1
+                      ? run_iterations(replica, clock, repeats, until_s)
+                      : pass_stages(replica, clock);
     return STATUS_OK;
 }
 
@@ -307,9 +318,9 @@ static double bytes_read(Replica *replica, const PassLoad *load, double repeats)
     PassLoad middle = *load;
     middle.context += (repeats - 1) / 2;
     const double own =
-        replica->ranks *
-        (stage_cost_weight_bytes(&replica->cost, replica->layers, &tokens) +
-         replica->layers * stage_cost_kv_bytes(&replica->cost, &middle) + tokens.head_bytes);
+        replica->ranks * (stage_cost_weight_bytes(&replica->cost, replica->layers, &tokens) +
+                          replica->layers * stage_cost_kv_bytes(&replica->cost, &middle) +
+                          tokens.head.weights_bytes);
     return repeats * (own + draft_cost_bytes(&replica->draft, &middle));
 }
 
@@ -323,6 +334,10 @@ static void count(Replica *replica, const LaneClock *clock, double given, double
         given * (load->context + (repeats - 1) / 2) + load->prefill * load->prefill_context;
 
     counters->iterations += repeats;
+    counters->busy_s += clock->busy_s;
+    counters->swap_s += clock->swap_s;
+    counters->prefill_s += clock->prefill_s;
+    stage_time_add(&counters->slowest, &clock->slowest, 1);
     counters->bytes += bytes_read(replica, load, repeats);
     counters->output_tokens += given;
     counters->input_tokens += load->prefill;
@@ -401,13 +416,9 @@ Status replica_start(Replica *replica, double at_s, double until_s, Error *error
 static void cut_short(Replica *replica, double at_s)
 {
     LaneClock *clock = &replica->clocks[0];
-    if (replica->lane_count > 1 || !clock->running || clock->repeats <= 1 || clock->at_s <= at_s)
+    if (replica->layout.stages > 1 || !clock->running || clock->repeats <= 1 || clock->at_s <= at_s)
         return;
-    const double planned_s = clock->at_s;
-    clock->at_s = clock->started_s + iteration_run(&replica->time, &clock->load, clock->repeats,
-                                                   at_s - clock->started_s, &clock->repeats);
-    replica->stage_free_s[0] = clock->at_s;
-    replica->counters.busy_s += clock->at_s - planned_s;
+    clock->at_s = run_iterations(replica, clock, clock->repeats, at_s);
 }
 
 Status replica_offer_early(Replica *replica, const QueuedRequest *request, Error *error)
@@ -468,6 +479,7 @@ void replica_counters_add(ReplicaCounters *sum, const ReplicaCounters *counters)
     sum->iterations += counters->iterations;
     sum->busy_s += counters->busy_s;
     sum->prefill_s += counters->prefill_s;
+    stage_time_add(&sum->slowest, &counters->slowest, 1);
     sum->flops += counters->flops;
     sum->bytes += counters->bytes;
     sum->block_seconds += counters->block_seconds;

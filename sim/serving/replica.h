@@ -35,7 +35,8 @@ typedef struct ReplicaCounters {
     double swapped, swap_s; /* of these to host memory; time of moving both ways, first stage */
     double iterations;
     double busy_s;              /* of the first stage */
-    double prefill_s;           /* part of it that prompts added to answers */
+    ServeStageTime slowest;     /* of the stage that takes longest: what its time went to */
+    double prefill_s;           /* part of that which prompts added to answers */
     double flops;               /* of the model, as counted by models/architecture.h */
     double bytes;               /* read from the memory of all its GPUs: weights and KV */
     double block_seconds;       /* blocks in use, summed over time */

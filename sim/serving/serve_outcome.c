@@ -52,7 +52,7 @@ double serve_decode_rate(StageCost *cost, const StageLayout *layout, double micr
                          const PassLoad *load)
 {
     double stage_s[MAX_STAGES];
-    size_t slowest;
+    ServeStageTime slowest;
     const PassLoad decode = {.decode = load->decode, .context = load->context};
 
     stage_cost_pipeline(cost, layout, &decode, stage_s, &slowest);

@@ -105,19 +105,35 @@ void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
     cost->expert_share = model_expert_layers(&scenario->model) / scenario->model.layers;
 }
 
-TokenCost stage_cost_tokens(StageCost *cost, double tokens)
+/* The points around a number of tokens, and how far it is from the first to the second; `b` is NULL
+ * on a point. */
+static double around(StageCost *cost, double tokens, const TokenCost **a, const TokenCost **b)
 {
-    if (tokens <= 0)
-        return (TokenCost){0};
     const size_t point = grid_point(tokens);
     const double below = grid_tokens(point);
-    const TokenCost *a = grid_cost(cost, point);
+    *a = grid_cost(cost, point);
+    *b = NULL;
     if (tokens == below)
-        return *a;
+        return 0;
+    *b = grid_cost(cost, point + 1);
+    return (tokens - below) / (grid_tokens(point + 1) - below);
+}
 
-    const TokenCost *b = grid_cost(cost, point + 1);
-    const double t = (tokens - below) / (grid_tokens(point + 1) - below);
-    return token_cost_between(a, b, t);
+TokenCost stage_cost_tokens(StageCost *cost, double tokens)
+{
+    const TokenCost *a, *b;
+    if (tokens <= 0)
+        return (TokenCost){0};
+    const double t = around(cost, tokens, &a, &b);
+    return b == NULL ? *a : token_cost_between(a, b, t);
+}
+
+/* The output head for so many logits. */
+static LayerCost head_cost(StageCost *cost, double logits)
+{
+    const TokenCost *a, *b;
+    const double t = around(cost, logits, &a, &b);
+    return b == NULL ? a->head : layer_cost_between(&a->head, &b->head, t);
 }
 
 /* The work of the rank with most of it: its group of attention has the most sequences. */
@@ -314,13 +330,15 @@ static ServeStageTime layer_time(const StageCost *cost, const TokenCost *tokens,
     return time;
 }
 
-static void add_layers(ServeStageTime *sum, const ServeStageTime *layer, double layers)
+void stage_time_add(ServeStageTime *sum, const ServeStageTime *part, double times)
 {
-    sum->weights_s += layers * layer->weights_s;
-    sum->kv_s += layers * layer->kv_s;
-    sum->compute_s += layers * layer->compute_s;
-    sum->collective_s += layers * layer->collective_s;
-    sum->overhead_s += layers * layer->overhead_s;
+    sum->weights_s += times * part->weights_s;
+    sum->kv_s += times * part->kv_s;
+    sum->compute_s += times * part->compute_s;
+    sum->collective_s += times * part->collective_s;
+    sum->overhead_s += times * part->overhead_s;
+    sum->drafts_s += times * part->drafts_s;
+    sum->total_s += times * part->total_s;
 }
 
 /* What the engine's host does for a step; each group of attention has a scheduler of its own. */
@@ -336,20 +354,41 @@ static void stage_sum(ServeStageTime *time)
         time->weights_s + time->kv_s + time->compute_s + time->collective_s + time->overhead_s;
 }
 
-ServeStageTime stage_cost_time(StageCost *cost, double layers, const PassLoad *load)
+/* What one pass costs, before it is known which layers a stage has. */
+typedef struct PassCost {
+    ServeStageTime layer[LAYER_KINDS]; /* one of each that the model has */
+    double send_s, host_s;
+} PassCost;
+
+static PassCost pass_cost(StageCost *cost, const PassLoad *load)
 {
     const TokenCost tokens = tokens_of_pass(cost, load);
-    const double experts = layers * cost->expert_share;
-    const double layers_of[LAYER_KINDS] = {layers - experts, experts};
-    ServeStageTime time = {0};
+    PassCost pass = {.send_s = cost->kernel_share * tokens.send_s, .host_s = host_s(cost, load)};
+    for (size_t kind = 0; kind < LAYER_KINDS; kind++) {
+        const int absent =
+            kind == LAYER_EXPERTS ? cost->expert_share <= 0 : cost->expert_share >= 1;
+        if (absent)
+            continue;
+        pass.layer[kind] = layer_time(cost, &tokens, (LayerKind)kind, load);
+        stage_sum(&pass.layer[kind]);
+    }
+    return pass;
+}
 
-    for (size_t kind = 0; kind < LAYER_KINDS; kind++)
-        if (layers_of[kind] > 0) {
-            const ServeStageTime layer = layer_time(cost, &tokens, (LayerKind)kind, load);
-            add_layers(&time, &layer, layers_of[kind]);
-        }
-    time.collective_s += tokens.send_s;
-    time.overhead_s += host_s(cost, load);
+/* Layers of a stage, of which `experts` have experts, without the send or the head behind them. */
+static ServeStageTime stage_parts(const PassCost *pass, double layers, double experts)
+{
+    ServeStageTime time = {.overhead_s = pass->host_s};
+    stage_time_add(&time, &pass->layer[LAYER_DENSE], layers - experts);
+    stage_time_add(&time, &pass->layer[LAYER_EXPERTS], experts);
+    return time;
+}
+
+ServeStageTime stage_cost_time(StageCost *cost, double layers, const PassLoad *load)
+{
+    const PassCost pass = pass_cost(cost, load);
+    ServeStageTime time = stage_parts(&pass, layers, layers * cost->expert_share);
+    time.collective_s += pass.send_s;
     stage_sum(&time);
     return time;
 }
@@ -363,34 +402,38 @@ static double expert_layers_of(const StageCost *cost, const StageLayout *layout,
                                    : stage_expert_layers(&cost->key.model, layout, stage);
 }
 
-void stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassLoad *load,
-                         double *total_s, size_t *slowest)
+/* Only decoding sequences are sampled, at every draft; a pass of prompts alone ends one of them. */
+static ServeStageTime head_time(StageCost *cost, const PassLoad *load)
 {
-    const TokenCost tokens = tokens_of_pass(cost, load);
-    double layer_s[LAYER_KINDS] = {0};
+    const LayerCost head = head_cost(cost, fmax(1, pass_logits(load)));
+    ServeStageTime time = {.weights_s = cost->kernel_share * head.weights_s,
+                           .compute_s = cost->kernel_share * head.compute_s,
+                           .collective_s = cost->kernel_share * head.collective_s};
+    stage_sum(&time);
+    return time;
+}
 
-    for (size_t kind = 0; kind < LAYER_KINDS; kind++) {
-        const int absent =
-            kind == LAYER_EXPERTS ? cost->expert_share <= 0 : cost->expert_share >= 1;
-        if (absent)
-            continue;
-        ServeStageTime layer = layer_time(cost, &tokens, (LayerKind)kind, load);
-        stage_sum(&layer);
-        layer_s[kind] = layer.total_s;
-    }
-    /* Only decoding sequences are sampled, at every draft; a pass of prompts alone ends one of
-     * them. */
-    const double head_s = stage_cost_tokens(cost, fmax(1, pass_logits(load))).head_s;
-    const double step_host_s = host_s(cost, load);
-    *slowest = 0;
-    for (size_t stage = 0; stage < layout->stages; stage++) {
+void stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassLoad *load,
+                         double *total_s, ServeStageTime *slowest)
+{
+    const PassCost pass = pass_cost(cost, load);
+    const ServeStageTime head = head_time(cost, load);
+    const size_t last = layout->stages - 1;
+    size_t at = 0;
+    for (size_t stage = 0; stage <= last; stage++) {
         const double experts = expert_layers_of(cost, layout, stage);
-        const double end = stage + 1 == layout->stages ? head_s : tokens.send_s;
-        total_s[stage] = (layout->layers[stage] - experts) * layer_s[LAYER_DENSE] +
-                         experts * layer_s[LAYER_EXPERTS] + cost->kernel_share * end + step_host_s;
-        if (total_s[stage] > total_s[*slowest])
-            *slowest = stage;
+        total_s[stage] = (layout->layers[stage] - experts) * pass.layer[LAYER_DENSE].total_s +
+                         experts * pass.layer[LAYER_EXPERTS].total_s +
+                         (stage == last ? head.total_s : pass.send_s) + pass.host_s;
+        if (total_s[stage] > total_s[at])
+            at = stage;
     }
+    *slowest = stage_parts(&pass, layout->layers[at], expert_layers_of(cost, layout, at));
+    if (at == last)
+        stage_time_add(slowest, &head, 1);
+    else
+        slowest->collective_s += pass.send_s;
+    slowest->total_s = total_s[at];
 }
 
 ServeStageTime serve_stage_time(const Scenario *scenario, double layers, double decode_sequences,

@@ -20,9 +20,10 @@ static double pass_s(const MapRun *run, double batch, double drafts, double *dra
     const PassLoad load = {
         .decode = batch / microbatches, .context = run->context + drafts / 2, .drafts = drafts};
     double stage_s[MAX_STAGES];
+    ServeStageTime slowest;
     StageCost *cost = &run->scratch->cost;
     *draft_s = draft_cost_s(&run->scratch->draft, cost, &run->layout, &load);
-    draft_cost_pipeline(&run->scratch->draft, cost, &run->layout, &load, stage_s);
+    draft_cost_pipeline(&run->scratch->draft, cost, &run->layout, &load, stage_s, &slowest);
     return serve_cycle_s(stage_s, run->layout.stages, microbatches);
 }
 

@@ -70,10 +70,13 @@ double stage_cost_weight_bytes(const StageCost *cost, double layers, const Token
 /* KV that one GPU reads in one layer for this load; bytes. */
 double stage_cost_kv_bytes(const StageCost *cost, const PassLoad *load);
 
+/* sum + times * part, part by part. */
+void stage_time_add(ServeStageTime *sum, const ServeStageTime *part, double times);
+
 /* total_s[i]: seconds of stage i for one pass; the last stage has the output head in place of the
- * send. `slowest` is the index of the largest. */
+ * send. `slowest`: the parts of the stage that takes longest. */
 void stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassLoad *load,
-                         double *total_s, size_t *slowest);
+                         double *total_s, ServeStageTime *slowest);
 
 /* Stored precision of routed experts. */
 Precision serving_expert_precision(const ServingSpec *serving);

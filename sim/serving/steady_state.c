@@ -71,13 +71,12 @@ static void take_prefilled(Simulation *simulation, Microbatch *microbatch)
 
 /* Adds what the pass costs to the sums of the window. */
 static void count_pass(Simulation *simulation, const Microbatch *microbatch, const PassLoad *load,
-                       size_t slowest)
+                       const ServeStageTime *parts)
 {
     ServeCounters *counters = simulation->counters;
     StageCost *cost = simulation->cost;
     const double layers = simulation->scenario->model.layers;
     const TokenCost tokens = stage_cost_tokens(cost, load->decode + load->prefill);
-    const double slowest_s = simulation->stage_s[slowest];
 
     /* Prompts read elsewhere decode already while they are still in the queue. */
     const size_t also_waiting = simulation->chunk > 0 ? microbatch->waiting : 0;
@@ -87,26 +86,19 @@ static void count_pass(Simulation *simulation, const Microbatch *microbatch, con
         load->decode * load->context + load->prefill * load->prefill_context;
     counters->bytes_read += (double)simulation->gpus_per_stage *
                             (stage_cost_weight_bytes(cost, layers, &tokens) +
-                             layers * stage_cost_kv_bytes(cost, load) + tokens.head_bytes);
+                             layers * stage_cost_kv_bytes(cost, load) + tokens.head.weights_bytes);
 
     /* What prompts add is the time of the pass over that of the same pass without them. */
-    counters->slowest_s += slowest_s;
+    counters->slowest_s += parts->total_s;
     if (load->prefill > 0) {
-        double decode_s = 0;
+        ServeStageTime answers = {0};
         if (load->decode > 0) {
             const PassLoad alone = {.decode = load->decode, .context = load->context};
-            decode_s = stage_cost_time(cost, simulation->layout.layers[slowest], &alone).total_s;
+            stage_cost_pipeline(cost, &simulation->layout, &alone, simulation->stage_s, &answers);
         }
-        counters->slowest_prefill_s += fmax(0, slowest_s - decode_s);
+        counters->slowest_prefill_s += fmax(0, parts->total_s - answers.total_s);
     }
-
-    const ServeStageTime parts = stage_cost_time(cost, simulation->layout.layers[slowest], load);
-    counters->stage.weights_s += parts.weights_s;
-    counters->stage.kv_s += parts.kv_s;
-    counters->stage.compute_s += parts.compute_s;
-    counters->stage.collective_s += parts.collective_s;
-    counters->stage.overhead_s += parts.overhead_s;
-    counters->stage.total_s += parts.total_s;
+    stage_time_add(&counters->stage, parts, 1);
 }
 
 static void pass_ended(Engine *engine, void *context, uint64_t payload);
@@ -134,7 +126,7 @@ static void start_pass(Simulation *simulation, Microbatch *microbatch)
         .prefill = microbatch->pass_prefill,
         .prefill_context = microbatch->pass_prefill > 0 ? attended / microbatch->pass_prefill : 0,
     };
-    size_t slowest;
+    ServeStageTime slowest;
     stage_cost_pipeline(simulation->cost, &simulation->layout, &load, simulation->stage_s,
                         &slowest);
 
@@ -144,7 +136,7 @@ static void start_pass(Simulation *simulation, Microbatch *microbatch)
         simulation->stage_free_s[stage] = done_s;
     }
     if (simulation->measuring)
-        count_pass(simulation, microbatch, &load, slowest);
+        count_pass(simulation, microbatch, &load, &slowest);
 
     microbatch->idle = 0;
     const uint64_t index = (uint64_t)(microbatch - simulation->microbatches);

@@ -45,9 +45,10 @@ void serve_memory(const Scenario *scenario, ServeMemory *memory);
  * kv_s          decode attention (reading keys and values)
  * compute_s     what FLOPs add beyond the weight reads, prompt attention, norms and activations
  * collective_s  tensor-parallel collectives and the send to the next stage
- * overhead_s    the engine: per layer and per step */
+ * overhead_s    the engine: per layer and per step, and moving keys and values to the host and back
+ * drafts_s      its part of the drafting (draft_cost.h) */
 typedef struct ServeStageTime {
-    double weights_s, kv_s, compute_s, collective_s, overhead_s, total_s;
+    double weights_s, kv_s, compute_s, collective_s, overhead_s, drafts_s, total_s;
 } ServeStageTime;
 
 /* `layers` of the model on one stage; decode tokens at a mean `context`; prompt tokens, each of

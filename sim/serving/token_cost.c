@@ -391,15 +391,16 @@ TokenCost token_cost(const StageCostKey *key, const ExpertChoice *choice, double
     /* The head's weights are read once for the pass; the logits of all ranks are gathered. */
     const Precision precision = key->wide_tables ? PRECISION_BF16 : product_precision(key);
     const double vocabulary = ceil(model->vocab_size / ways);
-    cost.head_s =
-        gpu_gemm_seconds(&key->hardware.gpu, precision, own_tokens, vocabulary, model->d_model) +
-        collective_s(key, COLLECTIVE_ALL_GATHER, own_tokens * model->vocab_size * ACTIVATION_BYTES,
-                     ways);
-    cost.head_bytes = vocabulary * model->d_model * precision_bytes(precision);
+    const GpuSpec *gpu = &key->hardware.gpu;
+    add_product(gpu, precision,
+                gpu_gemm_seconds(gpu, precision, own_tokens, vocabulary, model->d_model),
+                vocabulary * model->d_model * precision_bytes(precision), &cost.head);
+    cost.head.collective_s = collective_s(key, COLLECTIVE_ALL_GATHER,
+                                          own_tokens * model->vocab_size * ACTIVATION_BYTES, ways);
     return cost;
 }
 
-static LayerCost layer_between(const LayerCost *a, const LayerCost *b, double t)
+LayerCost layer_cost_between(const LayerCost *a, const LayerCost *b, double t)
 {
     return (LayerCost){
         .weights_s = a->weights_s + t * (b->weights_s - a->weights_s),
@@ -413,13 +414,12 @@ static LayerCost layer_between(const LayerCost *a, const LayerCost *b, double t)
 TokenCost token_cost_between(const TokenCost *a, const TokenCost *b, double t)
 {
     TokenCost cost = {
-        .attention = layer_between(&a->attention, &b->attention, t),
-        .routed = layer_between(&a->routed, &b->routed, t),
-        .head_s = a->head_s + t * (b->head_s - a->head_s),
-        .head_bytes = a->head_bytes + t * (b->head_bytes - a->head_bytes),
+        .attention = layer_cost_between(&a->attention, &b->attention, t),
+        .routed = layer_cost_between(&a->routed, &b->routed, t),
+        .head = layer_cost_between(&a->head, &b->head, t),
         .send_s = a->send_s + t * (b->send_s - a->send_s),
     };
     for (size_t kind = 0; kind < LAYER_KINDS; kind++)
-        cost.mlp[kind] = layer_between(&a->mlp[kind], &b->mlp[kind], t);
+        cost.mlp[kind] = layer_cost_between(&a->mlp[kind], &b->mlp[kind], t);
     return cost;
 }

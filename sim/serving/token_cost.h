@@ -28,9 +28,8 @@ typedef struct TokenCost {
     LayerCost attention;
     LayerCost mlp[LAYER_KINDS]; /* with experts: norm, router and shared experts */
     LayerCost routed;           /* the experts, and the way there and back */
-    double head_s; /* output head on the last stage: product and gather of the logits */
-    double head_bytes;
-    double send_s; /* activations to the next stage */
+    LayerCost head; /* output head on the last stage: product, and gather of the logits */
+    double send_s;  /* activations to the next stage */
 } TokenCost;
 
 /* The part of a scenario that these costs depend on; two scenarios with equal keys share a grid. */
@@ -54,6 +53,7 @@ typedef struct StageCostKey {
 TokenCost token_cost(const StageCostKey *key, const ExpertChoice *choice, double tokens);
 
 /* a + t (b - a) of every part. */
+LayerCost layer_cost_between(const LayerCost *a, const LayerCost *b, double t);
 TokenCost token_cost_between(const TokenCost *a, const TokenCost *b, double t);
 
 /* Groups of attention, and GPUs of one. */

@@ -167,6 +167,12 @@ static void closed_forms_equal_single_steps(void **state)
         assert_near(a.output_tokens, b.output_tokens, 0);
         assert_near(a.iterations, b.iterations, 0);
         assert_near(a.preempted, b.preempted, 0);
+        /* On one stage all time is that of its parts. */
+        assert_near(a.slowest.total_s, a.busy_s, 1e-9 * a.busy_s);
+        assert_near(a.slowest.kv_s, b.slowest.kv_s, 1e-6 * b.slowest.kv_s);
+        assert_near(a.slowest.weights_s + a.slowest.kv_s + a.slowest.compute_s +
+                        a.slowest.collective_s + a.slowest.overhead_s,
+                    a.busy_s, 1e-9 * a.busy_s);
         /* No token is lost or made: what was thrown out is read, never given, again. */
         assert_near(a.output_tokens, fast.output, 0);
         if (i >= 4 && scenario->serving.kv_admission == ADMIT_PROMPT) {

@@ -311,7 +311,7 @@ static void test_request_alone_on_one_stage(void **state)
     Error error;
     StageLayout layout;
     double prefill_s, decode_s;
-    size_t slowest;
+    ServeStageTime slowest;
 
     /* One request at a time: a pass for each chunk of the prompt, then one for each further token.
      */

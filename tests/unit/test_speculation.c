@@ -404,7 +404,7 @@ static void a_round_costs_what_it_reads(void **state)
         /* Four steps of the draft; prompts add theirs to the first. */
         PassLoad step = plain;
         double one_s;
-        size_t slowest;
+        ServeStageTime slowest;
         stage_cost_pipeline(&draft->cost, &draft->layout, &step, &one_s, &slowest);
         assert_near(draft_cost_s(draft, cost, &layout, &check), 4 * one_s, 1e-12);
         PassLoad mixed = check;

@@ -185,7 +185,7 @@ static void test_kinds_of_layers_add_up(void **state)
     StageLayout layout;
     StageCost *cost = calloc(1, sizeof *cost);
     double stage_s[MAX_STAGES];
-    size_t slowest;
+    ServeStageTime slowest;
     assert_non_null(cost);
     mixed.model.layers = 60;
     mixed.model.vocab_size = 8;
@@ -196,6 +196,46 @@ static void test_kinds_of_layers_add_up(void **state)
     /* 15 layers a stage: 7 with experts on the first, 8 on the second */
     assert_true(stage_s[1] > stage_s[0]);
     assert_near(stage_s[2], stage_s[0], 1e-12);
+    free(cost);
+}
+
+static double sum_of_parts(const ServeStageTime *time)
+{
+    return time->weights_s + time->kv_s + time->compute_s + time->collective_s + time->overhead_s +
+           time->drafts_s;
+}
+
+/* The slowest stage is told with its parts: one in the middle, or the last with the output head. */
+static void test_parts_of_the_slowest_stage_add_up(void **state)
+{
+    (void)state;
+    Scenario scenario;
+    StageLayout layout;
+    double stage_s[MAX_STAGES];
+    ServeStageTime middle, last;
+    const PassLoad load = {.decode = 64, .context = 2000, .prefill = 500, .prefill_context = 250};
+    StageCost *cost = calloc(1, sizeof *cost);
+    assert_non_null(cost);
+    serving_scenario(&scenario);
+    scenario.serving.kernel_overhead = 0.1;
+    scenario.model.layers = 32;
+    scenario.model.vocab_size = 8;
+    stage_layout(&scenario.model, 4, &layout);
+    stage_cost_prepare(cost, &scenario);
+    stage_cost_pipeline(cost, &layout, &load, stage_s, &middle);
+    assert_near(sum_of_parts(&middle), middle.total_s, 1e-12);
+    assert_near(middle.total_s, stage_s[1], 1e-12);
+    assert_near(stage_cost_time(cost, 8, &load).total_s, stage_s[1], 1e-12);
+
+    scenario.model.vocab_size = 1e6;
+    stage_cost_prepare(cost, &scenario);
+    stage_cost_pipeline(cost, &layout, &load, stage_s, &last);
+    assert_near(sum_of_parts(&last), last.total_s, 1e-12);
+    assert_near(last.total_s, stage_s[3], 1e-12);
+    assert_true(stage_s[3] > stage_s[1]);
+    /* A million rows of 10,752 in 16 bits, cut by 8, at 0.7 of 2.039 TB/s and a tenth more. */
+    assert_near(last.weights_s - middle.weights_s, 1.1 * 2 * 1e6 / 8 * 10752 / (0.7 * 2.039e12),
+                1e-9);
     free(cost);
 }
 
@@ -277,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_latent_attention_reads_each_latent_once),
         cmocka_unit_test(test_kernels_by_query_head_wait_for_their_arithmetic),
         cmocka_unit_test(test_kinds_of_layers_add_up),
+        cmocka_unit_test(test_parts_of_the_slowest_stage_add_up),
         cmocka_unit_test(test_a_pass_takes_as_long_as_its_fullest_group),
         cmocka_unit_test(test_graphs_spare_the_host),
         cmocka_unit_test(test_two_batch_overlap_hides_exchanges),

@@ -68,6 +68,12 @@ Status workbook_train(const char *directory, const char *name, const Scenario *s
                       const TrainForecast *forecast, const ResolvedList *inputs,
                       const Provenance *provenance, Error *error);
 
+/* Of a serving scenario: its Cost sheet follows Inputs too, by what is sold and for a demand.
+ * `metrics` are those of a forecast or of a load (load_metrics.h). */
+Status workbook_serve(const char *directory, const char *name, const Scenario *scenario,
+                      const MetricSet *metrics, const ResolvedList *inputs,
+                      const Provenance *provenance, Error *error);
+
 /* step-waterfall, step-timeline, cost-days, failure-map (with its CSV): NAME.gp + NAME.dat +
  * NAME.svg + NAME.png. STATUS_ENVIRONMENT with one clear line when gnuplot is missing (scripts and
  * data are still written); `made` counts figures. */

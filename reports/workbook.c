@@ -87,6 +87,15 @@ Book book_of_train(const Scenario *scenario, const TrainForecast *forecast,
     return book;
 }
 
+Book book_of_serve(const Scenario *scenario, const MetricSet *metrics, const ResolvedList *inputs,
+                   const Provenance *provenance)
+{
+    return (Book){.title = scenario->title,
+                  .run = {.scenario = scenario, .metrics = metrics},
+                  .inputs = inputs,
+                  .provenance = provenance};
+}
+
 Status book_write(Book *book, const char *directory, const char *name, Error *error)
 {
     char temporary[PATH_BYTES];
@@ -103,7 +112,9 @@ Status book_write(Book *book, const char *directory, const char *name, Error *er
     }
     book_make_formats(book);
     set_properties(book);
-    if (book->status == STATUS_OK)
+    if (book->status == STATUS_OK && book->run.scenario != NULL && book->run.train == NULL)
+        book_serving(book);
+    else if (book->status == STATUS_OK)
         fill(book);
     /* closing also frees: it must happen after a failure too */
     lxw_error code = workbook_close(book->workbook);
@@ -129,5 +140,13 @@ Status workbook_train(const char *directory, const char *name, const Scenario *s
                       const Provenance *provenance, Error *error)
 {
     Book book = book_of_train(scenario, forecast, inputs, provenance);
+    return book_write(&book, directory, name, error);
+}
+
+Status workbook_serve(const char *directory, const char *name, const Scenario *scenario,
+                      const MetricSet *metrics, const ResolvedList *inputs,
+                      const Provenance *provenance, Error *error)
+{
+    Book book = book_of_serve(scenario, metrics, inputs, provenance);
     return book_write(&book, directory, name, error);
 }

@@ -33,11 +33,11 @@ typedef struct BookFormats {
     NumberFormat numbers[MAX_NUMBER_FORMATS]; /* made when first asked for */
 } BookFormats;
 
-/* The training run that the sheets are about. */
+/* The run that the sheets are about. */
 typedef struct BookRun {
     const char *name; /* that claims call its scenario by, or NULL */
     const Scenario *scenario;
-    const TrainForecast *train; /* NULL: there is no run that fits */
+    const TrainForecast *train; /* NULL: a serving scenario, or no run that fits */
     const MetricSet *metrics;
 } BookRun;
 
@@ -103,6 +103,36 @@ void book_row_lines(Book *book, lxw_worksheet *sheet, lxw_row_t row, size_t line
 void book_wide_text(Book *book, lxw_worksheet *sheet, lxw_row_t row, const double *columns,
                     size_t count, const char *text);
 
+/* The Inputs sheet: rows whose cells have names, under heads that stay in view, then everything
+ * that the scenario says. */
+enum {
+    INPUT_COLUMN_NAME,
+    INPUT_COLUMN_VALUE,
+    INPUT_COLUMN_UNIT,
+    INPUT_COLUMN_LOW,
+    INPUT_COLUMN_HIGH,
+    INPUT_COLUMN_ORIGIN,
+    INPUT_COLUMN_SOURCE, /* last and wide: some sources are sentences */
+    INPUT_COLUMN_COUNT
+};
+
+typedef struct InputRow {
+    const char *label, *name; /* `name` is defined for the value's cell */
+    double value;
+    const char *unit;
+    const char *path;   /* of the scenario's value, NULL: none */
+    double to_unit;     /* SI value times this is in `unit` */
+    const char *source; /* where `path` names none */
+} InputRow;
+
+lxw_row_t book_inputs_begin(Book *book, lxw_worksheet *sheet, const char *note);
+void book_input_rows(Book *book, lxw_worksheet *sheet, lxw_row_t *row, CellStyle style,
+                     const char *title, const InputRow *rows, size_t count);
+void book_inputs_all(Book *book, lxw_worksheet *sheet, lxw_row_t row);
+
+/* An input's median over the draws; its value when it is not drawn. */
+double book_input_median(const Book *book, const char *path, double fixed, double to_unit);
+
 /* The sheets. book_inputs fills what the cost sheet's cached results are computed from. */
 typedef struct CostInputs {
     int present;    /* no training scenario: no cost sheet to fill */
@@ -116,6 +146,9 @@ typedef struct CostInputs {
 void book_summary(Book *book, lxw_worksheet *sheet);
 void book_inputs(Book *book, lxw_worksheet *sheet, CostInputs *inputs);
 void book_cost(Book *book, lxw_worksheet *sheet, const CostInputs *inputs);
+/* All sheets of a serving scenario. */
+void book_serving(Book *book);
+
 void book_claims(Book *book, lxw_worksheet *sheet); /* of an audit */
 void book_provenance(Book *book, lxw_worksheet *sheet);
 
@@ -124,6 +157,8 @@ Book book_of_audit(const AuditResult *audit, const ResolvedList *inputs,
                    const Provenance *provenance);
 Book book_of_train(const Scenario *scenario, const TrainForecast *forecast,
                    const ResolvedList *inputs, const Provenance *provenance);
+Book book_of_serve(const Scenario *scenario, const MetricSet *metrics, const ResolvedList *inputs,
+                   const Provenance *provenance);
 Status book_write(Book *book, const char *directory, const char *name, Error *error);
 
 #endif

@@ -29,8 +29,7 @@ static const UncertainInput *uncertain(const Book *book, const char *path)
     return NULL;
 }
 
-/* An input's median over the draws; its value when it is not drawn. */
-static double drawn(const Book *book, const char *path, double fixed, double to_unit)
+double book_input_median(const Book *book, const char *path, double fixed, double to_unit)
 {
     char name[METRIC_NAME_BYTES];
     Summary summary;
@@ -41,35 +40,15 @@ static double drawn(const Book *book, const char *path, double fixed, double to_
     return summary.p50 * to_unit;
 }
 
-enum {
-    COLUMN_INPUT,
-    COLUMN_VALUE,
-    COLUMN_UNIT,
-    COLUMN_LOW,
-    COLUMN_HIGH,
-    COLUMN_ORIGIN,
-    COLUMN_SOURCE, /* last and wide: some sources are sentences */
-    COLUMN_COUNT
-};
-
-static const double widths[COLUMN_COUNT] = {46, 18, 10, 13, 13, 44, 96};
+static const double widths[INPUT_COLUMN_COUNT] = {46, 18, 10, 13, 13, 44, 96};
 
 static void put_source(Book *book, lxw_worksheet *sheet, lxw_row_t row, const char *origin,
                        const char *source)
 {
-    book_text(book, sheet, row, COLUMN_ORIGIN, origin, book->formats.unit);
-    book_text(book, sheet, row, COLUMN_SOURCE, source, book->formats.wrapped);
-    book_row_lines(book, sheet, row, book_lines(source, widths[COLUMN_SOURCE]));
+    book_text(book, sheet, row, INPUT_COLUMN_ORIGIN, origin, book->formats.unit);
+    book_text(book, sheet, row, INPUT_COLUMN_SOURCE, source, book->formats.wrapped);
+    book_row_lines(book, sheet, row, book_lines(source, widths[INPUT_COLUMN_SOURCE]));
 }
-
-typedef struct InputRow {
-    const char *label, *name; /* `name` is defined for the value's cell */
-    double value;
-    const char *unit;
-    const char *path;   /* of the scenario's value, NULL: none */
-    double to_unit;     /* SI value times this is in `unit` */
-    const char *source; /* where `path` names none */
-} InputRow;
 
 static void put_row(Book *book, lxw_worksheet *sheet, lxw_row_t *row, CellStyle style,
                     const InputRow *input)
@@ -77,25 +56,25 @@ static void put_row(Book *book, lxw_worksheet *sheet, lxw_row_t *row, CellStyle 
     const ResolvedValue *value_of = resolved(book, input->path);
     const UncertainInput *range = uncertain(book, input->path);
     const char *format = number_format_of(input->unit, &input->value, 1);
-    book_text(book, sheet, *row, COLUMN_INPUT, input->label, book->formats.text);
-    book_number(book, sheet, *row, COLUMN_VALUE, input->value,
+    book_text(book, sheet, *row, INPUT_COLUMN_NAME, input->label, book->formats.text);
+    book_number(book, sheet, *row, INPUT_COLUMN_VALUE, input->value,
                 book_number_format(book, style, format));
-    book_text(book, sheet, *row, COLUMN_UNIT, input->unit, book->formats.unit);
+    book_text(book, sheet, *row, INPUT_COLUMN_UNIT, input->unit, book->formats.unit);
     if (range != NULL && range->distribution != DRAW_CHOICE) {
         lxw_format *bound = book_number_format(book, CELL_PUBLISHED, format);
-        book_number(book, sheet, *row, COLUMN_LOW, range->low * input->to_unit, bound);
-        book_number(book, sheet, *row, COLUMN_HIGH, range->high * input->to_unit, bound);
+        book_number(book, sheet, *row, INPUT_COLUMN_LOW, range->low * input->to_unit, bound);
+        book_number(book, sheet, *row, INPUT_COLUMN_HIGH, range->high * input->to_unit, bound);
     }
     put_source(book, sheet, *row, value_of != NULL ? value_of->origin : "",
                value_of != NULL ? value_of->source : input->source);
-    book_define(book, input->name, "Inputs", *row, COLUMN_VALUE);
+    book_define(book, input->name, "Inputs", *row, INPUT_COLUMN_VALUE);
     (*row)++;
 }
 
-static void put_rows(Book *book, lxw_worksheet *sheet, lxw_row_t *row, CellStyle style,
+void book_input_rows(Book *book, lxw_worksheet *sheet, lxw_row_t *row, CellStyle style,
                      const char *title, const InputRow *rows, size_t count)
 {
-    book_text(book, sheet, (*row)++, COLUMN_INPUT, title, book->formats.section);
+    book_text(book, sheet, (*row)++, INPUT_COLUMN_NAME, title, book->formats.section);
     for (size_t i = 0; i < count; i++)
         put_row(book, sheet, row, style, &rows[i]);
     (*row)++;
@@ -147,15 +126,16 @@ static void collect(const Book *book, CostInputs *inputs)
     const double with_spares = 1 + scenario->reliability.spares.nodes / nodes;
     inputs->gpu_hour_usd =
         with_spares * (prices->basis == PRICE_HOURLY
-                           ? drawn(book, "prices.gpu_hour", prices->gpu_hour_usd, 1)
+                           ? book_input_median(book, "prices.gpu_hour", prices->gpu_hour_usd, 1)
                            : price_gpu_hour_usd(&middle, inputs->gpus));
     inputs->node_gpus = scenario->hardware.node.gpus;
-    inputs->node_power_w =
-        with_spares * drawn(book, "hardware.node.power", scenario->hardware.node.power_w, 1);
-    inputs->pue = drawn(book, "prices.pue", prices->pue, 1);
+    inputs->node_power_w = with_spares * book_input_median(book, "hardware.node.power",
+                                                           scenario->hardware.node.power_w, 1);
+    inputs->pue = book_input_median(book, "prices.pue", prices->pue, 1);
     inputs->energy_usd_per_kwh =
-        drawn(book, "prices.energy", prices->energy_usd_per_j, joules_per_kwh);
-    inputs->co2_kg_per_kwh = drawn(book, "prices.co2", prices->co2_kg_per_j, joules_per_kwh);
+        book_input_median(book, "prices.energy", prices->energy_usd_per_j, joules_per_kwh);
+    inputs->co2_kg_per_kwh =
+        book_input_median(book, "prices.co2", prices->co2_kg_per_j, joules_per_kwh);
     inputs->energy_included = prices->energy_included != 0 && prices->basis != PRICE_OWNED;
 }
 
@@ -178,9 +158,9 @@ static void put_simulated(Book *book, lxw_worksheet *sheet, lxw_row_t *row,
         {"Peak of one GPU at the products' precision", "peak_flops_gpu", inputs->peak_flops_per_s,
          "FLOP/s", peak, 1, ""},
     };
-    put_rows(book, sheet, row, CELL_SIMULATED,
-             "Of the simulation (what drives these needs a new simulation to change)", rows,
-             sizeof rows / sizeof *rows);
+    book_input_rows(book, sheet, row, CELL_SIMULATED,
+                    "Of the simulation (what drives these needs a new simulation to change)", rows,
+                    sizeof rows / sizeof *rows);
 }
 
 static void put_prices(Book *book, lxw_worksheet *sheet, lxw_row_t *row, const CostInputs *inputs)
@@ -200,8 +180,8 @@ static void put_prices(Book *book, lxw_worksheet *sheet, lxw_row_t *row, const C
         {"Carbon of energy", "co2_kg_kwh", inputs->co2_kg_per_kwh, "kg/kWh", "prices.co2",
          joules_per_kwh, ""},
     };
-    put_rows(book, sheet, row, CELL_INPUT, "Prices and machines (the Cost sheet follows)", rows,
-             sizeof rows / sizeof *rows);
+    book_input_rows(book, sheet, row, CELL_INPUT, "Prices and machines (the Cost sheet follows)",
+                    rows, sizeof rows / sizeof *rows);
 }
 
 /* What was published, so that the cost sheet can show which of its figures go together. */
@@ -249,7 +229,8 @@ static void put_published(Book *book, lxw_worksheet *sheet, lxw_row_t *row, Cost
         rows[count++] =
             (InputRow){"Published cost", "claim_cost_usd", inputs->claim_cost_usd, "USD", NULL, 1,
                        cost_source};
-    put_rows(book, sheet, row, CELL_INPUT, "As published (the Cost sheet follows)", rows, count);
+    book_input_rows(book, sheet, row, CELL_INPUT, "As published (the Cost sheet follows)", rows,
+                    count);
 }
 
 /* 1 when the whole text is one decimal number. */
@@ -262,45 +243,52 @@ static int is_number(const char *text, double *value)
     return end != text && *end == '\0' && isfinite(*value);
 }
 
-static void put_all_values(Book *book, lxw_worksheet *sheet, lxw_row_t row)
+void book_inputs_all(Book *book, lxw_worksheet *sheet, lxw_row_t row)
 {
-    book_text(book, sheet, row++, COLUMN_INPUT,
+    if (book->inputs == NULL || book->inputs->count == 0)
+        return;
+    book_text(book, sheet, row++, INPUT_COLUMN_NAME,
               "Every input of the scenario, as resolved (a change here needs a new simulation)",
               book->formats.section);
     for (size_t i = 0; i < book->inputs->count; i++, row++) {
         const ResolvedValue *value = &book->inputs->values[i];
         double number;
-        book_text(book, sheet, row, COLUMN_INPUT, value->path, book->formats.text);
+        book_text(book, sheet, row, INPUT_COLUMN_NAME, value->path, book->formats.text);
         if (is_number(value->value, &number))
-            book_number(book, sheet, row, COLUMN_VALUE, number,
+            book_number(book, sheet, row, INPUT_COLUMN_VALUE, number,
                         book_number_format(book, CELL_AS_GIVEN, number_format_of("", &number, 1)));
         else
-            book_text(book, sheet, row, COLUMN_VALUE, value->value, book->formats.given);
+            book_text(book, sheet, row, INPUT_COLUMN_VALUE, value->value, book->formats.given);
         put_source(book, sheet, row, value->origin, value->source);
     }
 }
 
-void book_inputs(Book *book, lxw_worksheet *sheet, CostInputs *inputs)
+lxw_row_t book_inputs_begin(Book *book, lxw_worksheet *sheet, const char *note)
 {
-    static const char *const titles[COLUMN_COUNT] = {"Input", "Value",  "Unit",  "Low",
-                                                     "High",  "Origin", "Source"};
+    static const char *const titles[INPUT_COLUMN_COUNT] = {"Input", "Value",  "Unit",  "Low",
+                                                           "High",  "Origin", "Source"};
     lxw_row_t row = 0;
-    book_widths(book, sheet, widths, COLUMN_COUNT);
-    if (book->run.train != NULL)
-        collect(book, inputs);
+    book_widths(book, sheet, widths, INPUT_COLUMN_COUNT);
     book_text(book, sheet, row++, 0, "Inputs", book->formats.title);
-    book_text(book, sheet, row++, 0,
-              inputs->present ? "Yellow cells may be changed: the Cost sheet follows at once."
-                              : "There is no training run to cost.",
-              book->formats.note);
+    book_text(book, sheet, row++, 0, note, book->formats.note);
     book_heads(book, sheet, row++, 0, titles, "lrirril");
     book_keep_in_view(book, sheet, row, 1);
+    return row;
+}
+
+void book_inputs(Book *book, lxw_worksheet *sheet, CostInputs *inputs)
+{
+    if (book->run.train != NULL)
+        collect(book, inputs);
+    lxw_row_t row = book_inputs_begin(
+        book, sheet,
+        inputs->present ? "Yellow cells may be changed: the Cost sheet follows at once."
+                        : "There is no training run to cost.");
     if (inputs->present) {
         put_prices(book, sheet, &row, inputs);
         put_simulated(book, sheet, &row, inputs);
         if (book->audit != NULL)
             put_published(book, sheet, &row, inputs);
     }
-    if (book->inputs != NULL && book->inputs->count > 0)
-        put_all_values(book, sheet, row);
+    book_inputs_all(book, sheet, row);
 }

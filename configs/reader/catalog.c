@@ -35,6 +35,15 @@ static bool joined(char out[ERROR_PATH_BYTES], const char *directory, size_t dir
     return length >= 0 && length < ERROR_PATH_BYTES;
 }
 
+/* Without `build/../`: origins and error messages show this path. */
+static void tidy(char root[ERROR_PATH_BYTES])
+{
+    char *resolved = realpath(root, NULL);
+    if (resolved != NULL && strlen(resolved) < ERROR_PATH_BYTES)
+        strcpy(root, resolved);
+    free(resolved);
+}
+
 Status config_paths_find(const char *program_path, ConfigPaths *paths, Error *error)
 {
     *paths = (ConfigPaths){0};
@@ -57,8 +66,10 @@ Status config_paths_find(const char *program_path, ConfigPaths *paths, Error *er
     const char *slash = program_path != NULL ? strrchr(program_path, '/') : NULL;
     for (size_t i = 0; slash != NULL && i < sizeof PLACES / sizeof PLACES[0]; i++)
         if (joined(paths->root, program_path, (size_t)(slash - program_path), PLACES[i]) &&
-            is_root(paths->root))
+            is_root(paths->root)) {
+            tidy(paths->root);
             return STATUS_OK;
+        }
     paths->root[0] = '\0';
     error_set(error, STATUS_ENVIRONMENT, "the shipped configurations are not found");
     error_hint(error, "run in the folder that holds configs/, or set FLOPCAST_CONFIGS to it");

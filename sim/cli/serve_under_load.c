@@ -8,6 +8,7 @@
 #include "reports/speculation.h"
 #include "sim/cli/serve_find.h"
 #include "sim/cli/serve_fleet.h"
+#include "sim/serving/load_metrics.h"
 #include "sim/serving/split.h"
 
 #include <stdio.h>
@@ -93,7 +94,7 @@ static Status read_options(Session *session, LoadOptions *options, Error *error)
     return line->slo != NULL ? slo_parse(line->slo, &options->slo, error) : STATUS_OK;
 }
 
-static Status read_serving(Session *session, Scenario *scenario, char *sha256)
+static Status read_serving(Session *session, Scenario *scenario, ResolvedList *inputs, char *sha256)
 {
     const CommandLine *line = &session->line;
     ErrorList *errors = calloc(1, sizeof *errors);
@@ -103,7 +104,7 @@ static Status read_serving(Session *session, Scenario *scenario, char *sha256)
         return session_fail(session, &error);
     }
     Status status = scenario_read(&session->paths, line->operands[0], line->sets, line->set_count,
-                                  scenario, NULL, sha256, errors);
+                                  scenario, inputs, sha256, errors);
     if (status != STATUS_OK) {
         status = session_fail_list(session, status, errors);
     } else if (scenario->kind != SCENARIO_SERVING) {
@@ -118,10 +119,26 @@ static Status read_serving(Session *session, Scenario *scenario, char *sha256)
     return status;
 }
 
+static Status write_workbook(const Session *session, const char *directory,
+                             const Scenario *scenario, const LoadForecast *forecast,
+                             const ResolvedList *inputs, const Provenance *provenance, Error *error)
+{
+    char base[NAME_BYTES], name[NAME_BYTES + 8];
+    MetricSet metrics;
+    session_base_name(session->line.operands[0], base, sizeof base);
+    snprintf(name, sizeof name, "%s.xlsx", base);
+    metrics_init(&metrics);
+    Status status = load_metrics_of(scenario, forecast, &metrics, error);
+    if (status == STATUS_OK)
+        status = workbook_serve(directory, name, scenario, &metrics, inputs, provenance, error);
+    metrics_free(&metrics);
+    return status;
+}
+
 static Status write_files(const Session *session, const Scenario *scenario,
                           const LoadForecast *forecast, const LoadForecast *plain,
-                          const LoadOptions *options, const Provenance *provenance,
-                          const char *json)
+                          const LoadOptions *options, const ResolvedList *inputs,
+                          const Provenance *provenance, const char *json)
 {
     char path[ERROR_PATH_BYTES];
     TextFile file;
@@ -135,6 +152,8 @@ static Status write_files(const Session *session, const Scenario *scenario,
         terminal_serve_load(file.out, scenario, forecast, plain, options, provenance, no_color);
         status = files_result(directory, "serve.json", json, &file, &error);
     }
+    if (status == STATUS_OK)
+        status = write_workbook(session, directory, scenario, forecast, inputs, provenance, &error);
     const int map = plain != NULL && forecast->speculation.count > 0;
     if (status == STATUS_OK && map)
         status = csv_speculation(directory, forecast, provenance, &error);
@@ -144,8 +163,8 @@ static Status write_files(const Session *session, const Scenario *scenario,
                                               provenance, &error) == STATUS_OK;
     if (map && !drawn)
         session_note(session, "%s", error.message);
-    session_note(session, "report.txt, serve.json%s%s in %s/", map ? ", speculation.csv" : "",
-                 drawn ? ", speculation.png" : "", directory);
+    session_note(session, "report.txt, serve.json, workbook%s%s in %s/",
+                 map ? ", speculation.csv" : "", drawn ? ", speculation.png" : "", directory);
     return STATUS_OK;
 }
 
@@ -192,6 +211,7 @@ Status serve_under_load(Session *session)
     Scenario *scenario = calloc(1, sizeof *scenario);
     LoadForecast *forecast = calloc(1, sizeof *forecast), *plain = NULL;
     Provenance provenance = {0};
+    ResolvedList inputs = {0};
     SplitTable *splits = NULL;
     char *json = NULL;
     Status status = scenario == NULL || forecast == NULL
@@ -201,7 +221,7 @@ Status serve_under_load(Session *session)
         status = session_fail(session, &error);
         goto cleanup;
     }
-    status = read_serving(session, scenario, provenance.sha256);
+    status = read_serving(session, scenario, &inputs, provenance.sha256);
     if (status != STATUS_OK)
         goto cleanup;
     provenance = session_provenance(session, provenance.sha256);
@@ -236,13 +256,15 @@ Status serve_under_load(Session *session)
                             session->style);
     status = session_flush(session);
     if (status == STATUS_OK)
-        status = write_files(session, scenario, forecast, plain, &options, &provenance, json);
+        status =
+            write_files(session, scenario, forecast, plain, &options, &inputs, &provenance, json);
     const int answered =
         options.find_rate ? forecast->found : forecast->point.stable && forecast->point.holds;
     if (status == STATUS_OK && !answered)
         status = STATUS_NO;
 cleanup:
     free(json);
+    resolved_list_free(&inputs);
     free(splits);
     free(plain);
     free(forecast);

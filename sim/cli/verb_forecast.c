@@ -101,9 +101,11 @@ static Status write_files(const Session *session, const ForecastRun *run)
     if (status == STATUS_OK)
         status = training ? csv_train(directory, &run->train, &run->provenance, &error)
                           : csv_serve(directory, &run->serve, &run->provenance, &error);
-    if (status == STATUS_OK && training)
-        status = workbook_train(directory, workbook, &run->scenario, &run->train, &run->inputs,
-                                &run->provenance, &error);
+    if (status == STATUS_OK)
+        status = training ? workbook_train(directory, workbook, &run->scenario, &run->train,
+                                           &run->inputs, &run->provenance, &error)
+                          : workbook_serve(directory, workbook, &run->scenario, run->metrics,
+                                           &run->inputs, &run->provenance, &error);
     if (status != STATUS_OK)
         return session_fail(session, &error);
     if (training && plots_train(directory, &run->scenario, &run->train, &run->provenance, &pictures,

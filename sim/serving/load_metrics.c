@@ -1,6 +1,7 @@
 #include "sim/serving/load_metrics.h"
 
 #include "configs/reader/sample.h"
+#include "hw/price.h"
 #include "sim/engine/parallel.h"
 #include "sim/serving/serve_load.h"
 #include "sim/serving/steady_state.h"
@@ -17,9 +18,11 @@ enum { MOST_ATTEMPTS = 16, REQUESTS = 6000 };
 typedef struct LoadSample {
     double stable_maximum_per_s, rate_per_s;
     double input_tokens_per_s, output_tokens_per_s;
-    double ttft_s, tpot_s, e2e_s, tpot_mean_s, e2e_mean_s;
-    double mfu, kv_occupancy, decoding, preempted;
-    double usd_per_1k_tokens;
+    double requests_per_s;
+    double ttft_s, tpot_s, e2e_s, tpot_mean_s, e2e_mean_s, ttft_p99_s, tpot_p99_s, e2e_p99_s;
+    double mfu, mbu, kv_occupancy, decoding, preempted;
+    double usd_per_1k_tokens, usd_per_1m_input, usd_per_1m_output, usd_per_hour;
+    double gpus, usd_per_gpu_hour, grid_w;
     /* speculation */
     double tokens_per_round, best_speedup, best_batch, best_length, helps_from, helps_to;
     double largest_batch, largest_speedup;
@@ -42,15 +45,26 @@ static const LoadMetric METRICS[] = {
     METRIC("load.preempted", "", preempted, 0),
     METRIC("throughput.input_tokens_per_s", "tokens/s", input_tokens_per_s, 0),
     METRIC("throughput.output_tokens_per_s", "tokens/s", output_tokens_per_s, 0),
+    METRIC("throughput.requests_per_s", "1/s", requests_per_s, 0),
     METRIC("latency.ttft_s.p50", "s", ttft_s, 0),
     METRIC("latency.tpot_s.p50", "s", tpot_s, 0),
     METRIC("latency.e2e_s.p50", "s", e2e_s, 0),
     METRIC("latency.tpot_s.mean", "s", tpot_mean_s, 0),
     METRIC("latency.e2e_s.mean", "s", e2e_mean_s, 0),
+    METRIC("latency.ttft_s.p99", "s", ttft_p99_s, 0),
+    METRIC("latency.tpot_s.p99", "s", tpot_p99_s, 0),
+    METRIC("latency.e2e_s.p99", "s", e2e_p99_s, 0),
     METRIC("utilisation.mfu", "", mfu, 0),
+    METRIC("utilisation.mbu", "", mbu, 0),
     METRIC("kv.occupancy", "", kv_occupancy, 0),
     METRIC("batch.decoding", "sequences", decoding, 0),
     METRIC("cost.usd_per_1k_tokens", "USD", usd_per_1k_tokens, 0),
+    METRIC("cost.usd_per_1m_input", "USD", usd_per_1m_input, 0),
+    METRIC("cost.usd_per_1m_output", "USD", usd_per_1m_output, 0),
+    METRIC("cost.usd_per_hour", "USD/h", usd_per_hour, 0),
+    METRIC("cost.usd_per_gpu_hour", "USD/h", usd_per_gpu_hour, 0),
+    METRIC("plan.gpus", "GPUs", gpus, 0),
+    METRIC("power.grid_w", "W", grid_w, 0),
     METRIC("speculation.tokens_per_round", "tokens", tokens_per_round, 1),
     METRIC("speculation.best_speedup", "", best_speedup, 1),
     METRIC("speculation.best_batch", "sequences", best_batch, 1),
@@ -74,7 +88,7 @@ typedef struct Job {
     LoadSample *samples; /* reps */
 } Job;
 
-static LoadSample sample_of(const LoadForecast *forecast)
+static LoadSample sample_of(const Scenario *scenario, const LoadForecast *forecast)
 {
     const LoadPoint *point = &forecast->point;
     const SpeculationMap *map = &forecast->speculation;
@@ -83,16 +97,27 @@ static LoadSample sample_of(const LoadForecast *forecast)
         .rate_per_s = point->rate_per_s,
         .input_tokens_per_s = point->input_tokens_per_s,
         .output_tokens_per_s = point->output_tokens_per_s,
+        .requests_per_s = point->requests_per_s,
         .ttft_s = point->latency_s[LATENCY_TTFT][LATENCY_P50],
         .tpot_s = point->latency_s[LATENCY_TPOT][LATENCY_P50],
         .e2e_s = point->latency_s[LATENCY_E2E][LATENCY_P50],
         .tpot_mean_s = point->latency_s[LATENCY_TPOT][LATENCY_MEAN],
         .e2e_mean_s = point->latency_s[LATENCY_E2E][LATENCY_MEAN],
+        .ttft_p99_s = point->latency_s[LATENCY_TTFT][LATENCY_P99],
+        .tpot_p99_s = point->latency_s[LATENCY_TPOT][LATENCY_P99],
+        .e2e_p99_s = point->latency_s[LATENCY_E2E][LATENCY_P99],
         .mfu = point->mfu,
+        .mbu = point->mbu,
         .kv_occupancy = point->kv_occupancy,
         .decoding = point->decoding,
         .preempted = point->preempted,
         .usd_per_1k_tokens = point->economics.usd_per_1k_tokens,
+        .usd_per_1m_input = point->economics.usd_per_1m_input,
+        .usd_per_1m_output = point->economics.usd_per_1m_output,
+        .usd_per_hour = point->economics.usd_per_hour,
+        .usd_per_gpu_hour = price_gpu_hour_usd(scenario, point->served.gpus),
+        .gpus = point->served.gpus,
+        .grid_w = point->economics.watts,
         .tokens_per_round = map->tokens_per_round,
         .helps_from = map->helps_from,
         .helps_to = map->helps_to,
@@ -125,7 +150,7 @@ static Status run_replication(void *context, size_t index, size_t worker_index, 
     if (status == STATUS_NO)
         status = serve_load(job->scenario, &load, &worker->forecast, error);
     if (status == STATUS_OK)
-        job->samples[index] = sample_of(&worker->forecast);
+        job->samples[index] = sample_of(&worker->sampled, &worker->forecast);
     return status;
 }
 
@@ -160,5 +185,21 @@ Status load_metrics(const Scenario *scenario, const ForecastOptions *options, Me
     free(column);
     free(job.samples);
     free(job.workers);
+    return status;
+}
+
+Status load_metrics_of(const Scenario *scenario, const LoadForecast *forecast, MetricSet *metrics,
+                       Error *error)
+{
+    Scenario *middle = malloc(sizeof *middle);
+    if (middle == NULL)
+        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    scenario_midpoint(scenario, middle); /* as the load was simulated */
+    const ForecastOptions once = {.reps = 1};
+    LoadSample sample = sample_of(middle, forecast);
+    const Job job = {.scenario = middle, .options = &once, .samples = &sample};
+    double column;
+    const Status status = add_metrics(&job, &column, metrics, error);
+    free(middle);
     return status;
 }

@@ -14,4 +14,9 @@
 Status load_metrics(const Scenario *scenario, const ForecastOptions *options, MetricSet *metrics,
                     Error *error);
 
+/* The same of one load that was simulated: one value each. */
+struct LoadForecast;
+Status load_metrics_of(const Scenario *scenario, const struct LoadForecast *forecast,
+                       MetricSet *metrics, Error *error);
+
 #endif

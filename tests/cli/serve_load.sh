@@ -24,6 +24,11 @@ json '.load.stable and .load.rate_per_s == 4 and .load.stable_maximum_per_s > 4'
 json '.latency.ttft_s.p50 > 0 and .latency.ttft_s.p50 <= .latency.ttft_s.p99 and .latency.tpot_s.p99 > 0'
 json '(.throughput.requests_per_s / 4 - 1 | fabs) < 0.05'
 json '.cost.usd_per_1m_output > 0 and .cost.usd_per_1m_input > 0 and .kv.occupancy > 0 and .utilisation.mfu > 0'
+run 0 serve "$work/small.yaml" --load 4 --out "$work/loaded"
+for file in report.txt serve.json small.xlsx; do
+    [ -s "$work/loaded/$file" ] || fail "the report of a load lacks $file"
+done
+run 0 serve "$work/small.yaml" --load 4 --json
 json '.energy.watts > .energy.idle_watts and .energy.idle_watts > 2000 and .energy.watts < 1.1 * 10200'
 json '(.energy.joules_per_token * (.throughput.input_tokens_per_s + .throughput.output_tokens_per_s) / .energy.watts - 1 | fabs) < 1e-9'
 json '.cost.usd_per_hour > .cost.idle_usd_per_hour and .cost.idle_usd_per_hour > 16 and .cost.margin == 0'

@@ -254,6 +254,76 @@ static void a_training_run_has_a_workbook_of_its_own(void **state)
     fixture_free(fixture);
 }
 
+/* The sheet recalculated from 999s is the sheet as it was written, and its prices are those of the
+ * simulation where only one value stands behind each. */
+static void a_serving_scenario_has_a_workbook_of_its_own(void **state)
+{
+    (void)state;
+    char directory[TEST_PATH_BYTES], command[4 * TEST_PATH_BYTES];
+    if (system("command -v ssconvert >/dev/null 2>&1") != 0) {
+        print_message("skipped: no ssconvert (apt-get install gnumeric) to recalculate with\n");
+        skip();
+    }
+    Fixture *fixture = fixture_make();
+    directory_make(directory);
+    Scenario *scenario = &fixture->scenarios[2].scenario;
+    const struct {
+        const char *name, *unit;
+        double value;
+    } values[] = {
+        {"throughput.input_tokens_per_s", "tokens/s", 8000},
+        {"throughput.output_tokens_per_s", "tokens/s", 2000},
+        {"plan.gpus", "GPUs", 16},
+        {"cost.usd_per_gpu_hour", "USD/h", 3},
+        /* 48 dollars an hour for half of 28.8 M and 7.2 M tokens, 30% of it for the input */
+        {"cost.usd_per_1m_input", "USD", 48 * 0.3 / 14.4},
+        {"cost.usd_per_1m_output", "USD", 48 * 0.7 / 3.6},
+    };
+    MetricSet metrics;
+    metrics_init(&metrics);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        assert_int_equal(
+            metrics_set(&metrics, values[i].name, values[i].unit, values[i].value, NULL),
+            STATUS_OK);
+    scenario->serving.utilisation = 0.5;
+    scenario->prices.energy_included = 1;
+    scenario->prices.basis = PRICE_HOURLY;
+    scenario->prices.list_per_1k_input_usd = 0.002;
+    scenario->prices.list_per_1k_output_usd = 0.01;
+    Book book = book_of_serve(scenario, &metrics, NULL, &fixture->provenance);
+    assert_int_equal(book_write(&book, directory, "right.xlsx", NULL), STATUS_OK);
+    Book wrong = book_of_serve(scenario, &metrics, NULL, &fixture->provenance);
+    wrong.wrong_caches = 1;
+    assert_int_equal(book_write(&wrong, directory, "wrong.xlsx", NULL), STATUS_OK);
+    snprintf(command, sizeof command,
+             "cd %s && for f in '--recalc wrong' ' right'; do ssconvert $f.xlsx -S "
+             "-T Gnumeric_stf:stf_assistant -O 'format=raw separator=,' ${f#* }-%%s.csv "
+             ">/dev/null 2>&1 || exit 1; done",
+             directory);
+    assert_int_equal(system(command), 0);
+    static const char *const files[] = {"wrong-Cost.csv", "right-Cost.csv"};
+    for (size_t i = 0; i < 2; i++) {
+        expect_near(cell(directory, files[i], "\"Cost of an hour\"", 1), 48);
+        expect_near(cell(directory, files[i], "\"Cost per 1k tokens, input and output\"", 1),
+                    48 / 18e3);
+        expect_near(cell(directory, files[i], "\"Cost per 1M input tokens\"", 1), 1);
+        expect_near(cell(directory, files[i], "\"Cost per 1M output tokens\"", 1), 48 * 0.7 / 3.6);
+        expect_near(cell(directory, files[i], "\"Income of an hour at the list price\"", 1),
+                    14.4 * 2 + 3.6 * 10);
+        expect_near(cell(directory, files[i], "Margin", 1), 1 - 48 / 64.8);
+        expect_near(cell(directory, files[i], "1", 1), 48 / 36e3);
+        expect_near(cell(directory, files[i], "0.1", 3), 48 * 0.7 / 0.72);
+        expect_near(cell(directory, files[i], "Deployments", 1), 1);
+        expect_near(cell(directory, files[i], "GPUs", 1), 16);
+        expect_near(cell(directory, files[i], "\"Cost of 30 days\"", 1), 48 * 24 * 30);
+        expect_near(cell(directory, files[i], "\"Cost per 1k tokens of the demand\"", 1),
+                    48 / 18e3);
+    }
+    metrics_free(&metrics);
+    directory_remove(directory);
+    fixture_free(fixture);
+}
+
 /* As a reader sees them: no number with more than six digits in a row. */
 static void every_number_is_shown_in_its_format(void **state)
 {
@@ -323,6 +393,7 @@ int main(void)
         cmocka_unit_test(every_number_is_shown_in_its_format),
         cmocka_unit_test(formulas_recalculate_to_the_simulated_numbers),
         cmocka_unit_test(a_training_run_has_a_workbook_of_its_own),
+        cmocka_unit_test(a_serving_scenario_has_a_workbook_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

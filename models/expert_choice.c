@@ -58,6 +58,28 @@ static double gamma_lorenz(const ExpertLoadSpec *spec, double share)
     return gsl_cdf_gamma_P(exp(high), a + 1.0, 1.0);
 }
 
+/* (to^p - 1) / p, which goes over into ln(to) at p = 0. */
+static double power_integral(double to, double p)
+{
+    const double log_to = log(to);
+    return fabs(p * log_to) < 1e-12 ? log_to : expm1(p * log_to) / p;
+}
+
+/* u times the integral of x^-a from 1 to the span is that from 1 to the quantile. */
+double expert_power_law_quantile(double exponent, double span, double u)
+{
+    const double p = 1.0 - exponent, area = u * power_integral(span, p);
+    return fabs(p * area) < 1e-12 ? exp(area) : exp(log1p(p * area) / p);
+}
+
+static double power_law_lorenz(const ExpertLoadSpec *spec, double share)
+{
+    const double x = expert_power_law_quantile(spec->exponent, spec->span, share);
+    return spec->span > 1.0 ? power_integral(x, 2.0 - spec->exponent) /
+                                  power_integral(spec->span, 2.0 - spec->exponent)
+                            : share;
+}
+
 /* From the top: the e-th share ends where 1 - e / E of the experts are less popular. */
 static void take_shares(const ExpertLoadSpec *spec, Lorenz *lorenz, size_t experts,
                         double *popularity)
@@ -77,6 +99,7 @@ void expert_popularity_typical(const ExpertLoadSpec *spec, size_t experts, doubl
         [EXPERT_LOAD_LOGNORMAL] = lognormal_lorenz,
         [EXPERT_LOAD_DIRICHLET] = gamma_lorenz,
         [EXPERT_LOAD_AUXILIARY_LOSS] = lognormal_lorenz,
+        [EXPERT_LOAD_POWER_LAW] = power_law_lorenz,
     };
     const int zipf = spec->model == EXPERT_LOAD_ZIPF;
     if (!zipf && lorenz[spec->model] != NULL)
@@ -204,11 +227,9 @@ static int is_alike(const ExpertLoadSpec *load)
 static int is_of(const ExpertChoice *choice, const ExpertLoadSpec *load, const ModelSpec *model)
 {
     const double numbers[][2] = {
-        {choice->load.sigma, load->sigma},
-        {choice->load.concentration, load->concentration},
-        {choice->load.exponent, load->exponent},
-        {choice->model_experts, model->experts},
-        {choice->top_k, model->experts_per_token},
+        {choice->load.sigma, load->sigma},       {choice->load.concentration, load->concentration},
+        {choice->load.exponent, load->exponent}, {choice->load.span, load->span},
+        {choice->model_experts, model->experts}, {choice->top_k, model->experts_per_token},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (numbers[i][0] < numbers[i][1] || numbers[i][0] > numbers[i][1])

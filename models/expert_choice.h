@@ -16,6 +16,9 @@ enum { MOST_CHOSEN_EXPERTS = 1024 };
 /* Values that sum to 1, none below 1e-12 of their mean: less and products lose their digits. */
 void expert_popularity_normalise(double *values, size_t count);
 
+/* Below which the share u of all x lies whose density is x^-a between 1 and `span`. */
+double expert_power_law_quantile(double exponent, double span, double u);
+
 /* popularity[experts] of a typical layer, most popular first, where sim/training draws one: the
  * e-th of E experts has the share of the e-th E-th of the distribution, the increase of its Lorenz
  * curve. Sums to 1.
@@ -23,7 +26,8 @@ void expert_popularity_normalise(double *values, size_t count);
  *   lognormal          Phi(z - sigma) between the normal quantiles z; what an auxiliary loss leaves
  *                      has the same form
  *   dirichlet          P(a + 1, x) between the quantiles x of gamma(a)
- *   zipf               r^-s */
+ *   zipf               r^-s
+ *   power_law          (x^(2-a) - 1) / (span^(2-a) - 1) between the quantiles x */
 void expert_popularity_typical(const ExpertLoadSpec *spec, size_t experts, double *popularity);
 
 /* inclusion[e] = probability that expert e is among the k of a token; sums to k. `scratch` has room

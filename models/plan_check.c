@@ -370,6 +370,20 @@ static Status check_course(const Scenario *scenario, Error *error)
     return STATUS_OK;
 }
 
+static Status check_popularity(const Scenario *scenario, Error *error)
+{
+    const int training = scenario->kind == SCENARIO_TRAINING;
+    const ExpertLoadSpec *load =
+        training ? &scenario->training.expert_load : &scenario->serving.expert_load;
+    if (load->model != EXPERT_LOAD_POWER_LAW || load->span > 1)
+        return STATUS_OK;
+    error_set(error, STATUS_INVALID, "%s.expert_load.span = %g leaves a power law nothing to vary",
+              training ? "training" : "serving", load->span);
+    error_hint(error, "the largest popularity over the least, above 1; kernel tables draw with 0.8 "
+                      "of the tokens");
+    return STATUS_INVALID;
+}
+
 Status plan_check(const Scenario *scenario, Error *error)
 {
     if (scenario->course_count > 0 && scenario->kind == SCENARIO_TRAINING)
@@ -381,6 +395,8 @@ Status plan_check(const Scenario *scenario, Error *error)
                           : plan_check_serving_counts(&scenario->serving, error);
     if (status == STATUS_OK)
         status = plan_check_model(&scenario->model, error);
+    if (status == STATUS_OK)
+        status = check_popularity(scenario, error);
     if (status != STATUS_OK)
         return status;
     return training ? check_training(scenario, error) : plan_check_serving(scenario, error);
@@ -388,8 +404,10 @@ Status plan_check(const Scenario *scenario, Error *error)
 
 Status plan_check_base(const Scenario *scenario, Error *error)
 {
-    const Status status = check_model_counts(scenario, error);
-    return status == STATUS_OK ? plan_check_model(&scenario->model, error) : status;
+    Status status = check_model_counts(scenario, error);
+    if (status == STATUS_OK)
+        status = plan_check_model(&scenario->model, error);
+    return status == STATUS_OK ? check_popularity(scenario, error) : status;
 }
 
 Status plan_check_parallel(const Scenario *scenario, Error *error)

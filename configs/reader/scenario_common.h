@@ -23,7 +23,8 @@ typedef enum ExpertLoadModel {
     EXPERT_LOAD_LOGNORMAL,
     EXPERT_LOAD_DIRICHLET,
     EXPERT_LOAD_ZIPF,
-    EXPERT_LOAD_AUXILIARY_LOSS /* lognormal spread that balancing leaves */
+    EXPERT_LOAD_AUXILIARY_LOSS, /* lognormal spread that balancing leaves */
+    EXPERT_LOAD_POWER_LAW       /* density x^-a between 1 and a span */
 } ExpertLoadModel;
 
 /* Kernels that a serving engine runs experts with; see hw/moe_layer.h. */
@@ -41,7 +42,8 @@ typedef struct ExpertLoadSpec {
     ExpertLoadModel model;
     double sigma;         /* lognormal, auxiliary_loss: of the logarithm of popularity */
     double concentration; /* dirichlet */
-    double exponent;      /* zipf */
+    double exponent;      /* zipf, power_law */
+    double span;          /* power_law: the largest popularity over the least */
     double drift;         /* sigma from one microbatch to the next, any model but balanced */
 } ExpertLoadSpec;
 

@@ -15,7 +15,7 @@ static const char *const MOE_KERNEL_WORDS[] = {"grouped", "cutlass",      "cutla
 static const char *const PRECISION_WORDS[] = {"bf16", "fp8", "fp16", "fp32", NULL};
 static const char *const EXPERT_PRECISION_WORDS[] = {"as_weights", "fp4", NULL};
 static const char *const LOAD_WORDS[] = {"balanced", "uniform",        "lognormal", "dirichlet",
-                                         "zipf",     "auxiliary_loss", NULL};
+                                         "zipf",     "auxiliary_loss", "power_law", NULL};
 static const char *const RECOMPUTE_WORDS[] = {"none", "selective", "full", NULL};
 static const char *const SCOPE_WORDS[] = {"scores", "operators", "modules", NULL};
 static const char *const DROPOUT_WORDS[] = {"masked", "none", NULL};
@@ -98,7 +98,10 @@ static const Field EXPERT_LOAD_FIELDS[] = {
     NUMBER_FIELD("concentration", ExpertLoadSpec, concentration, DIMENSION_NUMBER, 0.001, 1e6, "1",
                  0, "of a symmetric Dirichlet popularity; small: uneven"),
     NUMBER_FIELD("exponent", ExpertLoadSpec, exponent, DIMENSION_NUMBER, 0, 10, "1", 0,
-                 "of a Zipf popularity"),
+                 "of a Zipf popularity (rank^-s), or of a power law's density (x^-a)"),
+    NUMBER_FIELD("span", ExpertLoadSpec, span, DIMENSION_NUMBER, 1, 1e12, "1", 0,
+                 "of a power law: the largest popularity over the least; kernel tables draw with "
+                 "0.8 of the tokens"),
     NUMBER_FIELD("drift", ExpertLoadSpec, drift, DIMENSION_NUMBER, 0, 5, "0", 0,
                  "lognormal sigma of popularity from one microbatch to the next"),
 };
@@ -113,7 +116,10 @@ static const Field SERVED_LOAD_FIELDS[] = {
     NUMBER_FIELD("concentration", ExpertLoadSpec, concentration, DIMENSION_NUMBER, 0.001, 1e6, "1",
                  0, "of a symmetric Dirichlet popularity; small: uneven"),
     NUMBER_FIELD("exponent", ExpertLoadSpec, exponent, DIMENSION_NUMBER, 0, 10, "1", 0,
-                 "of a Zipf popularity"),
+                 "of a Zipf popularity (rank^-s), or of a power law's density (x^-a)"),
+    NUMBER_FIELD("span", ExpertLoadSpec, span, DIMENSION_NUMBER, 1, 1e12, "1", 0,
+                 "of a power law: the largest popularity over the least; kernel tables draw with "
+                 "0.8 of the tokens"),
 };
 static const Schema SERVED_LOAD_SCHEMA = {.name = "expert load of serving",
                                           GROUP_FIELDS(SERVED_LOAD_FIELDS)};

@@ -57,6 +57,14 @@ static void draw_zipf(const ExpertLoadSpec *spec, size_t experts, RandomStream *
     random_shuffle(popularity, experts, stream);
 }
 
+static void draw_power_law(const ExpertLoadSpec *spec, size_t experts, RandomStream *stream,
+                           double *popularity)
+{
+    for (size_t i = 0; i < experts; i++)
+        popularity[i] =
+            expert_power_law_quantile(spec->exponent, spec->span, random_uniform(stream));
+}
+
 void popularity_draw(const ExpertLoadSpec *spec, size_t experts, RandomStream *stream,
                      double *popularity)
 {
@@ -64,6 +72,7 @@ void popularity_draw(const ExpertLoadSpec *spec, size_t experts, RandomStream *s
         [EXPERT_LOAD_BALANCED] = draw_equal,      [EXPERT_LOAD_UNIFORM] = draw_equal,
         [EXPERT_LOAD_LOGNORMAL] = draw_lognormal, [EXPERT_LOAD_DIRICHLET] = draw_dirichlet,
         [EXPERT_LOAD_ZIPF] = draw_zipf,           [EXPERT_LOAD_AUXILIARY_LOSS] = draw_lognormal,
+        [EXPERT_LOAD_POWER_LAW] = draw_power_law,
     };
     draws[spec->model](spec, experts, stream, popularity);
     expert_popularity_normalise(popularity, experts);

@@ -20,7 +20,8 @@ enum { MAX_EXPERTS = 65536 };
  *   balanced, uniform  1 / E
  *   lognormal          exp(sigma z), z normal; what an auxiliary loss leaves has the same form
  *   dirichlet          symmetric, concentration a: gamma(a) variates over their sum
- *   zipf               r^-s for rank r = 1..E, ranks dealt out to experts at random */
+ *   zipf               r^-s for rank r = 1..E, ranks dealt out to experts at random
+ *   power_law          independent, of density x^-a between 1 and the span */
 void popularity_draw(const ExpertLoadSpec *spec, size_t experts, RandomStream *stream,
                      double *popularity);
 

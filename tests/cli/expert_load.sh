@@ -24,6 +24,11 @@ done
 serve --set serving.expert_load.model=dirichlet
 json ".batch.experts_touched < 0.9 * $uniform"
 
+serve --set serving.expert_load.model=power_law --set serving.expert_load.exponent=1.2 --set serving.expert_load.span=3200
+json ".batch.experts_touched < 0.9 * $uniform"
+
+run 3 serve gpt4-serve-a100 --set serving.expert_load.model=power_law
+stderr_has "serving.expert_load.span = 1 leaves a power law nothing to vary"
 run 2 serve gpt4-serve-a100 --set serving.expert_load.model=popular
 stderr_has "serving.expert_load.model"
 run 2 serve gpt4-serve-a100 --set serving.expert_load.exponent=-1

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "models/expert_choice.h"
 #include "sim/training/expert_load.h"
 #include "sim/training/expert_popularity.h"
 
@@ -89,6 +90,46 @@ static void test_limits_of_zipf(void **state)
         row_sampler_draw(sampler, 1e8, &stream, rows);
         assert_relative(expert_load_most(rows, 16, 16), limits[s], 1e-3);
         row_sampler_destroy(sampler);
+    }
+}
+
+/* Independent draws of a density x^-a between 1 and S have the mean (S^(2-a) - 1)(1-a) /
+ * (S^(1-a) - 1)(2-a), and the typical layer's upper half the share of it that lies above the
+ * median: held against an integral in steps. At a = 1 and 2 the powers go over into logarithms. */
+static void test_power_law(void **state)
+{
+    (void)state;
+    enum { STEPS = 200000, EXPERTS = 64 };
+    const double exponents[] = {0, 0.5, 1, 1.2, 2, 3}, span = 1000;
+    for (size_t s = 0; s < sizeof exponents / sizeof *exponents; s++) {
+        const double a = exponents[s];
+        double area = 0, mass = 0, upper = 0, low_area = 0, popularity[EXPERTS], half = 0;
+        const double median = expert_power_law_quantile(a, span, 0.5);
+        for (int i = 0; i < STEPS; i++) { /* in steps of the logarithm */
+            const double x = exp((i + 0.5) / STEPS * log(span)), width = x * log(span) / STEPS;
+            area += width * pow(x, -a);
+            mass += width * pow(x, 1 - a);
+            low_area += x < median ? width * pow(x, -a) : 0;
+            upper += x < median ? 0 : width * pow(x, 1 - a);
+        }
+        assert_relative(low_area / area, 0.5, 1e-3);
+        assert_relative(expert_power_law_quantile(a, span, 0), 1, 1e-12);
+        assert_relative(expert_power_law_quantile(a, span, 1), span, 1e-9);
+        const ExpertLoadSpec spec = {.model = EXPERT_LOAD_POWER_LAW, .exponent = a, .span = span};
+        expert_popularity_typical(&spec, EXPERTS, popularity);
+        for (size_t i = 0; i < EXPERTS / 2; i++) {
+            half += popularity[i];
+            assert_true(popularity[i] >= popularity[i + 1]);
+        }
+        assert_relative(half, upper / mass, 1e-3);
+        /* drawn: popularity over the least of all is x, to within 1 / 4096 of its range */
+        double drawn[4096] = {0}, least = 1, above = 0;
+        draw_popularity(spec, 4096, s, drawn);
+        for (size_t i = 0; i < 4096; i++)
+            least = fmin(least, drawn[i]);
+        for (size_t i = 0; i < 4096; i++)
+            above += drawn[i] > median * least;
+        assert_true(fabs(above / 4096 - 0.5) < 4 * 0.5 / 64); /* four standard errors */
     }
 }
 
@@ -200,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_inclusion_by_enumeration),
         cmocka_unit_test(test_limits_of_zipf),
+        cmocka_unit_test(test_power_law),
         cmocka_unit_test(test_moments),
         cmocka_unit_test(test_both_ways_meet),
         cmocka_unit_test(test_bounds_of_popularity),

@@ -204,8 +204,15 @@ static void test_rows_are_the_ranks(void **state)
     assert_true(each[0] > 3 * each[(size_t)rank.touched - 1]);
 }
 
-/* Seconds of the routed experts under a Zipf popularity of 1.2 over those of balanced ones:
- * Mixtral 8x7B's layer on eight GPUs. */
+/* The kernel tables' power law: their loads are drawn with this span. */
+static ExpertLoadSpec power_law(double exponent, double tokens)
+{
+    return (ExpertLoadSpec){
+        .model = EXPERT_LOAD_POWER_LAW, .exponent = exponent, .span = 0.8 * tokens};
+}
+
+/* Seconds of the routed experts under a power law of 1.2 over those of balanced ones: Mixtral
+ * 8x7B's layer on eight GPUs. */
 static double imbalance(double ways, double tokens)
 {
     Scenario scenario;
@@ -220,7 +227,7 @@ static double imbalance(double ways, double tokens)
         StageCost *cost = calloc(1, sizeof *cost);
         assert_non_null(cost);
         scenario.serving.expert_load =
-            skewed ? zipf(1.2) : (ExpertLoadSpec){.model = EXPERT_LOAD_BALANCED};
+            skewed ? power_law(1.2, tokens) : (ExpertLoadSpec){.model = EXPERT_LOAD_BALANCED};
         stage_cost_prepare(cost, &scenario);
         const TokenCost pass = stage_cost_tokens(cost, tokens);
         seconds[skewed] = pass.routed.weights_s + pass.routed.compute_s;
@@ -231,25 +238,24 @@ static double imbalance(double ways, double tokens)
 
 /* Measured for a power law of 1.2 over balanced experts (AIConfigurator's kernel tables): cut by
  * tensor ways 1.00-1.28 times; one expert on each of eight GPUs 1.02 at 8-32 tokens, 1.6 at 128,
- * 2.0 at 256-512, 2.6-3.1 at 1-2 thousand, 3.5-4.8 at 4-16 thousand. Held: the direction, and a
- * rough size. A token takes an expert once, so that of 8 experts and 2 a token none has more than 4
- * times the mean, and Zipf's 1.2 gives 2.82 of it; eight skewed tokens
- * touch fewer experts than eight that are dealt out evenly, which reading weights then gains. */
+ * 2.0 at 256-512, 2.6-3.1 at 1-2 thousand, 3.5-4.8 at 4-16 thousand. Held to within 30%: each was
+ * measured for one draw of the loads. Eight skewed tokens touch fewer experts than eight that are
+ * dealt out evenly, which reading weights then gains. */
 static void test_published_imbalance(void **state)
 {
     (void)state;
     const struct {
         double tokens, cut_low, cut_high, whole_low, whole_high;
     } rows[] = {
-        {8, 0.7, 1.28, 0.95, 1.1},   {32, 0.95, 1.28, 0.95, 1.1}, {128, 0.95, 1.28, 1.05, 1.6},
-        {256, 0.95, 1.28, 1.3, 2.0}, {512, 1.02, 1.28, 1.7, 2.1}, {1024, 1.02, 1.28, 2.1, 3.1},
-        {2048, 1.0, 1.28, 2.2, 3.1}, {4096, 1.0, 1.28, 2.3, 4.8}, {16384, 1.0, 1.28, 2.4, 4.8},
+        {8, 0.8, 1.28, 1.02, 1.02},  {32, 0.95, 1.28, 1.02, 1.02}, {128, 1, 1.28, 1.6, 1.6},
+        {256, 1, 1.28, 2.0, 2.0},    {512, 1, 1.28, 2.0, 2.0},     {1024, 1, 1.28, 2.6, 3.1},
+        {2048, 1.0, 1.28, 2.6, 3.1}, {4096, 1.0, 1.28, 3.5, 4.8},  {16384, 1.0, 1.28, 3.5, 4.8},
     };
     double before = 0;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const double cut = imbalance(1, rows[i].tokens), whole = imbalance(8, rows[i].tokens);
         assert_between(cut, rows[i].cut_low, rows[i].cut_high);
-        assert_between(whole, rows[i].whole_low, rows[i].whole_high);
+        assert_between(whole, 0.7 * rows[i].whole_low, 1.3 * rows[i].whole_high);
         assert_true(whole > before * 0.97);
         before = whole;
     }

@@ -58,7 +58,7 @@ bench_programs := $(patsubst %.c,$(B)/%,$(sort $(wildcard tests/bench/*.c)))
 fuzz_targets := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 replay_programs := $(fuzz_targets:%.c=$(B)/%)
 
-.PHONY: all demo test check test-full bench golden install setup clean help FORCE print-flags replay fuzz format format-check
+.PHONY: all demo test check test-full bench golden install setup clean help FORCE print-flags replay fuzz fuzz-programs format format-check
 .DELETE_ON_ERROR:
 
 all: build/flopcast $(if $(findstring thread,$(SANITIZE)),,build/flopcast-cpu)
@@ -255,15 +255,19 @@ test-full: setup-full
 golden: all
 	$(Q)sh tests/golden/run.sh build/flopcast --update
 
-# libFuzzer on every target, from its corpus; what it finds is written under build/.
+# libFuzzer on every target, from its corpus; what it finds is written under build/fuzz.
 SECONDS ?= 20
 fuzz:
-	$(Q)for target in $(fuzz_targets); do name=$$(basename $$target .c); corpus=tests/fuzz/corpus/$${name#fuzz_}; \
-	  mkdir -p build/fuzz/$$name; echo "fuzzing $$name for $(SECONDS) s"; \
-	  clang $(BASE_CFLAGS) -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $(LIB_CFLAGS) \
-	    $$target $(filter-out sim/cli/% reports/%,$(lib_sources)) -o build/fuzz/$$name/target $(LIBS) -pthread && \
-	  build/fuzz/$$name/target -max_total_time=$(SECONDS) -max_len=65536 -artifact_prefix=build/fuzz/$$name/ \
-	    build/fuzz/$$name $$corpus 2>&1 | tail -2 || exit 1; done
+	$(Q)$(MAKE) --no-print-directory $(parallel) CC=clang SANITIZE=fuzzer-no-link,address,undefined fuzz-programs
+	$(Q)for target in $(fuzz_targets:tests/fuzz/fuzz_%.c=%); do mkdir -p build/fuzz/$$target; \
+	  echo "fuzzing $$target for $(SECONDS) s"; \
+	  build/san-fuzzer-no-link-address-undefined-clang/tests/fuzz/fuzz_$$target.libfuzzer -max_total_time=$(SECONDS) \
+	    -max_len=65536 -artifact_prefix=build/fuzz/$$target/ build/fuzz/$$target tests/fuzz/corpus/$$target \
+	    > build/fuzz/$$target.log 2>&1 || { tail -40 build/fuzz/$$target.log; exit 1; }; \
+	  tail -1 build/fuzz/$$target.log; done
+fuzz-programs: $(replay_programs:=.libfuzzer)
+$(replay_programs:=.libfuzzer): %.libfuzzer: %.o $(B)/libflopcast.a
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer,address,undefined -pthread $(LDFLAGS) -o $@ $^ $(LIBS)
 
 bench: all $(bench_programs)
 	$(Q)for program in $(bench_programs); do echo "== $$program"; $$program || exit 1; done

@@ -33,25 +33,34 @@ static const double tile_rows[] = {16, 32, 64, 128, 256}; /* each is twice the o
 static const double tile_columns[] = {64, 128, 256};
 enum { TILE_ROWS = 5, TILE_COLUMNS = 3, MOST_DOUBLINGS = 5, LEAST_K_OF_A_SPLIT = 64 };
 
-static const double output_bytes = 2;      /* bf16, also from fp8 operands */
-static const double partial_sum_bytes = 4; /* fp32 */
-static const double fp4_bytes = 4.25 / 8;  /* with a scale of 8 bits for 32 */
+static const double output_bytes = 2;        /* bf16, also from fp8 operands */
+static const double partial_sum_bytes = 4;   /* fp32 */
+static const double fp4_bytes = 4.25 / 8;    /* with a scale of 8 bits for 32 */
+static const double int8_quantise_bytes = 3; /* an element read in 16 bits and written in 8 */
 
 static int has_fp8(const GpuSpec *gpu)
 {
     return gpu->peak_fp8_flops_per_s > 0 && gpu->gemm_fp8.compute_efficiency > 0;
 }
 
+static int is_int8(const GpuSpec *gpu, Precision precision)
+{
+    return precision == PRECISION_INT8 && gpu->peak_int8_flops_per_s > 0;
+}
+
 double gpu_peak_flops_per_s(const GpuSpec *gpu, Precision precision)
 {
+    if (is_int8(gpu, precision))
+        return gpu->peak_int8_flops_per_s;
     return precision == PRECISION_FP8 && has_fp8(gpu) ? gpu->peak_fp8_flops_per_s
                                                       : gpu->peak_bf16_flops_per_s;
 }
 
 GemmMachine gemm_machine(const GpuSpec *gpu, Precision precision)
 {
-    const int fp8 = precision == PRECISION_FP8 && has_fp8(gpu);
-    const GemmFit *fit = fp8 ? &gpu->gemm_fp8 : &gpu->gemm_bf16;
+    const int int8 = is_int8(gpu, precision);
+    const int narrow = int8 || (precision == PRECISION_FP8 && has_fp8(gpu));
+    const GemmFit *fit = narrow && has_fp8(gpu) ? &gpu->gemm_fp8 : &gpu->gemm_bf16;
     GemmMachine machine = {
         .gpu = gpu,
         .precision = precision,
@@ -60,10 +69,11 @@ GemmMachine gemm_machine(const GpuSpec *gpu, Precision precision)
         .memory_bytes_per_s = fit->memory_efficiency * gpu->memory_bytes_per_s,
         .hbm_bytes_per_s = gpu->memory_bytes_per_s,
         .sms = gpu->sms,
-        .operand_bytes = fp8 ? 1 : 2,
-        .weight_bytes = fp8                          ? 1
+        .operand_bytes = narrow ? 1 : 2,
+        .weight_bytes = narrow                       ? 1
                         : precision == PRECISION_FP4 ? fp4_bytes
                                                      : 2,
+        .quantise_bytes = int8 && !has_fp8(gpu) ? int8_quantise_bytes : fit->quantise_cost,
     };
     for (size_t i = 0; i < GEMM_TILES; i++) {
         const Tile *tile = &tile_shapes[i];
@@ -136,7 +146,7 @@ static double product_seconds(const GemmMachine *machine, double compute_s, doub
     const double bytes = machine->operand_bytes * rows * k +
                          machine->weight_bytes * matrices * k * n + output_bytes * rows * n;
     const double memory_s = bytes / machine->memory_bytes_per_s;
-    const double quantise_s = fit->quantise_cost * rows * k / machine->hbm_bytes_per_s;
+    const double quantise_s = machine->quantise_bytes * rows * k / machine->hbm_bytes_per_s;
 
     /* The p-norm of two, with the larger taken out so that nothing overflows. */
     const double larger = fmax(compute_s, memory_s);
@@ -155,10 +165,12 @@ double gpu_measured_seconds(const MeasuredKernel *kernel, double flops, double b
     return kernel->launch_s + larger * pow(1 + pow(ratio, q), 1 / q);
 }
 
-/* What was measured of this device serves all precisions but fp8 and 4 bits, which were not. */
+/* What was measured of this device serves products of 16 bits and more, with weights of as many. */
 static int is_measured(const MeasuredKernel *kernel, Precision precision)
 {
-    return kernel->bytes_per_s > 0 && precision != PRECISION_FP8 && precision != PRECISION_FP4;
+    const int wide =
+        precision == PRECISION_BF16 || precision == PRECISION_FP16 || precision == PRECISION_FP32;
+    return kernel->bytes_per_s > 0 && wide;
 }
 
 static double measured_product_seconds(const MeasuredKernel *kernel, double rows, double matrices,

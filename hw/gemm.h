@@ -5,8 +5,10 @@
 
 #include "configs/reader/scenario.h"
 
-/* Seconds of C[m,n] = A[m,k] B[k,n] in `precision`. bf16 serves fp16; fp8 on a GPU without it takes
- * bf16; fp4 is bf16 whose B is read in 4 bits and its scales. */
+/* Seconds of C[m,n] = A[m,k] B[k,n] in `precision`. bf16 serves fp16; fp8 or int8 on a GPU without
+ * it takes bf16; fp4 is bf16 whose B is read in 4 bits and its scales. No timings of int8 products
+ * were found: they have their own peak and the constants of fp8, on a GPU without fp8 those of bf16
+ * and a pass over A that quantises it. (Other stored weights: stored_weights.h.) */
 double gpu_gemm_seconds(const GpuSpec *gpu, Precision precision, double m, double n, double k);
 
 /* A grouped product: for each e < experts C_e[rows_e, n] = A_e[rows_e, k] B_e[k, n] in one launch.
@@ -26,6 +28,7 @@ typedef struct GemmMachine {
     double sms;
     double operand_bytes;          /* of an element of A */
     double weight_bytes;           /* of B */
+    double quantise_bytes;         /* moved for each element of A to quantise it */
     double tile_flops[GEMM_TILES]; /* for each element of k, penalty included */
 } GemmMachine;
 GemmMachine gemm_machine(const GpuSpec *gpu, Precision precision);

@@ -228,6 +228,8 @@ double precision_bytes(Precision precision)
         [PRECISION_FP8] = 1,
         [PRECISION_FP16] = 2,
         [PRECISION_FP32] = 4,
+        [PRECISION_INT8] = 1,
+        [PRECISION_INT4] = 0.5,
         /* MXFP4 (OCP Microscaling Formats 1.0): 32 values of 4 bits share 8 bits of scale */
         [PRECISION_FP4] = 4.25 / 8};
     return bytes[precision];

@@ -85,6 +85,6 @@ double model_kv_bytes_per_token(const ModelSpec *model, double bytes_per_element
  * E (1 - (1 - k/E)^tokens). */
 double model_experts_touched(const ModelSpec *model, double tokens);
 
-double precision_bytes(Precision precision); /* of one element */
+double precision_bytes(Precision precision); /* of one element; of int8, int4 without scales */
 
 #endif

@@ -4,6 +4,7 @@
 #include "models/plan_rules.h"
 #include "models/serving_side.h"
 #include "models/speculation.h"
+#include "models/weight_format.h"
 
 #include <math.h>
 
@@ -132,6 +133,9 @@ Status plan_check_serving(const Scenario *scenario, Error *error)
                          "serving.prompt_tokens + serving.output_tokens = %g is more than "
                          "serving.context_limit = %g",
                          mean_length, serving->context_limit);
+    const Status stored = weight_format_check(scenario, error);
+    if (stored != STATUS_OK)
+        return stored;
     if (serving->batching == BATCH_STATIC && serving->speculation.length > 0)
         return error_set(error, STATUS_INVALID,
                          "serving.batching: static and serving.speculation.length = %g exclude "

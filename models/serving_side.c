@@ -65,8 +65,3 @@ double serving_gpus(const ServingSpec *serving)
                 serving_side_gpus(serving, (ServingSide)side);
     return gpus;
 }
-
-Precision serving_side_weight_precision(const ServingSpec *serving, ServingSide side)
-{
-    return precision_of(side_of(serving, side)->weight_precision, serving->weight_precision);
-}

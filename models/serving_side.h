@@ -18,6 +18,5 @@ void serving_side_scenario(const Scenario *scenario, ServingSide side, Scenario 
 double serving_side_replicas(const ServingSpec *serving, ServingSide side);
 double serving_side_gpus(const ServingSpec *serving, ServingSide side);
 double serving_gpus(const ServingSpec *serving);
-Precision serving_side_weight_precision(const ServingSpec *serving, ServingSide side);
 
 #endif

@@ -9,7 +9,10 @@ typedef enum Precision {
     PRECISION_FP8,
     PRECISION_FP16,
     PRECISION_FP32,
-    PRECISION_FP4 /* 4-bit weights with a scale a block, widened to 16 bits for products */
+    PRECISION_INT8,
+    /* Of weights alone, widened to 16 bits for products: */
+    PRECISION_FP4, /* a scale a block: MXFP4 */
+    PRECISION_INT4 /* scales as WeightFormat says */
 } Precision;
 typedef enum AttentionKernel {
     ATTENTION_UNFUSED, /* scores written to memory: PyTorch, Megatron before 2023 */

@@ -93,6 +93,7 @@ typedef struct GpuSpec {
     DeviceClass device_class;
     double peak_bf16_flops_per_s; /* dense */
     double peak_fp8_flops_per_s;  /* 0: no fp8 */
+    double peak_int8_flops_per_s; /* 0: no such tensor cores */
     double unaligned_flops_per_s; /* of products whose rows are not aligned; 0: as the others */
     double memory_bytes;          /* capacity as sold */
     double memory_usable;         /* fraction left after driver and ECC */

@@ -9,6 +9,31 @@
 
 enum { MAX_DRAFT_TOKENS = 32 };
 
+/* Of weights in 8 bits: multiplied in 8 bits with inputs that are quantised on the way, where the
+ * GPU can (W8A8), or widened to 16 bits ("weight-only", W8A16). */
+typedef enum WeightProducts { PRODUCTS_AS_WEIGHTS, PRODUCTS_WIDE } WeightProducts;
+
+/* A precision where another place has one as well; 0: as there. */
+typedef enum SidePrecision {
+    SIDE_PRECISION_AS_SERVING,
+    SIDE_PRECISION_FIRST /* + Precision */
+} SidePrecision;
+
+/* How weights of few bits are stored and multiplied; all zero: not said. See hw/stored_weights.h.
+ */
+typedef struct WeightFormat {
+    char name[NAME_BYTES];
+    SidePrecision of; /* the weight_precision that it is a format of; 0: any */
+    WeightProducts products;
+    int wide_tables;      /* embedding and output head stay in 16 bits */
+    double group;         /* weights that share a scale; 0: a whole column, which is not counted */
+    double group_bits;    /* of a scale and its zero point */
+    double wide_rate;     /* of the FLOP/s of 16-bit products, what kernels that widen reach */
+    double wide_read;     /* of the bandwidth at which 16-bit products read weights, likewise */
+    double unpack_tokens; /* products of so many tokens write weights out in 16 bits first; 0: none
+                             does */
+} WeightFormat;
+
 typedef enum ExpertPrecision { EXPERTS_AS_WEIGHTS, EXPERTS_FP4 } ExpertPrecision;
 typedef enum KvSharding { KV_REPLICATED, KV_BY_BATCH } KvSharding;
 typedef enum BatchPolicy {
@@ -50,12 +75,8 @@ typedef struct SpeculationSpec {
     ModelSpec draft;           /* layers 0: none */
 } SpeculationSpec;
 
-/* What one side of a disaggregated cluster does otherwise than the serving section; 0: as there. */
-typedef enum SidePrecision {
-    SIDE_PRECISION_AS_SERVING,
-    SIDE_PRECISION_FIRST /* + Precision */
-} SidePrecision;
 enum { MAX_SIDE_REPLICAS = 256 };
+/* What one side of a disaggregated cluster does otherwise than the serving section; 0: as there. */
 typedef struct ServingSideSpec {
     double replicas;
     double tensor, pipeline, expert;
@@ -96,6 +117,7 @@ typedef struct ServingSpec {
     double max_batch;    /* sequences in flight in the whole pipeline; memory may cap it further */
     double utilisation;  /* share of the day's capacity that paying tokens use */
     Precision weight_precision;
+    WeightFormat weights;
     ExpertPrecision expert_precision;
     Precision kv_precision;
     int wide_tables; /* embedding and head in 16 bits, whatever the weights have */

@@ -23,6 +23,8 @@ const Part PARTS[] = {
     {"own", "hw", "prices.own", &OWN_SCHEMA, offsetof(Scenario, prices.own)},
     {"law", "calibration", "law", &LAW_SCHEMA, offsetof(Scenario, law)},
     {"engine", "calibration", "serving", &SERVING_SCHEMA, offsetof(Scenario, serving)},
+    {"weights", "calibration", "serving.weights", &WEIGHTS_SCHEMA,
+     offsetof(Scenario, serving.weights)},
     {"scenario", "scenarios", "", &SCENARIO_SCHEMA, 0},
 };
 const size_t PART_COUNT = sizeof PARTS / sizeof PARTS[0];

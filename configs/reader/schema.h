@@ -92,6 +92,7 @@ extern const Schema PRICE_SCHEMA;
 extern const Schema RENT_SCHEMA;
 extern const Schema OWN_SCHEMA;
 extern const Schema SERVING_SCHEMA;
+extern const Schema WEIGHTS_SCHEMA;
 extern const Schema SPECULATION_SCHEMA;
 extern const Schema FLEET_SCHEMA;
 extern const Schema DISAGGREGATED_SCHEMA;

@@ -2,18 +2,14 @@
  * keys and values from one to the other. Zero (`as_serving`) leaves a key to what the serving
  * section says. */
 #include "configs/reader/schema.h"
+#include "configs/reader/schema_words.h"
 
 #include <assert.h>
 
-static_assert(sizeof(SidePrecision) == sizeof(int) && sizeof(KvPath) == sizeof(int) &&
-                  sizeof(KvOverlap) == sizeof(int) && sizeof(FirstTokenFrom) == sizeof(int),
+static_assert(sizeof(KvPath) == sizeof(int) && sizeof(KvOverlap) == sizeof(int) &&
+                  sizeof(FirstTokenFrom) == sizeof(int),
               "enums are read as int");
-static_assert(SIDE_PRECISION_FIRST == 1 && PRECISION_BF16 == 0 && PRECISION_FP8 == 1 &&
-                  PRECISION_FP16 == 2 && PRECISION_FP32 == 3,
-              "words in the order of Precision, behind as_serving");
 
-static const char *const SIDE_PRECISION_WORDS[] = {"as_serving", "bf16", "fp8",
-                                                   "fp16",       "fp32", NULL};
 static const char *const PATH_WORDS[] = {"fabric", "node", NULL};
 static const char *const OVERLAP_WORDS[] = {"none", "by_layer", NULL};
 static const char *const FIRST_TOKEN_WORDS[] = {"decode", "prefill", NULL};
@@ -38,9 +34,9 @@ static const Field SIDE_FIELDS[] = {
                  1e8, "0", 0, "prompt tokens of one iteration; 0: as serving"),
     NUMBER_FIELD("iteration_tokens", ServingSideSpec, iteration_tokens, DIMENSION_TOKENS, 0, 1e8,
                  "0", 0, "tokens of one iteration; 0: as serving"),
-    WORD_FIELD("weight_precision", ServingSideSpec, weight_precision, SIDE_PRECISION_WORDS,
+    WORD_FIELD("weight_precision", ServingSideSpec, weight_precision, SIDE_WEIGHT_WORDS,
                "as_serving", "of the weights"),
-    WORD_FIELD("kv_precision", ServingSideSpec, kv_precision, SIDE_PRECISION_WORDS, "as_serving",
+    WORD_FIELD("kv_precision", ServingSideSpec, kv_precision, SIDE_KV_WORDS, "as_serving",
                "of keys and values as this side keeps them"),
 };
 static const Schema SIDE_SCHEMA = {.name = "side", GROUP_FIELDS(SIDE_FIELDS)};

@@ -157,6 +157,8 @@ static const Field GPU_FIELDS[] = {
         "dense peak"),
     NUMBER_FIELD("peak_fp8", GpuSpec, peak_fp8_flops_per_s, DIMENSION_FLOPS_PER_S, 0,
                  MAX_FLOPS_PER_S, "0", 0, "dense peak; 0: no fp8"),
+    NUMBER_FIELD("peak_int8", GpuSpec, peak_int8_flops_per_s, DIMENSION_FLOPS_PER_S, 0,
+                 MAX_FLOPS_PER_S, "0", 0, "dense peak of 8-bit integers; 0: no such tensor cores"),
     NUMBER_FIELD("peak_unaligned", GpuSpec, unaligned_flops_per_s, DIMENSION_FLOPS_PER_S, 0,
                  MAX_FLOPS_PER_S, "0", 0,
                  "of batched products whose rows are no multiple of 16 bytes; 0: as the others"),

@@ -1,18 +1,17 @@
 /* Keys of a scenario. Defaults are structural (one way of parallelism, no overlap, balanced
  * experts) or definitions; whatever describes the world is required. */
 #include "configs/reader/schema.h"
+#include "configs/reader/schema_words.h"
 
 #include <assert.h>
 
 /* Words are stored through int. */
-static_assert(sizeof(Precision) == sizeof(int), "enums are read as int");
 static_assert(sizeof(PipelineSchedule) == sizeof(int), "enums are read as int");
 
 /* In the order of the enums in scenario.h. */
 static const char *const KIND_WORDS[] = {"training", "serving", NULL};
 static const char *const MOE_KERNEL_WORDS[] = {"grouped", "cutlass",      "cutlass_block",
                                                "triton",  "triton_tuned", NULL};
-static const char *const PRECISION_WORDS[] = {"bf16", "fp8", "fp16", "fp32", NULL};
 static const char *const EXPERT_PRECISION_WORDS[] = {"as_weights", "fp4", NULL};
 static const char *const LOAD_WORDS[] = {"balanced", "uniform",        "lognormal", "dirichlet",
                                          "zipf",     "auxiliary_loss", "power_law", NULL};
@@ -183,14 +182,16 @@ static const Field SERVING_FIELDS[] = {
                  "sequences in flight in the whole pipeline"),
     NUMBER_FIELD("utilisation", ServingSpec, utilisation, DIMENSION_FRACTION, 0.001, 1, NULL, 0,
                  "share of the day's capacity that paying tokens use"),
-    WORD_FIELD("weight_precision", ServingSpec, weight_precision, PRECISION_WORDS, "bf16",
-               "of stored weights"),
+    WORD_FIELD("weight_precision", ServingSpec, weight_precision, WEIGHT_PRECISION_WORDS, "bf16",
+               "of stored weights: 16 bits, fp8, int8, MXFP4 (fp4), or int4 (with `weights`)"),
+    GROUP_FIELD("weights", ServingSpec, weights, &WEIGHTS_SCHEMA, "weights", FIELD_MAY_MISS,
+                "how they are stored and multiplied: a name in configs/calibration or its keys"),
     WORD_FIELD("wide_tables", ServingSpec, wide_tables, BOOL_WORDS, "false",
                "embedding and output head stay in 16 bits, whatever weight_precision says"),
     WORD_FIELD("expert_precision", ServingSpec, expert_precision, EXPERT_PRECISION_WORDS,
                "as_weights",
                "of routed experts; fp4: 4 bits and a scale a block, products in 16 bits"),
-    WORD_FIELD("kv_precision", ServingSpec, kv_precision, PRECISION_WORDS, "bf16",
+    WORD_FIELD("kv_precision", ServingSpec, kv_precision, KV_PRECISION_WORDS, "bf16",
                "of stored keys and values"),
     WORD_FIELD(
         "kv_sharding", ServingSpec, kv_sharding, SHARDING_WORDS, "replicated",

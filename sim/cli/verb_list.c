@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const KINDS[] = {"scenarios", "claims", "models", "hw", "hw/failures"};
+static const char *const KINDS[] = {"scenarios", "claims",      "models",
+                                    "hw",        "hw/failures", "calibration"};
 enum { KIND_COUNT = sizeof KINDS / sizeof KINDS[0] };
 
 static void print_run(void *context, const char *run_id, const char *verb, const char *scenario,
@@ -73,7 +74,7 @@ Status verb_list(Session *session)
         known = strcmp(wanted, KINDS[k]) == 0;
     if (!known) {
         error_set(&error, STATUS_USAGE, "nothing to list under '%.60s'", wanted);
-        error_hint(&error, "one of: models hw scenarios claims names runs");
+        error_hint(&error, "one of: models hw scenarios claims calibration names runs");
         return session_fail(session, &error);
     }
     json_t *document = session->line.json ? json_object() : NULL;

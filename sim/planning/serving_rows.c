@@ -189,10 +189,14 @@ static const char *find_engine(const Reading *reading, size_t row, const char **
     return rule_cell(names, rule, "name")[0] != '\0' ? rule_cell(names, rule, "name") : NULL;
 }
 
-/* Stored precision in this program's words: 8-bit integers take the bytes of fp8. */
+/* Stored precision in this program's words. */
 static const char *precision_word(const char *text)
 {
-    return strncmp(text, "fp8", 3) == 0 || strncmp(text, "int8", 4) == 0 ? "fp8" : "bf16";
+    static const char *const WORDS[] = {"fp8", "int8"};
+    for (size_t i = 0; i < sizeof WORDS / sizeof WORDS[0]; i++)
+        if (strncmp(text, WORDS[i], strlen(WORDS[i])) == 0)
+            return WORDS[i];
+    return "bf16";
 }
 
 /* What the names of a row stand for. */

@@ -1,5 +1,5 @@
-#include "hw/gemm.h"
 #include "hw/price.h"
+#include "hw/stored_weights.h"
 #include "sim/serving/fleet_state.h"
 
 #include <stdio.h>
@@ -52,7 +52,7 @@ static void fill_money(const Fleet *fleet, const Cluster *cluster)
     const GpuUse idle = {0};
     result->on_s = cluster->on_at_bin;
     result->released_s = cluster->released_at_bin;
-    const double peak = gpu_peak_flops_per_s(gpu, scenario->serving.weight_precision);
+    const double peak = gpu_served_peak_flops_per_s(gpu, &scenario->serving);
 
     result->served =
         (ServedLoad){.gpus = gpus * on_s / seconds,

@@ -1,6 +1,6 @@
 #include "configs/reader/sample.h"
-#include "hw/gemm.h"
 #include "hw/price.h"
+#include "hw/stored_weights.h"
 #include "models/architecture.h"
 #include "models/expert_choice.h"
 #include "models/serving_side.h"
@@ -151,8 +151,7 @@ static void derive(const Scenario *scenario, ExpertChoice *choice, ServeDraw *dr
     draw->requests_per_s = serving->replicas * outcome->requests_per_s;
     draw->usd_per_hour = 3600 * serving->replicas * outcome->usd_per_s;
     draw->usd_per_gpu_hour = price_gpu_hour_usd(scenario, serving->tensor * serving->pipeline);
-    draw->peak_flops_per_s =
-        gpu_peak_flops_per_s(&scenario->hardware.gpu, serving->weight_precision);
+    draw->peak_flops_per_s = gpu_served_peak_flops_per_s(&scenario->hardware.gpu, serving);
 
     /* In flight: what runs, or, when nothing fits, the one full sequence that was asked for. */
     const double tokens = memory->fits

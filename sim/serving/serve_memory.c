@@ -1,5 +1,6 @@
 #include "models/architecture.h"
 #include "models/memory.h"
+#include "models/weight_format.h"
 #include "sim/serving/draft_cost.h"
 #include "sim/serving/stage_cost.h"
 #include "sim/serving/steady_state.h"
@@ -31,11 +32,6 @@ double serve_kv_heads_on_rank(const ServingSpec *serving, const ModelSpec *model
 {
     const double ways = stage_attention_ways(serving->attention_data, serving->tensor);
     return fmax(1, ceil(model->kv_heads / ways));
-}
-
-Precision serving_expert_precision(const ServingSpec *serving)
-{
-    return serving->expert_precision == EXPERTS_FP4 ? PRECISION_FP4 : serving->weight_precision;
 }
 
 double serve_kv_elements_on_rank(const ServingSpec *serving, const ModelSpec *model)
@@ -91,10 +87,9 @@ static StageShare stage_share(const Scenario *scenario, const StageLayout *layou
 
     share.parameters = grouped + routed + layers * one_copy + other + embedding;
     share.weights_bytes =
-        precision_bytes(serving->weight_precision) * (grouped / ways + layers * whole + other) +
-        precision_bytes(serving_expert_precision(serving)) * (routed + copies) / serving->tensor +
-        precision_bytes(serving->wide_tables ? PRECISION_BF16 : serving->weight_precision) *
-            embedding / ways;
+        serving_matrix_bytes(serving) * (grouped / ways + layers * whole + other) +
+        serving_expert_bytes(serving) * (routed + copies) / serving->tensor +
+        serving_table_bytes(serving) * embedding / ways;
 
     /* Keys and values of one token in the layers of this stage, over the groups of which one has
      * it. */
@@ -198,7 +193,11 @@ static void find_remedy(const Scenario *scenario, char *text, size_t text_bytes)
         return;
     }
     tried = *scenario;
-    tried.serving.weight_precision = PRECISION_FP8;
+    const double fp8 = precision_bytes(PRECISION_FP8);
+    if (serving_matrix_bytes(&tried.serving) > fp8) {
+        tried.serving.weight_precision = PRECISION_FP8;
+        tried.serving.weights = (WeightFormat){0};
+    }
     tried.serving.kv_precision = PRECISION_FP8;
     if (fits_with(&tried)) {
         snprintf(text, text_bytes, "fp8 weights and KV would fit");

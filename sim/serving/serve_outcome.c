@@ -1,7 +1,7 @@
 #include "sim/serving/serve_outcome.h"
 
-#include "hw/gemm.h"
 #include "hw/price.h"
+#include "hw/stored_weights.h"
 #include "models/serving_side.h"
 
 #include <math.h>
@@ -81,7 +81,7 @@ static void fill_prices(const Scenario *scenario, const ServeCounters *counters,
     const double input_share =
         counters->slowest_s > 0 ? counters->slowest_prefill_s / counters->slowest_s : 0;
     const double peak =
-        gpus * gpu_peak_flops_per_s(&scenario->hardware.gpu, scenario->serving.weight_precision);
+        gpus * gpu_served_peak_flops_per_s(&scenario->hardware.gpu, &scenario->serving);
 
     outcome->usd_per_s = usd_per_s;
     if (input + output > 0)
@@ -112,8 +112,8 @@ static void fill_utilisation(const Scenario *scenario, const ServeCounters *coun
     const double flops =
         tokens * model_flops_per_token(model, 0).matmul +
         4 * model->layers * model->heads * model->head_dim * counters->attended_tokens;
-    outcome->mfu = flops / (counters->window_s * gpus *
-                            gpu_peak_flops_per_s(gpu, scenario->serving.weight_precision));
+    outcome->mfu =
+        flops / (counters->window_s * gpus * gpu_served_peak_flops_per_s(gpu, &scenario->serving));
     outcome->mbu = counters->bytes_read / (counters->window_s * gpus * gpu->memory_bytes_per_s);
 }
 

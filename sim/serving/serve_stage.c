@@ -1,5 +1,6 @@
 #include "hw/attention.h"
 #include "hw/collective.h"
+#include "models/weight_format.h"
 #include "sim/serving/stage_cost.h"
 
 #include <math.h>
@@ -69,9 +70,16 @@ void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
     key.expert_load = serving->expert_load;
     key.moe_kernels = serving->moe_kernels;
     scale_launches(serving, &key.hardware);
-    key.weight_precision = serving->weight_precision;
-    key.wide_tables = serving->wide_tables;
-    key.expert_precision = serving_expert_precision(serving);
+    const WeightFormat expert_format = serving_expert_format(serving);
+    const GpuSpec *gpu = &key.hardware.gpu;
+    key.matrices = gpu_stored_weights(gpu, serving->weight_precision, serving_matrix_bytes(serving),
+                                      &serving->weights);
+    key.experts = gpu_stored_weights(gpu, serving_expert_precision(serving),
+                                     serving_expert_bytes(serving), &expert_format);
+    key.tables = key.matrices;
+    if (serving_tables_are_wide(serving))
+        key.tables =
+            gpu_stored_weights(gpu, PRECISION_BF16, serving_table_bytes(serving), &expert_format);
     key.kv_sharding = serving->kv_sharding;
     /* Bytes between members may differ for equal keys: the grid is then filled again, to the same
      * values. */

@@ -78,9 +78,6 @@ void stage_time_add(ServeStageTime *sum, const ServeStageTime *part, double time
 void stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassLoad *load,
                          double *total_s, ServeStageTime *slowest);
 
-/* Stored precision of routed experts. */
-Precision serving_expert_precision(const ServingSpec *serving);
-
 /* KV heads whose keys and values one tensor rank keeps when they are not cut by sequences. */
 double serve_kv_heads_on_rank(const ServingSpec *serving, const ModelSpec *model);
 

@@ -31,36 +31,14 @@ static double attention_ways(const StageCostKey *key)
     return stage_attention_ways(key->attention_data, key->tensor);
 }
 
-/* Products run in 8 bits only where the GPU has them; elsewhere weights are widened to 16 bits. */
-static Precision on_gpu(const StageCostKey *key, Precision precision)
+/* Books a product of `seconds` for m tokens with `count` weights: reading them as such, and the
+ * rest.
+ */
+static void add_product(const GpuSpec *gpu, const StoredWeights *weights, double seconds, double m,
+                        double count, LayerCost *cost)
 {
-    const int absent = key->hardware.gpu.peak_fp8_flops_per_s <= 0;
-    return precision == PRECISION_FP8 && absent ? PRECISION_BF16 : precision;
-}
-
-static Precision product_precision(const StageCostKey *key)
-{
-    return on_gpu(key, key->weight_precision);
-}
-
-/* Of routed experts. */
-static Precision routed_precision(const StageCostKey *key)
-{
-    return on_gpu(key, key->expert_precision);
-}
-
-/* Seconds that reading `bytes` of weights takes at the rate that large matrix products reach. */
-static double weight_read_s(const GpuSpec *gpu, Precision precision, double bytes)
-{
-    const GemmFit *fit = precision == PRECISION_FP8 ? &gpu->gemm_fp8 : &gpu->gemm_bf16;
-    return bytes / (gpu->memory_bytes_per_s * fit->memory_efficiency);
-}
-
-/* Books a product of `seconds` that reads `bytes` of weights: the reading as such, and the rest. */
-static void add_product(const GpuSpec *gpu, Precision precision, double seconds, double bytes,
-                        LayerCost *cost)
-{
-    const double reading = fmin(seconds, weight_read_s(gpu, precision, bytes));
+    const double bytes = count * stored_traffic_bytes(weights, m);
+    const double reading = fmin(seconds, stored_read_seconds(gpu, weights, bytes));
     cost->weights_s += reading;
     cost->compute_s += seconds - reading;
     cost->weights_bytes += bytes;
@@ -68,10 +46,9 @@ static void add_product(const GpuSpec *gpu, Precision precision, double seconds,
 
 static void add_gemm(const StageCostKey *key, double m, double n, double k, LayerCost *cost)
 {
-    const Precision precision = product_precision(key);
     const GpuSpec *gpu = &key->hardware.gpu;
-    add_product(gpu, precision, gpu_gemm_seconds(gpu, precision, m, n, k),
-                n * k * precision_bytes(precision), cost);
+    const double seconds = stored_gemm_seconds(gpu, &key->matrices, m, n, k);
+    add_product(gpu, &key->matrices, seconds, m, n * k, cost);
 }
 
 /* Norms, residual additions, rotary embedding, activation, and for experts gathering rows and
@@ -204,8 +181,8 @@ static LayerCost dense_cost(const StageCostKey *key, double tokens)
 static const MoeLayerFit *layer_fit(const StageCostKey *key)
 {
     const GpuSpec *gpu = &key->hardware.gpu;
-    const int fp8 = routed_precision(key) == PRECISION_FP8;
-    if (routed_precision(key) == PRECISION_FP4)
+    const int fp8 = key->experts.products == PRECISION_FP8;
+    if (key->experts.widened || key->experts.products == PRECISION_INT8)
         return NULL;
     const MoeLayerFit *const fits[][2] = {
         [MOE_KERNELS_GROUPED] = {NULL, NULL},
@@ -231,12 +208,11 @@ static double kernel_seconds(const StageCostKey *key, const RoutedKernel *kernel
                              const ExpertRank *rank, size_t touched)
 {
     const GpuSpec *gpu = &key->hardware.gpu;
-    const Precision precision = routed_precision(key);
     double each[MAX_EXPERT_ROWS];
     expert_rank_rows(key, rank, tokens, touched, each);
     if (kernel->fit == NULL)
-        return gpu_grouped_gemm_seconds(gpu, precision, each, touched, kernel->n, kernel->k);
-    const MoeLayerShape shape = {.precision = precision,
+        return stored_grouped_gemm_seconds(gpu, &key->experts, each, touched, kernel->n, kernel->k);
+    const MoeLayerShape shape = {.precision = key->experts.products,
                                  .tokens =
                                      groups_of(key) > 1 ? tokens / expert_rank_ways(key) : tokens,
                                  .hidden = key->model.d_model,
@@ -249,7 +225,6 @@ static double kernel_seconds(const StageCostKey *key, const RoutedKernel *kernel
 static void add_routed(const StageCostKey *key, const ExpertChoice *choice,
                        const RoutedKernel *kernel, double tokens, LayerCost *cost)
 {
-    const Precision precision = routed_precision(key);
     const size_t deals = expert_rank_deals(key, choice);
     double seconds = 0, touched = 0;
 
@@ -264,9 +239,9 @@ static void add_routed(const StageCostKey *key, const ExpertChoice *choice,
         seconds += one_s / (double)deals;
         touched += rank.touched / (double)deals;
     }
-    add_product(&key->hardware.gpu, precision, seconds,
-                touched * kernel->matrices * kernel->n * kernel->k * precision_bytes(precision),
-                cost);
+    /* Kernels of experts widen the weights themselves: no tokens for which they are unpacked. */
+    add_product(&key->hardware.gpu, &key->experts, seconds, 0,
+                touched * kernel->matrices * kernel->n * kernel->k, cost);
 }
 
 /* Tokens of all groups to the ranks that have their experts, and back. Where one engine could do
@@ -278,7 +253,7 @@ static double exchange_s(const StageCostKey *key, double tokens)
     const ModelSpec *model = &key->model;
     const double groups = groups_of(key);
     const double hidden_bytes = tokens * model->d_model;
-    const double out_bytes = routed_precision(key) == PRECISION_FP8 ? 1 : ACTIVATION_BYTES;
+    const double out_bytes = key->experts.products == PRECISION_FP8 ? 1 : ACTIVATION_BYTES;
     const double node = key->hardware.node.gpus;
     if (groups <= 1)
         return 0;
@@ -389,12 +364,12 @@ TokenCost token_cost(const StageCostKey *key, const ExpertChoice *choice, double
     cost.send_s = send_s(key, own_tokens);
 
     /* The head's weights are read once for the pass; the logits of all ranks are gathered. */
-    const Precision precision = key->wide_tables ? PRECISION_BF16 : product_precision(key);
     const double vocabulary = ceil(model->vocab_size / ways);
     const GpuSpec *gpu = &key->hardware.gpu;
-    add_product(gpu, precision,
-                gpu_gemm_seconds(gpu, precision, own_tokens, vocabulary, model->d_model),
-                vocabulary * model->d_model * precision_bytes(precision), &cost.head);
+    const double columns = model->d_model;
+    add_product(gpu, &key->tables,
+                stored_gemm_seconds(gpu, &key->tables, own_tokens, vocabulary, columns), own_tokens,
+                vocabulary * columns, &cost.head);
     cost.head.collective_s = collective_s(key, COLLECTIVE_ALL_GATHER,
                                           own_tokens * model->vocab_size * ACTIVATION_BYTES, ways);
     return cost;

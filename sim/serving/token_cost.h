@@ -11,6 +11,7 @@
 #define SIM_SERVING_TOKEN_COST_H
 
 #include "configs/reader/scenario.h"
+#include "hw/stored_weights.h"
 #include "models/expert_choice.h"
 
 typedef enum LayerKind { LAYER_DENSE, LAYER_EXPERTS, LAYER_KINDS } LayerKind;
@@ -42,8 +43,7 @@ typedef struct StageCostKey {
     double redundant_experts;
     ExpertLoadSpec expert_load;
     MoeKernels moe_kernels;
-    Precision weight_precision, expert_precision; /* the latter of routed experts */
-    int wide_tables;
+    StoredWeights matrices, experts, tables; /* of layers; routed experts; the output head */
     KvSharding kv_sharding;
 } StageCostKey;
 

@@ -1,6 +1,6 @@
 #include "sim/serving/unit.h"
 
-#include "hw/gemm.h"
+#include "hw/stored_weights.h"
 
 #include <stdlib.h>
 
@@ -17,11 +17,13 @@ double unit_peak_flops_per_s(const Scenario *scenario)
     const GpuSpec *gpu = &scenario->hardware.gpu;
     double sum = 0;
     if (!serving_is_disaggregated(serving))
-        return serving_gpus(serving) * gpu_peak_flops_per_s(gpu, serving->weight_precision);
-    for (int side = 0; side < SERVING_SIDES; side++)
-        sum += serving_side_replicas(serving, (ServingSide)side) *
-               serving_side_gpus(serving, (ServingSide)side) *
-               gpu_peak_flops_per_s(gpu, serving_side_weight_precision(serving, (ServingSide)side));
+        return serving_gpus(serving) * gpu_served_peak_flops_per_s(gpu, serving);
+    for (int side = 0; side < SERVING_SIDES; side++) {
+        Scenario one;
+        serving_side_scenario(scenario, (ServingSide)side, &one);
+        sum += one.serving.replicas * serving_gpus(&one.serving) *
+               gpu_served_peak_flops_per_s(gpu, &one.serving);
+    }
     return sum;
 }
 

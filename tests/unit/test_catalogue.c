@@ -12,18 +12,19 @@ static void data_sheets(void **state)
     (void)state;
     const struct {
         const char *name;
-        double bf16, fp8, bandwidth, watts;
+        double bf16, fp8, int8, bandwidth, watts;
     } rows[] = {
-        {"v100-sxm2-32g", 125, 0, 898, 300},  {"a100-sxm-40g", 312, 0, 1555, 400},
-        {"a100-sxm-80g", 312, 0, 2039, 400},  {"a800-sxm", 311.8, 0, 2040, 400},
-        {"h100-sxm", 989.4, 1979, 3350, 700}, {"h800-sxm", 989, 1979, 3360, 700},
-        {"h20", 148, 296, 4000, 400},         {"h200-sxm", 989.5, 1979, 4800, 700},
-        {"b200-sxm", 2250, 4500, 8000, 1000},
+        {"v100-sxm2-32g", 125, 0, 0, 898, 300},     {"a100-sxm-40g", 312, 0, 624, 1555, 400},
+        {"a100-sxm-80g", 312, 0, 624, 2039, 400},   {"a800-sxm", 311.8, 0, 624, 2040, 400},
+        {"h100-sxm", 989.4, 1979, 1979, 3350, 700}, {"h800-sxm", 989, 1979, 1979, 3360, 700},
+        {"h20", 148, 296, 296, 4000, 400},          {"h200-sxm", 989.5, 1979, 1979, 4800, 700},
+        {"b200-sxm", 2250, 4500, 4500, 8000, 1000}, {"gb200", 2500, 5000, 5000, 8000, 1200},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const GpuSpec gpu = shipped_gpu(rows[i].name);
         assert_near(gpu.peak_bf16_flops_per_s / 1e12, rows[i].bf16, 1e-6);
         assert_near(gpu.peak_fp8_flops_per_s / 1e12, rows[i].fp8, 1e-6);
+        assert_near(gpu.peak_int8_flops_per_s / 1e12, rows[i].int8, 1e-6);
         assert_near(gpu.memory_bytes_per_s / 1e9, rows[i].bandwidth, 1e-6);
         assert_near(gpu.tdp_w, rows[i].watts, 1e-6);
         /* A large product reaches 60 to 90% of the peak on all of them. */

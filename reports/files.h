@@ -69,10 +69,12 @@ Status workbook_train(const char *directory, const char *name, const Scenario *s
                       const Provenance *provenance, Error *error);
 
 /* Of a serving scenario: its Cost sheet follows Inputs too, by what is sold and for a demand.
- * `metrics` are those of a forecast or of a load (load_metrics.h). */
+ * `metrics` are those of a forecast or of a load (load_metrics.h), `load` the latter or NULL: what
+ * it has in memory and in line over time is a sheet of its own. */
+struct LoadForecast;
 Status workbook_serve(const char *directory, const char *name, const Scenario *scenario,
-                      const MetricSet *metrics, const ResolvedList *inputs,
-                      const Provenance *provenance, Error *error);
+                      const MetricSet *metrics, const struct LoadForecast *load,
+                      const ResolvedList *inputs, const Provenance *provenance, Error *error);
 
 /* step-waterfall, step-timeline, cost-days, failure-map (with its CSV): NAME.gp + NAME.dat +
  * NAME.svg + NAME.png. STATUS_ENVIRONMENT with one clear line when gnuplot is missing (scripts and

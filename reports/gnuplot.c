@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,31 @@ void gnuplot_end(FILE *script)
         "replot\n"
         "set output\n",
         WIDTH_PIXELS, HEIGHT_PIXELS);
+}
+
+void gnuplot_panels(FILE *script, const char *name, const char *title, const char *subtitle,
+                    GnuplotPanels put, const void *context)
+{
+    gnuplot_begin(script, name, title, subtitle);
+    put(script, context);
+    fprintf(script, "set terminal pngcairo size 1000,560 noenhanced font 'DejaVu Sans,11' "
+                    "background '#ffffff'\nset output png_file\nset label 1000 ");
+    gnuplot_quote(script, title);
+    fprintf(script, " at screen 0.02,0.955 left font ',15' textcolor rgb '" COLOR_INK "'\n"
+                    "set label 1001 ");
+    gnuplot_quote(script, subtitle);
+    fprintf(script, " at screen 0.02,0.91 left font ',10' textcolor rgb '#666666'\n"
+                    "unset xlabel\n");
+    put(script, context);
+    fprintf(script, "set output\n");
+}
+
+double gnuplot_tick(double most)
+{
+    const double quarter = fmax(most, 1e-9) / 4;
+    const double power = pow(10, floor(log10(quarter)));
+    const double times = quarter / power;
+    return power * (times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10);
 }
 
 /* This process's environment with the C locale, so that numbers keep their points. */

@@ -26,6 +26,15 @@ void gnuplot_begin(FILE *script, const char *name, const char *title, const char
 /* The tail, after a `plot` command for the SVG: the same picture as PNG. */
 void gnuplot_end(FILE *script);
 
+/* In place of both: a figure of panels one above the other. `put` writes `set multiplot`, the
+ * panels and `unset multiplot`, and is called twice: a multiplot cannot be redrawn by replot. */
+typedef void (*GnuplotPanels)(FILE *script, const void *context);
+void gnuplot_panels(FILE *script, const char *name, const char *title, const char *subtitle,
+                    GnuplotPanels put, const void *context);
+
+/* A step of 1, 2 or 5 times a power of ten that leaves at most four marks up to `most`. */
+double gnuplot_tick(double most);
+
 /* Runs NAME.gp in `directory` and renames the finished NAME.svg and NAME.png into place. *missing
  * is set when there is no gnuplot. */
 Status gnuplot_run(const char *directory, const char *name, int *missing, Error *error);

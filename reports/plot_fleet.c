@@ -28,19 +28,16 @@ static void put_data(FILE *data, const FleetResult *result)
     }
 }
 
-/* A step of 1, 2 or 5 times a power of ten that leaves at most four marks. */
-static double tick_of(const FleetResult *result, size_t panel)
+static double largest(const FleetResult *result, size_t panel)
 {
-    double most = 1e-9;
+    double most = 0;
     for (size_t i = 0; i < result->cluster_count; i++)
         for (size_t bin = 0; bin < FLEET_BINS; bin++) {
             const FleetBin *at = &result->clusters[i].bins[bin];
             const double values[] = {at->asked / result->bin_s, at->ready, 100 * at->kv_occupancy};
             most = fmax(most, values[panel]);
         }
-    const double power = pow(10, floor(log10(most / 4)));
-    const double times = most / 4 / power;
-    return power * (times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10);
+    return most;
 }
 
 static void put_panel(FILE *script, const FleetResult *result, size_t panel, double bottom,
@@ -49,7 +46,7 @@ static void put_panel(FILE *script, const FleetResult *result, size_t panel, dou
     fprintf(script,
             "set tmargin at screen %.3f\nset bmargin at screen %.3f\nset ylabel '%s'\n"
             "set yrange [0:*]\nset ytics %.9g\nplot ",
-            top, bottom, label, tick_of(result, panel));
+            top, bottom, label, gnuplot_tick(largest(result, panel)));
     for (size_t i = 0; i < result->cluster_count; i++) {
         fprintf(script,
                 "%s'fleet-day.dat' using 1:%zu with %s linewidth 2 linecolor rgb '%s' title ",
@@ -60,8 +57,9 @@ static void put_panel(FILE *script, const FleetResult *result, size_t panel, dou
     fputc('\n', script);
 }
 
-static void put_panels(FILE *script, const FleetResult *result)
+static void put_panels(FILE *script, const void *context)
 {
+    const FleetResult *const result = context;
     fprintf(script,
             "set multiplot\nset lmargin at screen 0.09\nset rmargin at screen 0.97\n"
             "set key at screen 0.97,0.89 right horizontal samplen 2\n"
@@ -94,19 +92,7 @@ Status plot_fleet(const char *directory, const Scenario *scenario, const FleetRe
              "%.80s; %.0f requests; seed %llu, sha256 %.12s, flopcast %s", scenario->title,
              result->asked, provenance->seed, provenance->sha256, PROGRAM_VERSION);
     put_data(data.out, result);
-    gnuplot_begin(script.out, "fleet-day", title, subtitle);
-    put_panels(script.out, result);
-    /* The tail redraws with replot, which a multiplot is not: its commands stand twice. */
-    fprintf(script.out, "set terminal pngcairo size 1000,560 noenhanced font 'DejaVu Sans,11' "
-                        "background '#ffffff'\nset output png_file\nset label 1000 ");
-    gnuplot_quote(script.out, title);
-    fprintf(script.out, " at screen 0.02,0.955 left font ',15' textcolor rgb '" COLOR_INK "'\n"
-                        "set label 1001 ");
-    gnuplot_quote(script.out, subtitle);
-    fprintf(script.out, " at screen 0.02,0.91 left font ',10' textcolor rgb '#666666'\n"
-                        "unset xlabel\n");
-    put_panels(script.out, result);
-    fprintf(script.out, "set output\n");
+    gnuplot_panels(script.out, "fleet-day", title, subtitle, put_panels, result);
     status = files_finish(&data, directory, "fleet-day.dat", error);
     if (status == STATUS_OK)
         status = files_finish(&script, directory, "fleet-day.gp", error);

@@ -3,6 +3,7 @@
 #include "reports/ascii.h"
 #include "reports/disaggregated.h"
 #include "reports/latencies.h"
+#include "reports/load_over_time.h"
 #include "reports/number_field.h"
 #include "reports/speculation.h"
 #include "reports/terminal_parts.h"
@@ -211,6 +212,7 @@ char *json_serve_load(const Scenario *scenario, const LoadForecast *forecast,
     json_put(&builder, root, "cost.by_utilisation", prices);
     if (forecast->disaggregated)
         json_put_disaggregated(&builder, forecast);
+    json_put_over_time(&builder, forecast);
     json_put(&builder, root, "kv.bytes_per_token_gpu", json_number(memory->kv_bytes_per_token_gpu));
     json_put(&builder, root, "kv.blocks", json_number(memory->blocks));
     json_put(&builder, root, "kv.block_tokens", json_number(memory->block_tokens));

@@ -144,9 +144,10 @@ Status workbook_train(const char *directory, const char *name, const Scenario *s
 }
 
 Status workbook_serve(const char *directory, const char *name, const Scenario *scenario,
-                      const MetricSet *metrics, const ResolvedList *inputs,
-                      const Provenance *provenance, Error *error)
+                      const MetricSet *metrics, const struct LoadForecast *load,
+                      const ResolvedList *inputs, const Provenance *provenance, Error *error)
 {
     Book book = book_of_serve(scenario, metrics, inputs, provenance);
+    book.run.load = load;
     return book_write(&book, directory, name, error);
 }

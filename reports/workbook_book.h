@@ -3,6 +3,7 @@
 #define REPORTS_WORKBOOK_BOOK_H
 
 #include "reports/files.h"
+#include "sim/serving/serve_load.h"
 
 #include <xlsxwriter.h>
 
@@ -39,6 +40,7 @@ typedef struct BookRun {
     const Scenario *scenario;
     const TrainForecast *train; /* NULL: a serving scenario, or no run that fits */
     const MetricSet *metrics;
+    const LoadForecast *load; /* of a serving scenario under a load, or NULL */
 } BookRun;
 
 typedef struct Book {
@@ -147,6 +149,7 @@ void book_summary(Book *book, lxw_worksheet *sheet);
 void book_inputs(Book *book, lxw_worksheet *sheet, CostInputs *inputs);
 void book_cost(Book *book, lxw_worksheet *sheet, const CostInputs *inputs);
 /* All sheets of a serving scenario. */
+void book_over_time(Book *book, lxw_worksheet *sheet);
 void book_serving(Book *book);
 
 void book_claims(Book *book, lxw_worksheet *sheet); /* of an audit */

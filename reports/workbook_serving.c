@@ -373,6 +373,7 @@ void book_serving(Book *book)
     lxw_worksheet *summary = book_sheet(book, "Summary", 1);
     lxw_worksheet *entries = book_sheet(book, "Inputs", 0);
     lxw_worksheet *cost = book_sheet(book, "Cost", 1);
+    lxw_worksheet *over_time = book->run.load != NULL ? book_sheet(book, "Over time", 0) : NULL;
     lxw_worksheet *provenance = book_sheet(book, "Provenance", 0);
     if (book->status != STATUS_OK)
         return;
@@ -380,5 +381,7 @@ void book_serving(Book *book)
     put_summary(book, summary);
     put_inputs(book, entries, &inputs);
     put_cost(book, cost, &inputs);
+    if (over_time != NULL)
+        book_over_time(book, over_time);
     book_provenance(book, provenance);
 }

@@ -4,6 +4,7 @@
 #include "configs/reader/units.h"
 #include "models/plan_check.h"
 #include "reports/files.h"
+#include "reports/load_over_time.h"
 #include "reports/serve_load.h"
 #include "reports/speculation.h"
 #include "sim/cli/serve_find.h"
@@ -73,6 +74,7 @@ static Status read_options(Session *session, LoadOptions *options, Error *error)
     *options = (LoadOptions){.trace = line->trace,
                              .skip_bad = line->skip_bad,
                              .find_rate = line->find == FIND_RATE || line->find == FIND_RATIO,
+                             .over_time = 1,
                              .requests = DRAWN_REQUESTS,
                              .seed = forecast.seed,
                              .progress = forecast.progress,
@@ -130,7 +132,8 @@ static Status write_workbook(const Session *session, const char *directory,
     metrics_init(&metrics);
     Status status = load_metrics_of(scenario, forecast, &metrics, error);
     if (status == STATUS_OK)
-        status = workbook_serve(directory, name, scenario, &metrics, inputs, provenance, error);
+        status = workbook_serve(directory, name, scenario, &metrics, forecast, inputs, provenance,
+                                error);
     metrics_free(&metrics);
     return status;
 }
@@ -154,6 +157,8 @@ static Status write_files(const Session *session, const Scenario *scenario,
     }
     if (status == STATUS_OK)
         status = write_workbook(session, directory, scenario, forecast, inputs, provenance, &error);
+    if (status == STATUS_OK)
+        status = csv_load_over_time(directory, forecast, &error);
     const int map = plain != NULL && forecast->speculation.count > 0;
     if (status == STATUS_OK && map)
         status = csv_speculation(directory, forecast, provenance, &error);
@@ -161,10 +166,13 @@ static Status write_files(const Session *session, const Scenario *scenario,
         return session_fail(session, &error);
     const int drawn = map && plot_speculation(directory, &scenario->serving.speculation, forecast,
                                               provenance, &error) == STATUS_OK;
-    if (map && !drawn)
+    const int pictured =
+        plot_load_over_time(directory, scenario, forecast, provenance, &error) == STATUS_OK;
+    if ((map && !drawn) || !pictured)
         session_note(session, "%s", error.message);
-    session_note(session, "report.txt, serve.json, workbook%s%s in %s/",
-                 map ? ", speculation.csv" : "", drawn ? ", speculation.png" : "", directory);
+    session_note(session, "report.txt, serve.json, workbook, load-over-time.csv%s%s%s in %s/",
+                 pictured ? ", load-over-time.png" : "", map ? ", speculation.csv" : "",
+                 drawn ? ", speculation.png" : "", directory);
     return STATUS_OK;
 }
 

@@ -104,7 +104,7 @@ static Status write_files(const Session *session, const ForecastRun *run)
     if (status == STATUS_OK)
         status = training ? workbook_train(directory, workbook, &run->scenario, &run->train,
                                            &run->inputs, &run->provenance, &error)
-                          : workbook_serve(directory, workbook, &run->scenario, run->metrics,
+                          : workbook_serve(directory, workbook, &run->scenario, run->metrics, NULL,
                                            &run->inputs, &run->provenance, &error);
     if (status != STATUS_OK)
         return session_fail(session, &error);

@@ -407,6 +407,12 @@ void group_seed(DisaggregatedGroup *group, uint64_t seed)
 /* ---- time --------------------------------------------------------------------------------------
  */
 
+void group_watch(DisaggregatedGroup *group, OccupancySeries series[SERVING_SIDES])
+{
+    for (uint32_t i = 0; i < group->member_count; i++)
+        replica_watch(group->members[i].replica, &series[group->members[i].side]);
+}
+
 Status group_offer(DisaggregatedGroup *group, const QueuedRequest *request, Error *error)
 {
     QueuedRequest prompt = *request;

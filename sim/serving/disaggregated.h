@@ -42,6 +42,8 @@ Status group_create(const Scenario *scenario, const LaneSink *sink, int step_by_
                     GroupPart part, DisaggregatedGroup **group, Error *error);
 void group_destroy(DisaggregatedGroup *group);
 void group_seed(DisaggregatedGroup *group, uint64_t seed);
+/* series[side]: of all replicas of a side together. */
+void group_watch(DisaggregatedGroup *group, OccupancySeries series[SERVING_SIDES]);
 Status group_offer(DisaggregatedGroup *group, const QueuedRequest *request, Error *error);
 Status group_advance(DisaggregatedGroup *group, double until_s, Error *error);
 /* From inside a callback: the advance under way ends no later than then. */

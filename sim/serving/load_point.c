@@ -238,6 +238,7 @@ Status load_simulate_point(LoadRun *run, double rate_per_s, double stretch, doub
 
     memset(point, 0, sizeof *point);
     memset(run->latency, 0, sizeof run->latency);
+    memset(run->over_time, 0, sizeof run->over_time);
     run->finished = run->input_tokens = run->output_tokens = run->counted = run->good = 0;
     point->rate_per_s = rate_per_s;
     point->stable = rate_per_s < maximum_per_s;
@@ -247,6 +248,8 @@ Status load_simulate_point(LoadRun *run, double rate_per_s, double stretch, doub
             unit_seed(run->units[i], load_unit_seed(run, i));
         if (status == STATUS_OK)
             status = unit_share(run->units[i], run->shared, error);
+        if (status == STATUS_OK && run->options->over_time)
+            unit_watch(run->units[i], run->over_time);
     }
     if (status == STATUS_OK)
         status = load_open_stream(run, rate_per_s, stretch, &trace, &stream, error);

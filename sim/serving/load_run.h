@@ -19,6 +19,7 @@ typedef struct LoadRun {
     double finished, input_tokens, output_tokens; /* all */
     double counted, good;                         /* of requests behind the warm-up */
     TransferUse transfers;                        /* of all units */
+    OccupancySeries over_time[SERVING_SIDES];     /* of the last load, where it is wanted */
     /* saturation only */
     ArrivalStream *stream;
     ServingUnit *saturated;

@@ -21,6 +21,7 @@ typedef struct LaneClock {
     double busy_s, swap_s;
     double prefill_s;
     ServeStageTime slowest;
+    double watched_s; /* its memory and places are in the series up to here */
 } LaneClock;
 
 struct Replica {
@@ -45,6 +46,8 @@ struct Replica {
     int step_by_step;
     int prefix_cache;
     ReplicaCounters counters;
+    OccupancySeries *series; /* NULL: nobody wants it */
+    double line_watched_s;
 };
 
 static Status check(const Scenario *scenario, const ServeMemory *memory, Error *error)
@@ -190,6 +193,34 @@ Status replica_share(Replica *replica, const PrefixTree *tree, Error *error)
     return STATUS_OK;
 }
 
+void replica_watch(Replica *replica, OccupancySeries *series)
+{
+    replica->series = series;
+}
+
+/* Before anything in a lane changes at now_s: what it held until then. */
+static void watch_lane(Replica *replica, size_t index, double now_s)
+{
+    const Lane *lane = &replica->lanes[index];
+    if (replica->series == NULL)
+        return;
+    const OccupancyPart now = {.kv_blocks = (double)lane->blocks_used,
+                               .running = (double)(lane->limits.sequences - lane->unused_count),
+                               .waiting = (double)lane->swapped.count};
+    occupancy_add(replica->series, replica->clocks[index].watched_s, now_s, &now);
+    replica->clocks[index].watched_s = fmax(replica->clocks[index].watched_s, now_s);
+}
+
+/* The same of the line. */
+static void watch_line(Replica *replica, double now_s)
+{
+    if (replica->series == NULL)
+        return;
+    const OccupancyPart now = {.waiting = (double)replica->line.count};
+    occupancy_add(replica->series, replica->line_watched_s, now_s, &now);
+    replica->line_watched_s = fmax(replica->line_watched_s, now_s);
+}
+
 /* Idle schedulers look again at this time. */
 static void wake(Replica *replica, double at_s)
 {
@@ -222,6 +253,7 @@ Status replica_offer(Replica *replica, const QueuedRequest *request, Error *erro
             return status;
     }
     wake(replica, request->arrival_s);
+    watch_line(replica, request->arrival_s);
     status = waiting_push(&replica->line, request, error);
     replica->counters.largest_line =
         fmax(replica->counters.largest_line, (double)replica->line.count);
@@ -290,6 +322,8 @@ static Status start(Replica *replica, size_t index, double start_s, double until
 {
     Lane *lane = &replica->lanes[index];
     LaneClock *clock = &replica->clocks[index];
+    watch_lane(replica, index, start_s);
+    watch_line(replica, start_s);
     const Status status = lane_plan(lane, &replica->line, &clock->load, error);
     if (status != STATUS_OK)
         return status;
@@ -358,6 +392,7 @@ static void finish(Replica *replica, size_t index)
     const size_t readers = lane->reading_count;
     clock->running = 0;
     replica->now_s = clock->at_s;
+    watch_lane(replica, index, clock->at_s);
     const double blocks = (double)(lane->blocks_used - lane->parked_blocks);
     const double given = lane_finish(lane, clock->repeats, clock->at_s, &replica->sink);
     count(replica, clock, given, blocks);
@@ -430,6 +465,7 @@ Status replica_offer_early(Replica *replica, const QueuedRequest *request, Error
 void replica_release(Replica *replica, size_t lane, uint64_t blocks, double since_s, double now_s)
 {
     replica->counters.block_seconds += (double)blocks * (now_s - since_s);
+    watch_lane(replica, lane, now_s);
     lane_release(&replica->lanes[lane], blocks);
     wake(replica, now_s);
 }
@@ -439,6 +475,7 @@ void replica_deliver(Replica *replica, size_t lane, uint64_t place, double since
     const uint64_t blocks = replica->lanes[lane].requests[place].held_blocks;
     replica->counters.block_seconds += (double)blocks * (now_s - since_s);
     cut_short(replica, now_s);
+    watch_lane(replica, lane, now_s);
     lane_deliver(&replica->lanes[lane], (uint32_t)place, now_s, &replica->sink);
     wake(replica, now_s);
 }

@@ -14,6 +14,7 @@
 #include "configs/reader/error.h"
 #include "configs/reader/scenario.h"
 #include "sim/serving/lane.h"
+#include "sim/serving/occupancy.h"
 #include "sim/serving/steady_state.h"
 
 enum { MAX_WAITING = 1 << 20 };
@@ -59,6 +60,10 @@ void replica_seed(Replica *replica, uint64_t seed);
  * cache; before the first request. The tree may grow between offers. STATUS_INVALID when a piece is
  * not whole blocks. */
 Status replica_share(Replica *replica, const PrefixTree *tree, Error *error);
+
+/* Writes down what is in memory and in line over time; before the first request. `series` outlives
+ * the replica. Of a run of like iterations the blocks that it opens count from its end. */
+void replica_watch(Replica *replica, OccupancySeries *series);
 
 /* A request arrives at `request->arrival_s`, not before the time that was advanced to. STATUS_NO
  * when it can never fit, or when more than MAX_WAITING wait: the replica is then past its load. */

@@ -42,6 +42,13 @@ static Status report_progress(const LoadOptions *options, size_t done, size_t to
     return STATUS_OK;
 }
 
+/* The load that was just simulated is the answer. */
+static void keep_point(const LoadRun *run, const LoadPoint *point, LoadForecast *forecast)
+{
+    forecast->point = *point;
+    memcpy(forecast->over_time, run->over_time, sizeof forecast->over_time);
+}
+
 /* Bisection on the logarithm of the rate; the same requests at every rate. */
 static Status find_rate(LoadRun *run, double recorded_per_s, LoadForecast *forecast, Error *error)
 {
@@ -59,13 +66,13 @@ static Status find_rate(LoadRun *run, double recorded_per_s, LoadForecast *forec
             break;
         if (point->holds && (i == 0 || rate > low || !forecast->found)) {
             forecast->found = 1;
-            forecast->point = *point;
+            keep_point(run, point, forecast);
             low = rate;
         } else {
             high = rate;
         }
         if (i == 0 && !point->holds) {
-            forecast->point = *point;
+            keep_point(run, point, forecast);
             break;
         }
         if (i == 1 && point->holds)
@@ -212,8 +219,11 @@ Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecas
                                ? recorded_per_s
                                : scenario->serving.utilisation * forecast->stable_maximum_per_s;
     const double rate = options->rate_per_s > 0 ? options->rate_per_s : unasked;
+    LoadPoint point;
     status = load_simulate_point(run, rate, recorded_per_s / rate, forecast->stable_maximum_per_s,
-                                 forecast, &forecast->point, error);
+                                 forecast, &point, error);
+    if (status == STATUS_OK)
+        keep_point(run, &point, forecast);
 cleanup:
     prefix_tree_free(&shared);
     if (status == STATUS_OK)

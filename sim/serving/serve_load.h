@@ -20,6 +20,7 @@ typedef struct LoadOptions {
     const char *trace; /* CSV file; NULL: drawn from the scenario's mix */
     int skip_bad;
     int find_rate; /* the largest rate that holds the SLO */
+    int over_time; /* what is in memory and in line is written down as well */
     Slo slo;
     uint64_t requests; /* drawn ones; 0: only the stable maximum is wanted */
     unsigned long long seed;
@@ -91,8 +92,10 @@ typedef struct LoadForecast {
     const struct SplitTable *splits; /* for a report, by who asked for them (split.h); else NULL */
     size_t tried_count;
     LoadPoint tried[MAX_LOAD_POINTS]; /* find_rate: in the order of trying */
-    SpeculationMap speculation;       /* count 0: the scenario does not speculate */
-} LoadForecast;                       /* some 40 kB */
+    /* Of the point, of all copies; one replica that does both stands as the decode side. */
+    OccupancySeries over_time[SERVING_SIDES];
+    SpeculationMap speculation; /* count 0: the scenario does not speculate */
+} LoadForecast;                 /* some 50 kB */
 
 /* STATUS_NO when no sequence fits in memory; STATUS_INVALID for a trace with a bad row. A load
  * above the stable maximum is a result (stable = 0), not an error. */

@@ -82,6 +82,14 @@ Status unit_share(ServingUnit *unit, const PrefixTree *tree, Error *error)
     return unit->group != NULL ? STATUS_OK : replica_share(unit->replica, tree, error);
 }
 
+void unit_watch(ServingUnit *unit, OccupancySeries series[SERVING_SIDES])
+{
+    if (unit->group != NULL)
+        group_watch(unit->group, series);
+    else
+        replica_watch(unit->replica, &series[SIDE_DECODE]);
+}
+
 Status unit_offer(ServingUnit *unit, const QueuedRequest *request, Error *error)
 {
     return unit->group != NULL ? group_offer(unit->group, request, error)

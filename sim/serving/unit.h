@@ -30,6 +30,10 @@ void unit_seed(ServingUnit *unit, uint64_t seed);
 /* Beginnings that requests share; as replica_share. */
 Status unit_share(ServingUnit *unit, const PrefixTree *tree, Error *error);
 
+/* Writes down what its replicas have in memory and in line over time, side by side (a replica that
+ * does both: as the decode side); before the first request. */
+void unit_watch(ServingUnit *unit, OccupancySeries series[SERVING_SIDES]);
+
 /* A request arrives at `request->arrival_s`, not before the time that was advanced to. STATUS_NO
  * when it can never fit, or when more than MAX_WAITING wait: the unit is then past its load. */
 Status unit_offer(ServingUnit *unit, const QueuedRequest *request, Error *error);

@@ -25,9 +25,17 @@ json '.latency.ttft_s.p50 > 0 and .latency.ttft_s.p50 <= .latency.ttft_s.p99 and
 json '(.throughput.requests_per_s / 4 - 1 | fabs) < 0.05'
 json '.cost.usd_per_1m_output > 0 and .cost.usd_per_1m_input > 0 and .kv.occupancy > 0 and .utilisation.mfu > 0'
 run 0 serve "$work/small.yaml" --load 4 --out "$work/loaded"
-for file in report.txt serve.json small.xlsx; do
+for file in report.txt serve.json small.xlsx load-over-time.csv; do
     [ -s "$work/loaded/$file" ] || fail "the report of a load lacks $file"
 done
+rows=$(($(wc -l <"$work/loaded/load-over-time.csv") - 1))
+head -1 "$work/loaded/load-over-time.csv" | grep -q '^side,end_s,kv_blocks,kv_occupancy,running,waiting' ||
+    fail "load-over-time.csv has other columns"
+jq -e --argjson rows "$rows" '.batch.decoding as $decoding | (.over_time.parts | length) == $rows and $rows > 128 and $rows <= 256
+      and (.over_time.parts | map(.kv_occupancy) | (max > .[0] and add / length > 0))
+      and ([.over_time.parts[].running] | add / length / $decoding | . > 0.8 and . < 1.2) and (.prefill.over_time == null)' \
+    "$work/loaded/serve.json" >/dev/null || fail "the load over time in JSON and CSV"
+if command -v gnuplot >/dev/null; then [ -s "$work/loaded/load-over-time.png" ] || fail "no picture of the load over time"; fi
 run 0 serve "$work/small.yaml" --load 4 --json
 json '.energy.watts > .energy.idle_watts and .energy.idle_watts > 2000 and .energy.watts < 1.1 * 10200'
 json '(.energy.joules_per_token * (.throughput.input_tokens_per_s + .throughput.output_tokens_per_s) / .energy.watts - 1 | fabs) < 1e-9'

@@ -90,7 +90,7 @@ Status plot_load_over_time(const char *directory, const Scenario *scenario,
     format_quantity(forecast->point.rate_per_s, "1/s", rate, sizeof rate);
     format_quantity(forecast->over_time[SIDE_DECODE].part_s, "s", part, sizeof part);
     snprintf(title, sizeof title,
-             "At %s KV memory is up to %.0f%% full, and up to %.0f requests wait", rate,
+             "At %s KV memory is at most %.3g%% full, and at most %.3g requests wait", rate,
              plot.most[PANEL_KV], plot.most[PANEL_WAITING]);
     snprintf(subtitle, sizeof subtitle,
              "%.80s; means over %s; seed %llu, sha256 %.12s, flopcast %s", scenario->title, part,

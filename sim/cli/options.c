@@ -43,7 +43,7 @@ const OptionSpec OPTION_SPECS[] = {
     {"trace", 0, OPTION_TEXT, "FILE", FIELD(trace), 0, NULL, OPTIONS_LOAD, "replay the requests of a CSV file (columns arrival_s, input_tokens, output_tokens) in place of drawn ones; with --load: stretched to that mean rate"},
     {"skip-bad", 0, OPTION_FLAG, NULL, FIELD(skip_bad), 0, NULL, OPTIONS_LOAD, "with --trace: pass over bad rows and count them, where they are an error otherwise"},
     {"slo", 0, OPTION_TEXT, "LIMITS", FIELD(slo), 0, NULL, OPTIONS_LOAD, "latencies to hold: ttft<2s,tpot.p90<33ms,e2e.mean<1min (time to first token, per further token, of the whole answer; p50, p90, p95, p99 or mean; p99 unless said); exit 1 when one is missed"},
-    {"find", 0, OPTION_CHOICE, "WHAT", FIELD(find), 0, "nothing rate gpus price ratio", OPTIONS_LOAD,
+    {"find", 0, OPTION_CHOICE, "WHAT", FIELD(find), FIND_RATE, "rate gpus price ratio", OPTIONS_LOAD,
      "search among what holds --slo: rate, the largest load of this cluster; gpus, the fewest GPUs that serve --load; price, the lowest cost of a token over layouts, batches and loads, and that cost against reading speed; ratio, the best split of a disaggregated cluster into prefill and decode replicas"},
     {"margin", 0, OPTION_FRACTION, "SHARE", FIELD(margin), 0, NULL, OPTIONS_LOAD, "with --find price: also the price per token that leaves this gross margin, e.g. 0.6 or 60%"},
     {"fleet", 0, OPTION_FLAG, NULL, FIELD(fleet), 0, NULL, OPTIONS_LOAD, "simulate the scenario's fleet over its day: datacentres, regions, routing, autoscaling, outages; with --load: at that mean rate"},
@@ -187,7 +187,7 @@ static Status parse_choice(const OptionSpec *spec, const char *text, int *value,
     for (const char *at = spec->choices; *at != '\0'; index++) {
         size_t length = strcspn(at, " ");
         if (strlen(text) == length && strncmp(at, text, length) == 0) {
-            *value = index;
+            *value = (int)spec->maximum + index;
             return STATUS_OK;
         }
         at += length;

@@ -86,7 +86,7 @@ typedef struct OptionSpec {
     OptionKind kind;
     const char *argument; /* in help: "DIR" */
     size_t offset;        /* in CommandLine */
-    unsigned long long maximum;
+    unsigned long long maximum; /* for OPTION_CHOICE: the value of the first choice */
     const char *choices; /* space-separated, for OPTION_CHOICE */
     unsigned group;
     const char *help;

@@ -43,8 +43,10 @@ json '.replicas.released_s > 0 and .cost.usd < .cost.usd_without_reuse and .cost
 json '.latency.ttft_s.p50 > 0.02 and .latency.ttft_s.p50 <= .latency.ttft_s.p99'
 json '(.over_time | length) == 96 and ([.over_time[].kv_occupancy] | max) > 0 and .utilisation.busy > 0'
 cp "$work/out" "$work/first"
-run 0 serve "$work/fleet.yaml" --fleet --load 6 --json --jobs 1
-cmp -s "$work/out" "$work/first" || fail "the result depends on the number of threads"
+for jobs in 1 2 7; do
+    run 0 serve "$work/fleet.yaml" --fleet --load 6 --json --jobs $jobs
+    cmp -s "$work/out" "$work/first" || fail "the result depends on the number of threads: $jobs"
+done
 run 0 serve "$work/fleet.yaml" --fleet --load 6 --json --set fleet.failover=drain
 json '.requests.interrupted == 0'
 

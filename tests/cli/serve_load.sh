@@ -60,6 +60,11 @@ screen_fits
 run 0 serve "$work/small.yaml" --slo 'ttft<2s,tpot<40ms' --find rate --json
 json '.load.found and .load.holds and .latency.ttft_s.p99 < 2 and .latency.tpot_s.p99 < 0.04'
 json '.load.rate_per_s < .load.stable_maximum_per_s and (.tried | length) > 3'
+cp "$work/out" "$work/first"
+for jobs in 1 2 7; do
+    run 0 serve "$work/small.yaml" --slo 'ttft<2s,tpot<40ms' --find rate --json --jobs $jobs
+    cmp -s "$work/out" "$work/first" || fail "--find rate depends on the number of threads: $jobs"
+done
 run 1 serve "$work/small.yaml" --slo 'tpot<1us' --find rate; stdout_has "no load holds"
 run 1 serve "$work/small.yaml" --load 4 --slo 'ttft.p50<1us'; stdout_has "missed"
 
@@ -77,6 +82,7 @@ printf 'when,input_tokens,output_tokens\n0,10,5\n' >"$work/header.csv"
 run 3 serve "$work/small.yaml" --trace "$work/header.csv"; stderr_has "time of arrival"
 
 run 2 serve "$work/small.yaml" --find rate; stderr_has "--slo"
+run 2 serve "$work/small.yaml" --find nothing; stderr_has "one of: rate gpus price ratio"
 run 2 serve "$work/small.yaml" --find rate --slo 'ttft<2s' --load 3; stderr_has "exclude"
 run 2 serve "$work/small.yaml" --slo 'tttf<2s'; stderr_has "did you mean 'ttft'"
 run 2 serve "$work/small.yaml" --load nan

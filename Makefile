@@ -83,7 +83,7 @@ $(B)/%.o: %.c $(B)/flags
 
 # Loops over independent, finite, positive numbers: maxima and sums of several at once give the same.
 ifeq ($(SANITIZE),)
-$(B)/sim/training/wave.o: OWN_CFLAGS := -O3 -ffinite-math-only -fno-signed-zeros
+$(B)/sim/training/wave.o $(B)/sim/training/wave_ahead.o: OWN_CFLAGS := -O3 -ffinite-math-only -fno-signed-zeros
 endif
 
 # The version is the only thing that comes from outside the sources.

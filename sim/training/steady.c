@@ -11,7 +11,7 @@ static void save(Steady *steady)
     steady->since = 0;
 }
 
-/* What all numbers have grown by, rounding aside, or -1. */
+/* What all numbers of 0 or more have grown by, rounding aside, or -1. */
 static double growth(const Steady *steady)
 {
     const double rounding = 1e-15 * (double)(1 + steady->since);
@@ -20,7 +20,7 @@ static double growth(const Steady *steady)
     for (size_t i = 0; i < steady->part_count; before += steady->parts[i++].count)
         for (size_t j = 0; j < steady->parts[i].count; j++) {
             const double now_s = steady->parts[i].numbers[j];
-            if (!(fabs(now_s - before[j] - growth_s) <= rounding * now_s))
+            if (now_s >= 0.0 && !(fabs(now_s - before[j] - growth_s) <= rounding * now_s))
                 return -1.0;
         }
     return growth_s;

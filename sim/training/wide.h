@@ -24,4 +24,15 @@
 #define WIDE __attribute__((target_clones("avx2", "default"))) static
 #endif
 
+/* Before a loop: no turn of it reads what another one writes. Compilers forget `restrict` where
+ * functions become part of others. */
+#if defined(__clang__)
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
+/* What such loops call: part of each of the two. */
+#define WITHIN static inline __attribute__((always_inline))
+
 #endif

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 enum { CASES = 600, PACED_CASES = 20000, MAX_P = 14, MAX_V = 3, MAX_KINDS = 4 };
+enum { SMALL_P = 18, SMALL_M = 64 };
 static const unsigned long long SEED = 20240229;
 
 static size_t pick(RandomStream *stream, size_t count)
@@ -130,6 +131,58 @@ static void test_folds_equal_events(void **state)
     pipeline_destroy(pipeline);
 }
 
+/* Any small number of stages with any small number of microbatches, so that every phase of a
+ * schedule is cut short somewhere; stages of their own, sends of none to several tasks. */
+static void test_small_shapes_equal_recurrence(void **state)
+{
+    (void)state;
+    static const PipelineSchedule schedules[] = {SCHEDULE_1F1B, SCHEDULE_INTERLEAVED,
+                                                 SCHEDULE_ZB_H1, SCHEDULE_ZB_2P};
+    Error error;
+    Fold *fold = fold_create(&error), *general = fold_create(&error);
+    StepInput *input = malloc(sizeof *input);
+    assert_non_null(fold);
+    assert_non_null(general);
+    assert_non_null(input);
+    RandomStream stream = random_stream(SEED, "small shapes", 0);
+    for (size_t shape = 0; shape < 4 * SMALL_P * SMALL_M; shape++) {
+        const size_t p = 1 + shape / 4 % SMALL_P, m = 1 + shape / 4 / SMALL_P;
+        *input = (StepInput){
+            .schedule = schedules[shape % 4], .stages = p, .microbatches = m, .replicas = 1};
+        input->virtual_stages = 1;
+        if (input->schedule == SCHEDULE_INTERLEAVED) {
+            input->virtual_stages = 2 + m % 3;
+            input->microbatches = p * (1 + m / 4);
+        }
+        input->send_s = m % 3 == 0 ? 0.0 : 3.0 * random_uniform(&stream) * random_uniform(&stream);
+        const double spread = magnitude(&stream, 1e-4);
+        for (size_t i = 0; i < p * input->virtual_stages; i++) {
+            ChunkTime *chunk = &input->chunk[i];
+            chunk->layers = 1;
+            set_phase(&chunk->forward, 1.0 + spread * random_uniform(&stream), 0.0, 0.0);
+            set_phase(&chunk->backward, 2.0 + spread * random_uniform(&stream), 0.1,
+                      0.9 + 0.1 * random_uniform(&stream));
+            if (i < p)
+                input->stage[i] = (StageTime){
+                    .layers = 3, .forward = chunk->forward, .backward = chunk->backward};
+        }
+        FoldOutcome folded, worked;
+        assert_int_equal(fold_evaluate(fold, input, FOLD_CAUSES, NULL, &folded, &error), STATUS_OK);
+        assert_int_equal(fold_evaluate_generally(general, input, NULL, &worked, &error), STATUS_OK);
+        assert_same(folded.makespan_s, worked.makespan_s);
+        assert_same(folded.instant_s, worked.instant_s);
+        assert_same(folded.ideal_s, worked.ideal_s);
+        for (size_t j = 0; j < folded.shape.stages * folded.shape.chunks; j++) {
+            assert_same(folded.ends.chunk[j].end_s, worked.ends.chunk[j].end_s);
+            assert_same(folded.ends.chunk[j].first_gradient_s,
+                        worked.ends.chunk[j].first_gradient_s);
+        }
+    }
+    free(input);
+    fold_destroy(fold);
+    fold_destroy(general);
+}
+
 /* Where the closed form of 1F1B says that it holds, it does; and it holds often. */
 static void test_paced_equals_recurrence(void **state)
 {
@@ -179,6 +232,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folds_equal_events),
+        cmocka_unit_test(test_small_shapes_equal_recurrence),
         cmocka_unit_test(test_paced_equals_recurrence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

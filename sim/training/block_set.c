@@ -27,8 +27,14 @@ static void fill_demands(Clock *clock)
         stream_demand(hardware, COLLECTIVE_ALL_GATHER, ring, clock->ring_in_node ? ring : 1.0);
 }
 
+static BlockPhases phases_of(const Clock *clock, const OperatorList *list)
+{
+    const BlockTime block = block_time(clock, list);
+    return (BlockPhases){block.forward, block.backward};
+}
+
 static void fill(const Scenario *scenario, const ExpertLoad *load, double *rows,
-                 ProductMemo *products, BlockSet *blocks)
+                 ProductMemo *products, BlockTimes *times, BlockSet *blocks)
 {
     const TrainingSpec *training = &scenario->training;
     const ParallelSpec *parallel = &training->parallel;
@@ -48,54 +54,62 @@ static void fill(const Scenario *scenario, const ExpertLoad *load, double *rows,
     };
     fill_demands(&clock);
     OperatorList list;
+    times->dense = times->cross = times->encoder_layer = (BlockTime){0};
 
-    *blocks = (BlockSet){.draws = load->draws > 0 ? load->draws : 1,
-                         .dropped_share = load->dropped,
-                         .expert_max_over_mean = load->max_over_mean,
-                         .rank_max_over_mean = load->rank_max_over_mean};
+    blocks->draws = load->draws > 0 ? load->draws : 1;
+    blocks->dropped_share = load->dropped;
+    blocks->expert_max_over_mean = load->max_over_mean;
+    blocks->rank_max_over_mean = load->rank_max_over_mean;
     operators_layer_forward(scenario, &list);
-    block_times(&clock, &list, blocks->draws, blocks->layer);
-    blocks->memory_share = block_memory_share(&blocks->layer[0]);
+    block_times(&clock, &list, blocks->draws, times->layer);
+    blocks->memory_share = block_memory_share(&times->layer[0]);
     blocks->rates = stream_rates(&scenario->hardware.gpu,
                                  parallel->expert > 1.0 ? clock.expert_demand : clock.tensor_demand,
                                  blocks->memory_share);
     if (has_dense_layers(&scenario->model)) {
         operators_dense_layer_forward(scenario, &list);
-        blocks->dense = block_time(&clock, &list);
+        times->dense = block_time(&clock, &list);
     }
 
     if (scenario->model.vision.cross_every > 0.0) {
         operators_cross_forward(scenario, &list);
-        blocks->cross = block_time(&clock, &list);
+        times->cross = block_time(&clock, &list);
     }
 
     /* Embedding, encoder and logits stay in 16 bits where the layers run in fp8. */
     if (clock.precision == PRECISION_FP8)
         clock.precision = PRECISION_BF16;
     operators_embedding(scenario, &list);
-    blocks->embedding = block_time(&clock, &list);
+    blocks->embedding = phases_of(&clock, &list);
     if (scenario->model.vision.layers > 0.0) {
         operators_encoder_layer(scenario, &list);
-        blocks->encoder_layer = block_time(&clock, &list);
+        times->encoder_layer = block_time(&clock, &list);
     }
     operators_head(scenario, &list);
-    blocks->head = block_time(&clock, &list);
+    blocks->head = phases_of(&clock, &list);
 }
 
-void block_set_recompute(const BlockSet *without, const ParallelSpec *parallel, BlockSet *blocks)
+void block_set_recompute(const BlockTimes *times, const ParallelSpec *parallel,
+                         const BlockSet *other, BlockSet *blocks)
 {
-    if (blocks != without)
-        *blocks = *without;
+    blocks->draws = other->draws;
+    blocks->dropped_share = other->dropped_share;
+    blocks->expert_max_over_mean = other->expert_max_over_mean;
+    blocks->rank_max_over_mean = other->rank_max_over_mean;
+    blocks->memory_share = other->memory_share;
+    blocks->rates = other->rates;
+    blocks->embedding = other->embedding;
+    blocks->head = other->head;
     for (size_t draw = 0; draw < blocks->draws; draw++)
-        block_add_recomputation(parallel, &blocks->layer[draw]);
-    block_add_recomputation(parallel, &blocks->dense);
-    block_add_recomputation(parallel, &blocks->cross);
-    block_add_recomputation(parallel, &blocks->encoder_layer);
+        blocks->layer[draw] = block_with_recomputation(parallel, &times->layer[draw]);
+    blocks->dense = block_with_recomputation(parallel, &times->dense);
+    blocks->cross = block_with_recomputation(parallel, &times->cross);
+    blocks->encoder_layer = block_with_recomputation(parallel, &times->encoder_layer);
 }
 
 Status block_set_fill(const Scenario *scenario, unsigned long long seed,
-                      unsigned long long replication, const BlockMemo *memo, BlockSet *blocks,
-                      Error *error)
+                      unsigned long long replication, const BlockMemo *memo, BlockTimes *times,
+                      BlockSet *blocks, Error *error)
 {
     ExpertLoad drawn = {0};
     const ExpertLoad *load = &drawn;
@@ -111,8 +125,8 @@ Status block_set_fill(const Scenario *scenario, unsigned long long seed,
             error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu experts", load->experts);
         goto cleanup;
     }
-    fill(scenario, load, rows, memo != NULL ? memo->products : NULL, blocks);
-    block_set_recompute(blocks, &scenario->training.parallel, blocks);
+    fill(scenario, load, rows, memo != NULL ? memo->products : NULL, times, blocks);
+    block_set_recompute(times, &scenario->training.parallel, blocks, blocks);
 
 cleanup:
     free(rows);

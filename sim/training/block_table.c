@@ -21,12 +21,13 @@ typedef struct Place {
     BlockKey key;
     uint64_t age; /* 0: empty */
     int filled[RECOMPUTE_MODES];
+    size_t first_mode; /* the one that `times` came with */
     BlockSet by_mode[RECOMPUTE_MODES];
+    BlockTimes times;
 } Place;
 
 struct BlockTable {
     BlockMemo memo;
-    Scenario plain; /* of the blocks being filled in */
     uint64_t clock;
     Place places[TABLE_PLACES];
 };
@@ -107,19 +108,6 @@ static size_t mode_of(const ParallelSpec *parallel)
     return modes[parallel->recompute];
 }
 
-/* The blocks of a new place. */
-static Status fill_place(BlockTable *table, const Scenario *scenario, unsigned long long seed,
-                         unsigned long long replication, Place *place, Error *error)
-{
-    table->plain = *scenario;
-    table->plain.training.parallel.recompute = RECOMPUTE_NONE;
-    memset(place->filled, 0, sizeof place->filled);
-    Status status = block_set_fill(&table->plain, seed, replication, &table->memo,
-                                   &place->by_mode[WITHOUT], error);
-    place->filled[WITHOUT] = status == STATUS_OK;
-    return status;
-}
-
 Status block_table_find(BlockTable *table, const Scenario *scenario, unsigned long long seed,
                         unsigned long long replication, const BlockSet **blocks, Error *error)
 {
@@ -128,14 +116,19 @@ Status block_table_find(BlockTable *table, const Scenario *scenario, unsigned lo
     const BlockKey key = key_of(parallel);
     Place *place = place_of(table, &key);
     if (place->age == 0) {
-        Status status = fill_place(table, scenario, seed, replication, place, error);
+        Status status = block_set_fill(scenario, seed, replication, &table->memo, &place->times,
+                                       &place->by_mode[mode], error);
         if (status != STATUS_OK)
             return status;
+        memset(place->filled, 0, sizeof place->filled);
+        place->filled[mode] = 1;
+        place->first_mode = mode;
         place->key = key;
         place->age = ++table->clock;
     }
     if (!place->filled[mode]) {
-        block_set_recompute(&place->by_mode[WITHOUT], parallel, &place->by_mode[mode]);
+        block_set_recompute(&place->times, parallel, &place->by_mode[place->first_mode],
+                            &place->by_mode[mode]);
         place->filled[mode] = 1;
     }
     *blocks = &place->by_mode[mode];

@@ -457,37 +457,42 @@ BlockTime block_time(const Clock *clock, const OperatorList *list)
  * policy does not keep, which are attention's output and every second product's (the layer's sums
  * over tensor ranks are kept, its gathers are not: half of that communication); or norms and
  * activation functions. */
-static void add_selective(const ParallelSpec *parallel, BlockTime *block)
+static void add_selective(const ParallelSpec *parallel, const BlockTime *block,
+                          StagePhase *backward)
 {
     const StagePhase *forward = &block->forward;
     switch (parallel->selective_scope) {
     case SELECTIVE_SCORES:
-        block->backward.recompute_s += block->attention_s;
-        block->backward.tensor_s += block->attention_ring_s;
+        backward->recompute_s += block->attention_s;
+        backward->tensor_s += block->attention_ring_s;
         break;
     case SELECTIVE_OPERATORS:
-        block->backward.recompute_s +=
+        backward->recompute_s +=
             fmax(0.0, forward->compute_s - block->attention_s - block->products_s / 2.0);
-        block->backward.tensor_s += (forward->tensor_s - block->attention_ring_s) / 2.0;
+        backward->tensor_s += (forward->tensor_s - block->attention_ring_s) / 2.0;
         break;
     case SELECTIVE_MODULES:
-        block->backward.recompute_s += block->light_s;
+        backward->recompute_s += block->light_s;
         break;
     }
 }
 
-void block_add_recomputation(const ParallelSpec *parallel, BlockTime *block)
+BlockPhases block_with_recomputation(const ParallelSpec *parallel, const BlockTime *block)
 {
+    BlockPhases phases = {block->forward, block->backward};
+    const StagePhase *forward = &phases.forward;
+    StagePhase *backward = &phases.backward;
     if (parallel->recompute == RECOMPUTE_SELECTIVE)
-        add_selective(parallel, block);
+        add_selective(parallel, block, backward);
     if (parallel->recompute != RECOMPUTE_FULL)
-        return;
-    block->backward.recompute_s += block->forward.compute_s;
-    block->backward.tensor_s += block->forward.tensor_s;
-    block->backward.expert_s += block->forward.expert_s;
-    block->backward.expert_imbalance_s += block->forward.expert_imbalance_s;
+        return phases;
+    backward->recompute_s += forward->compute_s;
+    backward->tensor_s += forward->tensor_s;
+    backward->expert_s += forward->expert_s;
+    backward->expert_imbalance_s += forward->expert_imbalance_s;
     /* the same tokens at the same experts: deviations add up, not variances */
     const double deviation_s =
-        sqrt(block->forward.expert_variance_s2) + sqrt(block->backward.expert_variance_s2);
-    block->backward.expert_variance_s2 = deviation_s * deviation_s;
+        sqrt(forward->expert_variance_s2) + sqrt(backward->expert_variance_s2);
+    backward->expert_variance_s2 = deviation_s * deviation_s;
+    return phases;
 }

@@ -10,6 +10,11 @@
 #include "sim/training/stage_time.h"
 
 /* Forward and backward of one microbatch in one block: a layer, the embedding or the head. */
+typedef struct BlockPhases {
+    StagePhase forward, backward;
+} BlockPhases;
+
+/* The same without recomputation, with what recomputation depends on. */
 typedef struct BlockTime {
     StagePhase forward, backward;
     double attention_s;      /* attention cores of the forward, for selective recomputation */
@@ -51,6 +56,6 @@ BlockTime block_time(const Clock *clock, const OperatorList *list);
 
 /* Recomputation runs before a layer's backward (Korthikanti et al. 2022, section 5): the whole
  * forward, its communication included, or what the selective scope names. */
-void block_add_recomputation(const ParallelSpec *parallel, BlockTime *block);
+BlockPhases block_with_recomputation(const ParallelSpec *parallel, const BlockTime *block);
 
 #endif

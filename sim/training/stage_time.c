@@ -28,7 +28,7 @@ static void add_phase(StagePhase *restrict sum, const StagePhase *restrict part)
     sum->expert_variance_s2 += part->expert_variance_s2; /* layers route on their own */
 }
 
-static void add_block(StageTime *stage, const BlockTime *block)
+static void add_block(StageTime *stage, const BlockPhases *block)
 {
     add_phase(&stage->forward, &block->forward);
     add_phase(&stage->backward, &block->backward);
@@ -49,7 +49,7 @@ typedef struct StageSum {
     ShardingSum sharding;
 } StageSum;
 
-static ShardedUnit sharded_unit(const BlockTime *block, const DataParallelTime *time)
+static ShardedUnit sharded_unit(const BlockPhases *block, const DataParallelTime *time)
 {
     StagePhase forward = block->forward, backward = block->backward;
     total_phase(&forward);
@@ -65,7 +65,7 @@ static DataParallelTime unit_time(const Scenario *scenario, PartParameters part)
     return data_parallel_layer_time(scenario, part.common + part.spread, part.spread);
 }
 
-static void add_unit(StageSum *sum, const BlockTime *block, const ShardedUnit *unit)
+static void add_unit(StageSum *sum, const BlockPhases *block, const ShardedUnit *unit)
 {
     add_block(sum->stage, block);
     if (sum->sharded)
@@ -106,7 +106,7 @@ typedef struct ShardedUnits {
 typedef struct StageKind {
     const Scenario *scenario; /* with that GPU */
     const BlockSet *blocks;   /* NULL: there are none such */
-    BlockTime input;          /* embedding, and encoder of images */
+    BlockPhases input;        /* embedding, and encoder of images */
     ShardedUnits units;
 } StageKind;
 
@@ -389,12 +389,15 @@ static Status older_blocks_create(const Scenario *scenario, unsigned long long s
         return error_set(error, STATUS_ENVIRONMENT, "out of memory");
     (*older)->scenario = *scenario;
     (*older)->scenario.hardware.gpu = scenario->hardware.older_gpu;
-    return block_set_fill(&(*older)->scenario, seed, replication, NULL, &(*older)->blocks, error);
+    BlockTimes times;
+    return block_set_fill(&(*older)->scenario, seed, replication, NULL, &times, &(*older)->blocks,
+                          error);
 }
 
 Status step_input(const Scenario *scenario, unsigned long long seed, unsigned long long replication,
                   StepInput *input, Error *error)
 {
+    BlockTimes times;
     BlockSet blocks;
     OlderBlocks *older = NULL;
     MemoryParts parts;
@@ -402,7 +405,7 @@ Status step_input(const Scenario *scenario, unsigned long long seed, unsigned lo
     StageLayout layout;
     Status status = check_counts(scenario, error);
     if (status == STATUS_OK)
-        status = block_set_fill(scenario, seed, replication, NULL, &blocks, error);
+        status = block_set_fill(scenario, seed, replication, NULL, &times, &blocks, error);
     if (status == STATUS_OK)
         status = older_blocks_create(scenario, seed, replication, &older, error);
     if (status != STATUS_OK)

@@ -123,13 +123,13 @@ static double segment_bytes_per_s(const HardwareSpec *hardware, Collective colle
  * chunk; the best chunk size leaves 2 sqrt(d * overhead * time), so that c grows with the depth
  * log2(N) of an all-reduce's tree. Where the fabric has no c of its own, and for the other
  * collectives, the node's counts as it is. */
-static double pipeline_across_seconds(const HardwareSpec *hardware, Collective collective,
-                                      const CollectiveFit *fit, double wire_bytes, double nodes)
+static double chunk_across(const HardwareSpec *hardware, Collective collective,
+                           const CollectiveFit *fit, double nodes)
 {
     const double chunk = hardware->fabric.chunk_s2_per_byte;
     if (collective != COLLECTIVE_ALL_REDUCE || chunk <= 0)
-        return sqrt(fit->chunk_s2_per_byte * wire_bytes);
-    return sqrt(chunk * fmax(1, log2(nodes)) * wire_bytes);
+        return fit->chunk_s2_per_byte;
+    return chunk * fmax(1, log2(nodes));
 }
 
 double collective_seconds(const HardwareSpec *hardware, Collective collective, double bytes,
@@ -138,24 +138,47 @@ double collective_seconds(const HardwareSpec *hardware, Collective collective, d
     return collective_seconds_of(hardware, collective, bytes, ranks, ranks_per_node, 0);
 }
 
+CollectiveGroup collective_group(const HardwareSpec *hardware, Collective collective, double ranks,
+                                 double ranks_per_node, double extent)
+{
+    const NodeSpec *node = &hardware->node;
+    const CollectiveFit *fit = fit_of(node, collective);
+    const double per_node = fmax(1, fmin(fmin(ranks_per_node, node->gpus), ranks));
+    CollectiveGroup group = {.fit = fit,
+                             .ranks = ranks,
+                             .in_node = per_node >= ranks,
+                             .launch_s = node->eager_launch_s,
+                             .wire_factor = collective_wire_factor(collective, ranks)};
+    if (ranks <= 1 || group.in_node)
+        return group;
+    group.latency_s = node->eager_launch_s + hardware->fabric.base_s +
+                      latency_across_seconds(hardware, collective, fit, ranks, per_node);
+    group.bytes_per_s = fmin(bus_bytes_per_s(hardware, collective, fit, ranks, per_node),
+                             segment_bytes_per_s(hardware, collective, ranks, per_node, extent));
+    group.chunk_s2_per_byte = chunk_across(hardware, collective, fit, ranks / per_node);
+    return group;
+}
+
+double collective_group_seconds(const CollectiveGroup *group, double bytes)
+{
+    if (group->ranks <= 1 || bytes <= 0)
+        return 0;
+    if (group->in_node)
+        return group->launch_s +
+               inside_node_seconds(group->fit, group->wire_factor, bytes, group->ranks);
+    const double wire_bytes = group->wire_factor * bytes;
+    return group->latency_s + wire_bytes / group->bytes_per_s +
+           sqrt(group->chunk_s2_per_byte * wire_bytes);
+}
+
 double collective_seconds_of(const HardwareSpec *hardware, Collective collective, double bytes,
                              double ranks, double ranks_per_node, double extent)
 {
     if (ranks <= 1 || bytes <= 0)
         return 0;
-    const NodeSpec *node = &hardware->node;
-    const CollectiveFit *fit = fit_of(node, collective);
-    const double per_node = fmax(1, fmin(fmin(ranks_per_node, node->gpus), ranks));
-    const double factor = collective_wire_factor(collective, ranks);
-    const double wire_bytes = factor * bytes;
-
-    if (per_node >= ranks)
-        return node->eager_launch_s + inside_node_seconds(fit, factor, bytes, ranks);
-    return node->eager_launch_s + hardware->fabric.base_s +
-           latency_across_seconds(hardware, collective, fit, ranks, per_node) +
-           wire_bytes / fmin(bus_bytes_per_s(hardware, collective, fit, ranks, per_node),
-                             segment_bytes_per_s(hardware, collective, ranks, per_node, extent)) +
-           pipeline_across_seconds(hardware, collective, fit, wire_bytes, ranks / per_node);
+    const CollectiveGroup group =
+        collective_group(hardware, collective, ranks, ranks_per_node, extent);
+    return collective_group_seconds(&group, bytes);
 }
 
 double collective_bus_bytes_per_s(const HardwareSpec *hardware, Collective collective, double ranks,

@@ -34,6 +34,24 @@ double collective_bus_bytes_per_s(const HardwareSpec *hardware, Collective colle
 double collective_seconds_of(const HardwareSpec *hardware, Collective collective, double bytes,
                              double ranks, double ranks_per_node, double extent);
 
+/* One collective of one such group, for messages of any size. */
+typedef struct CollectiveGroup {
+    const CollectiveFit *fit; /* of the node */
+    double ranks;
+    int in_node;
+    double launch_s;
+    double wire_factor;
+    /* Across nodes: what does not depend on the message, what passes in a second, and the c of
+     * sqrt(c W), W on the wire. */
+    double latency_s, bytes_per_s, chunk_s2_per_byte;
+} CollectiveGroup;
+
+/* Parameters as those of collective_seconds_of, whose values collective_group_seconds gives;
+ * `hardware` must outlive it. */
+CollectiveGroup collective_group(const HardwareSpec *hardware, Collective collective, double ranks,
+                                 double ranks_per_node, double extent);
+double collective_group_seconds(const CollectiveGroup *group, double bytes);
+
 /* A send between neighbouring pipeline stages on different nodes (or inside one: `same_node`).
  * Every GPU of a node sends at once, so each has its share of the ports. */
 double p2p_seconds(const HardwareSpec *hardware, double bytes, int same_node);

@@ -15,6 +15,15 @@ static double exposed_backward(const ShardingSum *sum, const ShardedUnit *before
     return overlap_exposed_s(sum->rates, unit->backward_s, beside_s);
 }
 
+void sharding_begin(ShardingSum *sum, int overlap_gather, int overlap_reduce, StreamRates rates)
+{
+    sum->overlap_gather = overlap_gather;
+    sum->overlap_reduce = overlap_reduce;
+    sum->rates = rates;
+    sum->units = 0;
+    sum->forward_s = sum->backward_s = 0.0;
+}
+
 void sharding_add(ShardingSum *sum, const ShardedUnit *unit)
 {
     const ShardedUnit *before = sum->units > 0 ? &sum->last : NULL;

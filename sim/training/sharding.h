@@ -31,6 +31,7 @@ typedef struct ShardingSum {
     double forward_s, backward_s;
 } ShardingSum;
 
+void sharding_begin(ShardingSum *sum, int overlap_gather, int overlap_reduce, StreamRates rates);
 void sharding_add(ShardingSum *sum, const ShardedUnit *unit);
 
 /* Exposed seconds of a microbatch. What is not overlapped at all shows in full. */

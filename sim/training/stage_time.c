@@ -34,6 +34,34 @@ static void add_block(StageTime *stage, const BlockPhases *block)
     add_phase(&stage->backward, &block->backward);
 }
 
+/* By fields: a stage is too short for what a processor does to copy or clear many bytes. */
+static void copy_phase(StagePhase *restrict to, const StagePhase *restrict from)
+{
+    to->compute_s = from->compute_s;
+    to->recompute_s = from->recompute_s;
+    to->tensor_s = from->tensor_s;
+    to->expert_s = from->expert_s;
+    to->expert_imbalance_s = from->expert_imbalance_s;
+    to->sharding_s = from->sharding_s;
+    to->total_s = from->total_s;
+    to->weight_s = from->weight_s;
+    to->expert_variance_s2 = from->expert_variance_s2;
+}
+
+static const StageTime no_time;
+
+static void copy_stage(StageTime *restrict to, const StageTime *restrict from)
+{
+    to->layers = from->layers;
+    to->parameters = from->parameters;
+    to->memory_bytes = from->memory_bytes;
+    copy_phase(&to->forward, &from->forward);
+    copy_phase(&to->backward, &from->backward);
+    to->grad_reduce_s = from->grad_reduce_s;
+    to->param_gather_s = from->param_gather_s;
+    to->optimizer_s = from->optimizer_s;
+}
+
 static void total_phase(StagePhase *phase)
 {
     phase->total_s = phase->compute_s + phase->recompute_s + phase->tensor_s + phase->expert_s +
@@ -60,9 +88,9 @@ static ShardedUnit sharded_unit(const BlockPhases *block, const DataParallelTime
                          .reduce_s = time->reduce_s};
 }
 
-static DataParallelTime unit_time(const Scenario *scenario, PartParameters part)
+static DataParallelTime unit_time(const DataParallelGroups *groups, PartParameters part)
 {
-    return data_parallel_layer_time(scenario, part.common + part.spread, part.spread);
+    return data_parallel_layer_time(groups, part.common + part.spread, part.spread);
 }
 
 static void add_unit(StageSum *sum, const BlockPhases *block, const ShardedUnit *unit)
@@ -73,18 +101,17 @@ static void add_unit(StageSum *sum, const BlockPhases *block, const ShardedUnit 
 }
 
 /* `held`: parameters of the stage. `alike`: a finished stage that holds as many, or NULL. */
-static void finish_stage(const Scenario *scenario, PartParameters held, const ShardingSum *sharding,
-                         const StageTime *alike, StageTime *stage)
+static void finish_stage(const DataParallelGroups *groups, PartParameters held,
+                         const ShardingSum *sharding, const StageTime *alike, StageTime *stage)
 {
-    const ParallelSpec *parallel = &scenario->training.parallel;
-    const int sharded = parallel->zero_stage >= 3.0;
+    const int sharded = groups->scenario->training.parallel.zero_stage >= 3.0;
     stage->parameters = held.common + held.spread;
     if (alike != NULL) {
         stage->optimizer_s = alike->optimizer_s;
         stage->grad_reduce_s = alike->grad_reduce_s;
         stage->param_gather_s = alike->param_gather_s;
     } else {
-        const DataParallelTime time = data_parallel_time(scenario, stage->parameters, held.spread);
+        const DataParallelTime time = data_parallel_time(groups, stage->parameters, held.spread);
         stage->optimizer_s = time.optimizer_s;
         stage->grad_reduce_s = sharded ? 0.0 : time.reduce_s;
         stage->param_gather_s = sharded ? 0.0 : time.gather_s;
@@ -106,7 +133,9 @@ typedef struct ShardedUnits {
 typedef struct StageKind {
     const Scenario *scenario; /* with that GPU */
     const BlockSet *blocks;   /* NULL: there are none such */
-    BlockPhases input;        /* embedding, and encoder of images */
+    const BlockPhases *input; /* embedding, and encoder of images */
+    BlockPhases with_encoder;
+    DataParallelGroups groups;
     ShardedUnits units;
 } StageKind;
 
@@ -117,11 +146,16 @@ static void fill_kind(const Scenario *scenario, const BlockSet *blocks, StageKin
     kind->blocks = blocks;
     if (blocks == NULL)
         return;
-    kind->input = blocks->embedding;
+    kind->groups = data_parallel_groups(scenario);
+    kind->input = &blocks->embedding;
+    if (!(scenario->model.vision.layers > 0.0))
+        return;
+    kind->with_encoder = blocks->embedding;
     for (double layer = 0.0; layer < scenario->model.vision.layers; layer++) {
-        add_phase(&kind->input.forward, &blocks->encoder_layer.forward);
-        add_phase(&kind->input.backward, &blocks->encoder_layer.backward);
+        add_phase(&kind->with_encoder.forward, &blocks->encoder_layer.forward);
+        add_phase(&kind->with_encoder.backward, &blocks->encoder_layer.backward);
     }
+    kind->input = &kind->with_encoder;
 }
 
 static void fill_sharded_units(const MemoryParts *parts, StageKind *kind)
@@ -130,23 +164,23 @@ static void fill_sharded_units(const MemoryParts *parts, StageKind *kind)
     const BlockSet *blocks = kind->blocks;
     ShardedUnits *units = &kind->units;
     const PartParameters layer = scenario->model.experts > 1.0 ? parts->moe : parts->dense;
-    const DataParallelTime layer_time = unit_time(scenario, layer);
-    const DataParallelTime dense_time = unit_time(scenario, parts->dense);
+    const DataParallelTime layer_time = unit_time(&kind->groups, layer);
+    const DataParallelTime dense_time = unit_time(&kind->groups, parts->dense);
     const DataParallelTime table_time =
-        unit_time(scenario, (PartParameters){.common = parts->table});
+        unit_time(&kind->groups, (PartParameters){.common = parts->table});
     for (size_t draw = 0; draw < blocks->draws; draw++)
         units->layer[draw] = sharded_unit(&blocks->layer[draw], &layer_time);
     units->dense = sharded_unit(&blocks->dense, &dense_time);
-    units->embedding = sharded_unit(&kind->input, &table_time);
+    units->embedding = sharded_unit(kind->input, &table_time);
     units->head = sharded_unit(&blocks->head, &table_time);
     if (!model_sees(&scenario->model))
         return;
     const DataParallelTime cross_time =
-        unit_time(scenario, (PartParameters){.common = cross_layer_parameters(scenario)});
+        unit_time(&kind->groups, (PartParameters){.common = cross_layer_parameters(scenario)});
     const DataParallelTime input_time = unit_time(
-        scenario, (PartParameters){.common = parts->table + encoder_parameters(scenario)});
+        &kind->groups, (PartParameters){.common = parts->table + encoder_parameters(scenario)});
     units->cross = sharded_unit(&blocks->cross, &cross_time);
-    units->embedding = sharded_unit(&kind->input, &input_time);
+    units->embedding = sharded_unit(kind->input, &input_time);
 }
 
 /* Replicas on older GPUs hold up the others: a step is as long as that of the slower kind. */
@@ -173,7 +207,7 @@ static void fill_stage(const StageKind *kind, int mixed, const StageLayout *layo
     const double first = layout->before[index];
     size_t draw = (size_t)(mixed ? model_expert_layers_before(model, first) : first);
     if (index == 0)
-        add_unit(sum, &kind->input, &units->embedding);
+        add_unit(sum, kind->input, &units->embedding);
     for (unsigned i = 0; i < layout->layers[index]; i++) {
         if (crossing && model_cross_layers_before(model, first + i + 1.0) >
                             model_cross_layers_before(model, first + i))
@@ -196,7 +230,7 @@ static size_t find_twin(const StageLayout *layout, size_t index, size_t draws,
 {
     if (index == 0 || index + 1 == layout->stages)
         return 0;
-    size_t *twin = &twin_of[layout->before[index] % draws];
+    size_t *twin = &twin_of[layout->before[index] % (unsigned)draws];
     if (*twin > 0 && layout->layers[*twin] == layout->layers[index])
         return *twin;
     *twin = index;
@@ -217,8 +251,8 @@ static void fill_stages(const MemoryParts *parts, const StageLayout *layout, Sta
 
     const BlockSet *leading = newer->blocks;
     input->block_rates = leading->rates;
-    input->data_rates =
-        stream_rates(&plan->hardware.gpu, data_parallel_demand(plan), leading->memory_share);
+    input->data_rates = stream_rates(&plan->hardware.gpu, data_parallel_demand(&newer->groups),
+                                     leading->memory_share);
     input->dropped_share = leading->dropped_share;
     input->expert_max_over_mean = leading->expert_max_over_mean;
     input->rank_max_over_mean = leading->rank_max_over_mean;
@@ -238,23 +272,25 @@ static void fill_stages(const MemoryParts *parts, const StageLayout *layout, Sta
             memset(twin_of, 0, sizeof twin_of);
         const size_t twin = layers_alike ? find_twin(layout, i, kind->blocks->draws, twin_of) : 0;
         if (twin > 0) {
-            *stage = input->stage[twin];
+            copy_stage(stage, &input->stage[twin]);
             chunk_times(input, i, NULL, NULL, NULL, NULL);
             continue;
         }
-        *stage = (StageTime){.layers = layout->layers[i]};
-        StageSum sum = {.stage = stage,
-                        .sharded = sharded,
-                        .sharding = {.overlap_gather = parallel->overlap_param_gather,
-                                     .overlap_reduce = parallel->overlap_grad_reduce,
-                                     .rates = input->data_rates}};
+        copy_stage(stage, &no_time);
+        stage->layers = layout->layers[i];
+        StageSum sum;
+        sum.stage = stage;
+        sum.sharded = sharded;
+        if (sharded)
+            sharding_begin(&sum.sharding, parallel->overlap_param_gather,
+                           parallel->overlap_grad_reduce, input->data_rates);
         fill_stage(kind, mixed, layout, i, &sum);
         const PartParameters held = stage_part_parameters(parts, layout, i);
         const int alike = i > 0 && same_kind && held.common == held_before.common &&
                           held.spread == held_before.spread;
-        finish_stage(kind->scenario, held, &sum.sharding, alike ? stage - 1 : NULL, stage);
+        finish_stage(&kind->groups, held, &sum.sharding, alike ? stage - 1 : NULL, stage);
         held_before = held;
-        chunk_times(input, i, &kind->input.forward, &kind->input.backward,
+        chunk_times(input, i, &kind->input->forward, &kind->input->backward,
                     &kind->blocks->head.forward, &kind->blocks->head.backward);
     }
 }

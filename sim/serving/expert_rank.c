@@ -50,6 +50,13 @@ static double fullest_rank(double rows, double ways)
     return fmin(ways, 1 + rank * deviation / mean);
 }
 
+/* Of `held` experts that rows touch `touched` of in the mean, those that `more` times as many rows
+ * do: each of these misses an expert apart from the others. */
+static double touched_by(double held, double touched, double more)
+{
+    return touched >= held ? touched : held * (1 - pow(1 - touched / held, more));
+}
+
 static void fullest_alike(const StageCostKey *key, const ExpertChoice *choice, double tokens,
                           ExpertRank *rank)
 {
@@ -59,8 +66,10 @@ static void fullest_alike(const StageCostKey *key, const ExpertChoice *choice, d
     const double copies = model->experts + key->redundant_experts;
     const double most = fmin(ceil(copies / ways), MAX_EXPERT_ROWS);
     const double fullest = is_balanced(key) ? 1 : fullest_rank(all_rows, ways);
+    const double touched = expert_choice_touched(choice, model, tokens) / ways;
+    const double held = model->experts / ways;
     rank->rows = all_rows / ways * fullest;
-    rank->touched = fmin(most, fmax(1, expert_choice_touched(choice, model, tokens) / ways));
+    rank->touched = fmin(most, fmax(1, touched_by(held, touched, fullest)));
 }
 
 /* ---- by popularity -----------------------------------------------------------------------------
@@ -192,8 +201,10 @@ static void fullest_popular(const StageCostKey *key, const ExpertChoice *choice,
     rank->rows = mean[hot];
     if (placement.ways > 1)
         rank->rows = fmin(most, fmax(mean[hot], expected_largest(mean, deviation, placement.ways)));
+    /* The fullest rank's experts are chosen by as many more tokens. */
+    const double choosing = mean[hot] > 0 ? tokens * rank->rows / mean[hot] : tokens;
     for (size_t i = 0; i < rank->experts; i++)
-        rank->touched += 1 - pow(1 - rank->chance[i], tokens);
+        rank->touched += 1 - pow(1 - rank->chance[i], choosing);
     rank->touched = fmax(1, rank->touched);
 }
 

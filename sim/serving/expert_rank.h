@@ -30,12 +30,13 @@ size_t expert_rank_deals(const StageCostKey *key, const ExpertChoice *choice);
 /* The fullest rank for `tokens` of all groups.
  *
  * All alike: each of W ranks has a binomial share of the tokens * k rows; the expected largest is
- * the normal quantile (W - 0.375) / (W + 0.25) (Blom 1958), and the rank touches its share of
- * model_experts_touched. Balanced: no chance, equal shares.
+ * the normal quantile (W - 0.375) / (W + 0.25) (Blom 1958), and where a rank with the mean misses a
+ * share q of its experts, one with f times as many rows misses q^f. Balanced: no chance, equal
+ * shares.
  * By popularity: rank r's rows are normal, mean T sum(pi), variance T sum(pi (1 - pi)), independent
  * of each other but for their sum (Hajek 1964), and the expected largest is the integral of
- * 1 - prod Phi((x - mean) / deviation); `touched` is the sum of 1 - (1 - pi)^T over the experts of
- * the most popular rank. */
+ * 1 - prod Phi((x - mean) / deviation); `touched` is the sum of 1 - (1 - pi)^(f T) over the experts
+ * of the most popular rank. */
 ExpertRank expert_rank_fullest(const StageCostKey *key, const ExpertChoice *choice, double tokens,
                                size_t deal);
 

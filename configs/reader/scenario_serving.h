@@ -147,9 +147,10 @@ typedef struct ServingSpec {
     /* Decoding of at most so many sequences (of each group of attention) is launched as one graph,
      * without waiting for the host; 0: no graphs, or none with a limit. */
     double graph_sequences;
-    int graphs_in_groups;       /* also when groups of attention differ in their sequences */
-    double expert_layer_host_s; /* layer_host of a layer with experts; 0: the same */
-    MoeKernels moe_kernels;     /* family of the experts' kernels */
+    int graphs_in_groups;           /* also when groups of attention differ in their sequences */
+    double expert_layer_host_s;     /* layer_host of a layer with experts; 0: the same */
+    double expert_layer_overhead_s; /* of a layer with experts, beside layer_overhead */
+    MoeKernels moe_kernels;         /* family of the experts' kernels */
     double long_pass_tokens;   /* prompts of one pass, past which an engine gets slower; 0: never */
     double long_pass_overhead; /* share of time that such a pass takes longer */
     double expert;             /* ways that share whole experts; 1: experts are cut */

@@ -14,20 +14,22 @@ const DeploymentParameter DEPLOYMENT_PARAMETER[] = {
     {"request_intake", offsetof(ServingSpec, request_intake_s), 1e-3, 0, 0.1, 1},
     {"layer_host", offsetof(ServingSpec, layer_host_s), 1e-4, 0, 1e-2, 1},
     {"expert_layer_host", offsetof(ServingSpec, expert_layer_host_s), 5e-4, 0, 2e-2, 1},
+    {"expert_layer_overhead", offsetof(ServingSpec, expert_layer_overhead_s), 2e-5, 0, 1e-3, 1},
     {"compute_overhead", offsetof(ServingSpec, compute_overhead), 0.05, 0, 2, 0},
     {"expert_overhead", offsetof(ServingSpec, expert_overhead), 0.2, -0.5, 3, 0},
     {"kernel_overhead", offsetof(ServingSpec, kernel_overhead), 0.02, 0, 1, 0},
-    {"kernel_launch", offsetof(ServingSpec, kernel_launch), 0.5, 0.05, 1, 0},
-    {"collective_start", offsetof(ServingSpec, collective_start), 0.5, 0.05, 1, 0},
+    {"kernel_launch", offsetof(ServingSpec, kernel_launch), 0.5, 0.05, 3, 0},
+    {"collective_start", offsetof(ServingSpec, collective_start), 0.5, 0.05, 3, 0},
 };
 const size_t DEPLOYMENT_PARAMETERS = sizeof DEPLOYMENT_PARAMETER / sizeof DEPLOYMENT_PARAMETER[0];
 
-enum { SWEEPS_A_STEP = 4, COARSE_ROWS = 30, FINE_ROWS = 90 };
+enum { SWEEPS_A_STEP = 6, COARSE_ROWS = 40, FINE_ROWS = 120 };
 /* Steps from this on look at COARSE_ROWS rows, those below at FINE_ROWS, spread over the table. */
 static const double coarse_step = 0.2;
 static const double least_gain = 1e-4;
-/* An error beyond a factor of e has a cause that no constant mends. */
-static const double most_a_row = 1;
+/* An error beyond a factor of e has a cause that no constant mends; what a fit pulls at is Cauchy's
+ * loss, in which an error weighs less the further it is beyond `robust`. */
+static const double most_a_row = 1, robust = 0.15;
 
 /* The numbers of one row of the table. */
 typedef struct Trial {
@@ -51,8 +53,14 @@ typedef struct Search {
     size_t evaluations;
     int interrupted;
     double values[MOST_DEPLOYMENT_PARAMETERS];
-    double error;
+    double loss;
 } Search;
+
+/* Of some rows under some values. */
+typedef struct Goodness {
+    double loss;  /* what the search makes small */
+    double error; /* mean |ln(predicted / measured)|, as it is told */
+} Goodness;
 
 static double *parameter(Scenario *scenario, size_t index)
 {
@@ -92,9 +100,9 @@ static size_t run_trials(Search *search, const double *values, int fold)
     return trials;
 }
 
-static double objective(Search *search, const double *values)
+static Goodness goodness(Search *search, const double *values)
 {
-    double sum = 0;
+    Goodness sum = {0};
     size_t numbers = 0;
     const size_t trials = run_trials(search, values, -1);
     for (size_t i = 0; i < trials; i++) {
@@ -102,11 +110,15 @@ static double objective(Search *search, const double *values)
         const ServingRow *row = &search->rows->rows[trial->first];
         for (size_t j = 0; j < trial->count && trial->status == STATUS_OK; j++)
             if (trial->predicted[j] > 0) {
-                sum += fmin(most_a_row, fabs(log(trial->predicted[j] / row[j].measured)));
+                const double error = log(trial->predicted[j] / row[j].measured) / robust;
+                sum.loss += log1p(error * error);
+                sum.error += fmin(most_a_row, fabs(error) * robust);
                 numbers++;
             }
     }
-    return numbers > 0 ? sum / (double)numbers : HUGE_VAL;
+    if (numbers == 0)
+        return (Goodness){HUGE_VAL, HUGE_VAL};
+    return (Goodness){sum.loss / (double)numbers, sum.error / (double)numbers};
 }
 
 /* Says how far the search is; sets `interrupted`. */
@@ -132,6 +144,23 @@ static void count_left(Search *search)
     }
 }
 
+/* Takes values that are better. */
+static int take_better(Search *search, const double *values)
+{
+    report(search);
+    const double loss = goodness(search, values).loss;
+    if (!(loss < search->loss - least_gain))
+        return 0;
+    search->loss = loss;
+    memcpy(search->values, values, sizeof search->values);
+    return 1;
+}
+
+static double within(const DeploymentParameter *what, double value)
+{
+    return fmin(what->maximum, fmax(what->minimum, value));
+}
+
 /* One parameter, a step up, one down, or all the way down; the first that is better is kept. */
 static int improve(Search *search, size_t index, double step)
 {
@@ -140,21 +169,23 @@ static int improve(Search *search, size_t index, double step)
     const double move = step * fmax(value, what->unit);
     const double tries[] = {value + move, value - move, what->minimum};
     int better = 0;
-    for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+    for (size_t i = 0; i < sizeof tries / sizeof tries[0] && !better && !search->interrupted; i++) {
         double values[MOST_DEPLOYMENT_PARAMETERS];
         memcpy(values, search->values, sizeof values);
-        values[index] = fmin(what->maximum, fmax(what->minimum, tries[i]));
-        if (values[index] == search->values[index] || better || search->interrupted)
-            continue;
-        report(search);
-        const double error = objective(search, values);
-        if (error < search->error - least_gain) {
-            search->error = error;
-            search->values[index] = values[index];
-            better = 1;
-        }
+        values[index] = within(what, tries[i]);
+        if (values[index] != search->values[index])
+            better = take_better(search, values);
     }
     return better;
+}
+
+/* Once more as far in the direction of a whole sweep (Hooke and Jeeves 1961). */
+static int go_on(Search *search, const double *from)
+{
+    double values[MOST_DEPLOYMENT_PARAMETERS] = {0};
+    for (size_t i = 0; i < DEPLOYMENT_PARAMETERS; i++)
+        values[i] = within(&DEPLOYMENT_PARAMETER[i], 2 * search->values[i] - from[i]);
+    return take_better(search, values);
 }
 
 static void descend(Search *search, const double *steps, size_t count)
@@ -162,12 +193,16 @@ static void descend(Search *search, const double *steps, size_t count)
     for (size_t i = 0; i < count; i++) {
         const size_t most = steps[i] >= coarse_step ? COARSE_ROWS : FINE_ROWS;
         search->every = (search->left + most - 1) / most;
-        search->error = objective(search, search->values);
-        for (size_t sweep = 0, better = 1; sweep < SWEEPS_A_STEP && better && !search->interrupted;
-             sweep++) {
+        search->loss = goodness(search, search->values).loss;
+        int better = 1;
+        for (size_t sweep = 0; sweep < SWEEPS_A_STEP && better && !search->interrupted; sweep++) {
+            double from[MOST_DEPLOYMENT_PARAMETERS];
+            memcpy(from, search->values, sizeof from);
             better = 0;
             for (size_t j = 0; j < DEPLOYMENT_PARAMETERS; j++)
-                better |= (size_t)improve(search, j, steps[i]);
+                better |= improve(search, j, steps[i]);
+            while (better && !search->interrupted && go_on(search, from))
+                ;
         }
     }
 }
@@ -267,14 +302,16 @@ Status deployment_fit(const ServingRows *rows, const char *engine, int crossed,
     count_left(&search);
     double begun[MOST_DEPLOYMENT_PARAMETERS];
     memcpy(begun, search.values, sizeof begun);
-    fit->before = objective(&search, search.values);
+    const Goodness before = goodness(&search, search.values);
     descend(&search, steps, sizeof steps / sizeof steps[0]);
     search.every = 1;
-    fit->after = objective(&search, search.values);
-    if (fit->after > fit->before) { /* better on the rows that were looked at, not on all */
+    Goodness after = goodness(&search, search.values);
+    if (after.loss > before.loss) { /* better on the rows that were looked at, not on all */
         memcpy(search.values, begun, sizeof begun);
-        fit->after = fit->before;
+        after = before;
     }
+    fit->before = before.error;
+    fit->after = after.error;
     memcpy(fit->values, search.values, sizeof fit->values);
     if (crossed)
         status = cross_validate(&search, fit, error);

@@ -90,7 +90,9 @@ void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
     }
     cost->kv_sharding = serving->kv_sharding;
     cost->kv_element_bytes = precision_bytes(serving->kv_precision);
-    cost->layer_overhead_s = serving->layer_overhead_s;
+    cost->layer_overhead_s[LAYER_DENSE] = serving->layer_overhead_s;
+    cost->layer_overhead_s[LAYER_EXPERTS] =
+        serving->layer_overhead_s + serving->expert_layer_overhead_s;
     cost->step_overhead_s = serving->step_overhead_s;
     cost->sequence_overhead_s = serving->sequence_overhead_s;
     cost->layer_host_s[LAYER_DENSE] = cost->layer_host_s[LAYER_EXPERTS] = serving->layer_host_s;
@@ -333,7 +335,7 @@ static ServeStageTime layer_time(const StageCost *cost, const TokenCost *tokens,
     time.kv_s *= share;
     time.compute_s *= share * cost->compute_share;
     time.collective_s *= share;
-    time.overhead_s = cost->layer_overhead_s;
+    time.overhead_s = cost->layer_overhead_s[kind];
     wait_for_host(cost, kind, load, &time);
     return time;
 }

@@ -21,8 +21,8 @@ typedef struct StageCost {
     ExpertChoice choice; /* of the key's model and load */
     KvSharding kv_sharding;
     double kv_element_bytes;
-    double layer_overhead_s, step_overhead_s, sequence_overhead_s;
-    double layer_host_s[LAYER_KINDS];
+    double step_overhead_s, sequence_overhead_s;
+    double layer_overhead_s[LAYER_KINDS], layer_host_s[LAYER_KINDS];
     double graph_sequences;
     int graphs_in_groups;
     double kernel_share; /* 1 + share of added time */

@@ -271,6 +271,23 @@ static void test_graphs_spare_the_host(void **state)
     assert_true(serve_stage_time(&scenario, 8, 64, 1000, 10, 5).total_s >= host_s);
 }
 
+/* Of layers with experts alone, in graphs as well. */
+static void test_experts_have_an_overhead_of_their_own(void **state)
+{
+    (void)state;
+    Scenario scenario;
+    serving_scenario(&scenario);
+    scenario.serving.graph_sequences = 64;
+    const double before_s = serve_stage_time(&scenario, 8, 64, 1000, 0, 0).total_s;
+    scenario.serving.expert_layer_overhead_s = 7e-5;
+    const double after_s = serve_stage_time(&scenario, 8, 64, 1000, 0, 0).total_s;
+    assert_near(after_s - before_s, 8 * 7e-5, 1e-12);
+    scenario.model.experts = scenario.model.experts_per_token = 1;
+    const double dense_s = serve_stage_time(&scenario, 8, 64, 1000, 0, 0).total_s;
+    scenario.serving.expert_layer_overhead_s = 0;
+    assert_near(serve_stage_time(&scenario, 8, 64, 1000, 0, 0).total_s, dense_s, 1e-15);
+}
+
 /* With two halves of a batch the exchange hides behind the other half's work, weights are read
  * twice. */
 static void test_two_batch_overlap_hides_exchanges(void **state)
@@ -320,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_parts_of_the_slowest_stage_add_up),
         cmocka_unit_test(test_a_pass_takes_as_long_as_its_fullest_group),
         cmocka_unit_test(test_graphs_spare_the_host),
+        cmocka_unit_test(test_experts_have_an_overhead_of_their_own),
         cmocka_unit_test(test_two_batch_overlap_hides_exchanges),
         cmocka_unit_test(test_plans_that_groups_do_not_fit),
     };

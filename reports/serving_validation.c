@@ -39,6 +39,14 @@ static void print_row(FILE *out, const KernelRow *row, int id_width)
                     measured, predicted, row->group[ENGINE]);
 }
 
+static size_t count_assumed(const KernelValidation *result)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < result->row_count; i++)
+        count += result->rows[i].assumed[0] != '\0';
+    return count;
+}
+
 void terminal_serving_validation(FILE *out, const KernelValidation *result,
                                  const Provenance *provenance, TerminalStyle style)
 {
@@ -63,6 +71,9 @@ void terminal_serving_validation(FILE *out, const KernelValidation *result,
                 print_statistics(out, result->groups[i].label, &result->groups[i].all,
                                  &result->groups[i].held_back);
     }
+    if (count_assumed(result) > 0)
+        ascii_linef(out, "assumed in %zu: cells left out or spelled otherwise (--json: assumed)",
+                    count_assumed(result));
     for (size_t i = 0; i < result->skip_kind_count; i++)
         ascii_linef(out, "skipped %3zu: %s", result->skip_kinds[i].count,
                     result->skip_kinds[i].example);
@@ -100,6 +111,7 @@ char *json_serving_validation(const KernelValidation *result, const Provenance *
         json_put(&builder, object, "gpu", json_text(row->group[GPU]));
         json_put(&builder, object, "model", json_text(row->group[MODEL]));
         json_put(&builder, object, "held_back", json_truth(row->held_back));
+        json_put(&builder, object, "assumed", json_text(row->assumed));
         json_put(&builder, object, "measured", json_number(row->measured_s));
         json_put(&builder, object, "predicted", json_number(row->predicted_s));
         json_put(&builder, object, "error", json_number(row->error));

@@ -8,7 +8,12 @@
 
 #include "sim/planning/validate.h"
 
-enum { KERNEL_ID_BYTES = 160, KERNEL_LABEL_BYTES = 48, KERNEL_GROUP_KINDS = 6 };
+enum {
+    KERNEL_ID_BYTES = 160,
+    KERNEL_LABEL_BYTES = 48,
+    KERNEL_GROUP_KINDS = 6,
+    KERNEL_ASSUMED_BYTES = 200
+};
 
 /* Which rows: all, those that fits may use, or those that they may not. */
 typedef enum KernelPart { KERNEL_ALL, KERNEL_FITTED, KERNEL_HELD_BACK } KernelPart;
@@ -20,6 +25,7 @@ typedef struct KernelRow {
     double measured_s, predicted_s;
     double error; /* predicted / measured - 1 */
     int held_back;
+    char assumed[KERNEL_ASSUMED_BYTES]; /* defaults and nearest names; "": none */
 } KernelRow;
 
 typedef struct KernelGroup {

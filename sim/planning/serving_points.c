@@ -3,6 +3,7 @@
 #include "models/plan_check.h"
 #include "sim/engine/random.h"
 #include "sim/planning/point_layout.h"
+#include "sim/planning/serving_names.h"
 #include "sim/planning/serving_table.h"
 
 #include <ctype.h>
@@ -66,16 +67,19 @@ typedef struct Reading {
     int columns[COLUMNS];
     int layout_columns[ENGINES][LAYOUT_CELLS];
     ServingRows *rows;
+    char reason[160]; /* why the row at hand is skipped */
 } Reading;
 
 /* What a row says, in this program's words. */
 typedef struct Point {
     const char *hardware, *model, *engine, *weights, *experts, *kv;
+    const char *format; /* of the weights; NULL: none */
     double prompt, output, shortest;
     double clients;
     int disaggregated;
     PointLayout layouts[ENGINES]; /* either the first or the others */
     double ttft_s, tpot_s;        /* 0: not given */
+    char assumed[ASSUMED_BYTES];
 } Point;
 
 static const char *text_of(const Reading *reading, size_t row, Column column)
@@ -107,23 +111,37 @@ static const char *layout_text(const Reading *reading, size_t row, Engines engin
     return column >= 0 ? reading->table->rows[row].cells[column].text : "";
 }
 
-/* The name that a rule gives to a text; NULL with the reason. */
-static const char *name_of(const Reading *reading, const char *column, const char *text,
-                           const char **reason)
+static int is_blank(const char *text)
+{
+    return text[strspn(text, " \t")] == '\0';
+}
+
+/* The name that a rule of `column` gives to the text of a cell, or else another spelling of it;
+ * NULL with the reason, which names the cell. */
+static const char *name_of(Reading *reading, const char *column, const char *spelling,
+                           const char *cell, const char *text, Point *point)
 {
     const CsvTable *names = &reading->rows->names;
     const size_t rule = rule_find(names, column, text);
-    *reason = "serving_deployments.csv has no name for it";
-    if (rule == names->row_count)
+    if (rule < names->row_count && rule_cell(names, rule, "name")[0] != '\0')
+        return rule_cell(names, rule, "name");
+    if (rule < names->row_count) {
+        snprintf(reading->reason, sizeof reading->reason, "%s: %s", cell,
+                 rule_cell(names, rule, "skip"));
         return NULL;
-    *reason = rule_cell(names, rule, "skip");
-    return rule_cell(names, rule, "name")[0] != '\0' ? rule_cell(names, rule, "name") : NULL;
+    }
+    const char *name = spelled(&reading->rows->spellings, spelling, cell, text, reading->reason,
+                               sizeof reading->reason);
+    if (name != NULL)
+        assume(point->assumed, "%s: '%.40s' taken for %.60s", cell, text, name);
+    return name;
 }
 
 /* NULL, or which cell cannot be told. */
-static const char *read_layout(const Reading *reading, size_t row, int multiplied, Engines engines,
-                               char *reason, size_t reason_bytes, PointLayout *layout)
+static const char *read_layout(Reading *reading, size_t row, int multiplied, int whole_experts,
+                               Engines engines, Point *point)
 {
+    PointLayout *const layout = &point->layouts[engines];
     double cells[LAYOUT_CELLS];
     for (size_t i = 0; i < LAYOUT_CELLS; i++) {
         const double most = i == LAYOUT_BATCH     ? MOST_CLIENTS
@@ -133,42 +151,50 @@ static const char *read_layout(const Reading *reading, size_t row, int multiplie
         const char *const prefix = ENGINES_PREFIXES[engines];
         cells[i] = number_of(text, 0, most);
         if (cells[i] < 0 || cells[i] != floor(cells[i])) {
-            snprintf(reason, reason_bytes, "%s%s: '%.20s' is no whole number up to %.0f", prefix,
-                     LAYOUT_CELL_NAMES[i], text, most);
-            return reason;
+            snprintf(reading->reason, sizeof reading->reason,
+                     "%s%s: '%.20s' is no whole number up to %.0f", prefix, LAYOUT_CELL_NAMES[i],
+                     text, most);
+            return reading->reason;
         }
         if (i == LAYOUT_WORKERS && engines != ENGINES_ALIKE && cells[i] < 1) {
-            snprintf(reason, reason_bytes, "%s%s is not given, and no side's engines are guessed",
-                     prefix, LAYOUT_CELL_NAMES[i]);
-            return reason;
+            snprintf(reading->reason, sizeof reading->reason,
+                     "%s%s: empty, and no number of engines is guessed", prefix,
+                     LAYOUT_CELL_NAMES[i]);
+            return reading->reason;
         }
     }
     if (engines == ENGINES_ALIKE)
         cells[LAYOUT_WORKERS] = 1;
+    if (cells[LAYOUT_TENSOR] < 1)
+        assume(point->assumed, "%s%s: 1", ENGINES_PREFIXES[engines],
+               LAYOUT_CELL_NAMES[LAYOUT_TENSOR]);
     point_layout_of(cells, layout);
     point_layout_undo_product(text_of(reading, row, COLUMN_ID), multiplied, layout);
+    if (whole_experts)
+        layout->expert = layout->tensor * layout->attention_data;
     return NULL;
 }
 
 /* The same of all engines, and the number of clients. */
-static const char *read_layouts(const Reading *reading, size_t row, int multiplied, char *reason,
-                                size_t reason_bytes, Point *point)
+static const char *read_layouts(Reading *reading, size_t row, int multiplied, int whole_experts,
+                                Point *point)
 {
     const Engines first = point->disaggregated ? ENGINES_PREFILL : ENGINES_ALIKE;
     const Engines last = point->disaggregated ? ENGINES_DECODE : ENGINES_ALIKE;
     for (int engines = first; engines <= (int)last; engines++)
-        if (read_layout(reading, row, multiplied, (Engines)engines, reason, reason_bytes,
-                        &point->layouts[engines]) != NULL)
-            return reason;
+        if (read_layout(reading, row, multiplied, whole_experts, (Engines)engines, point) != NULL)
+            return reading->reason;
     const double clients = quantity(reading, row, COLUMN_CLIENTS, 0, MOST_CLIENTS);
     if (clients < 0)
-        return "concurrency is no number of clients up to 10000";
+        return "concurrency: no number of clients up to 10000";
     /* What an engine that answers can hold is no number of clients: another side limits them. */
     if (clients < 1 && point->disaggregated)
-        return "concurrency is empty: a disaggregated row gives no number of clients without it";
+        return "concurrency: empty, and disaggregated clients are not guessed";
     if (clients < 1 && point->layouts[last].batch < 1)
-        return "concurrency and batch_size are empty: the row gives no number of clients";
+        return "concurrency, batch_size: empty, no number of clients";
     /* Without a number of clients, that of sequences in each copy of attention. */
+    if (clients < 1)
+        assume(point->assumed, "concurrency: %.0f, of batch_size", point->layouts[last].batch);
     point->clients = floor(clients >= 1 ? clients : point->layouts[last].batch);
     if (!(point->clients <= MOST_CLIENTS))
         return "batch_size: more clients in all than 10000";
@@ -189,46 +215,114 @@ static int reads_apart(const Reading *reading, size_t row)
     return rule < names->row_count && strcmp(rule_cell(names, rule, "name"), "disaggregated") == 0;
 }
 
-/* NULL, or why the row cannot be told. */
-static const char *read_point(const Reading *reading, size_t row, char *reason_text,
-                              size_t reason_bytes, Point *point)
+/* What leaves a row out whatever else it says: its mode, or the run it is of. */
+static const char *left_out(Reading *reading, size_t row)
 {
     const CsvTable *names = &reading->rows->names;
-    const char *reason = "";
-    char engine[256], precision[128];
-
-    snprintf(engine, sizeof engine, "%.100s %.60s %.60s", text_of(reading, row, COLUMN_MODEL),
+    char run[256];
+    snprintf(run, sizeof run, "%.100s %.60s %.60s", text_of(reading, row, COLUMN_MODEL),
              text_of(reading, row, COLUMN_VERSION), text_of(reading, row, COLUMN_MEASURED));
-    const size_t left_out[] = {rule_find(names, "mode", text_of(reading, row, COLUMN_MODE)),
-                               rule_find(names, "run", engine)};
-    for (size_t i = 0; i < sizeof left_out / sizeof left_out[0]; i++)
-        if (left_out[i] < names->row_count && rule_cell(names, left_out[i], "skip")[0] != '\0')
-            return rule_cell(names, left_out[i], "skip");
-    point->hardware = name_of(reading, "system", text_of(reading, row, COLUMN_SYSTEM), &reason);
+    const struct {
+        const char *cell;
+        size_t rule;
+    } rules[] = {{"mode", rule_find(names, "mode", text_of(reading, row, COLUMN_MODE))},
+                 {"backend_version", rule_find(names, "run", run)}};
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+        if (rules[i].rule < names->row_count &&
+            rule_cell(names, rules[i].rule, "skip")[0] != '\0') {
+            snprintf(reading->reason, sizeof reading->reason, "%s: %s", rules[i].cell,
+                     rule_cell(names, rules[i].rule, "skip"));
+            return reading->reason;
+        }
+    return NULL;
+}
+
+/* "vllm 0.12.0 Qwen/Qwen3-32B": the backend as rules spell it, and a version without its "v". */
+static void write_engine(Reading *reading, size_t row, const char *last, char *text, size_t bytes)
+{
+    const char *backend = text_of(reading, row, COLUMN_BACKEND);
+    const char *version = text_of(reading, row, COLUMN_VERSION);
+    char unused[sizeof reading->reason];
+    const char *name =
+        spelled(&reading->rows->spellings, "backend", "backend", backend, unused, sizeof unused);
+    version += strspn(version, " \t");
+    version += (*version == 'v' || *version == 'V') && isdigit((unsigned char)version[1]);
+    snprintf(text, bytes, "%.60s %.60s %.100s", name != NULL ? name : backend, version, last);
+}
+
+/* The engine file of a row; NULL with the reason. */
+static const char *find_engine(Reading *reading, size_t row, const char *engine, Point *point)
+{
+    const CsvTable *names = &reading->rows->names;
+    const size_t rule = rule_find(names, "engine", engine);
+    const char *version = text_of(reading, row, COLUMN_VERSION);
+    if (rule < names->row_count) {
+        const char *name = rule_cell(names, rule, "name");
+        if (is_blank(version))
+            assume(point->assumed, "backend_version: as %.60s", name);
+        return name;
+    }
+    const char *measured = text_of(reading, row, COLUMN_MEASURED);
+    const double year = year_in(measured), month = strlen(measured) >= 7 ? atof(measured + 5) : 6;
+    char text[NAME_TEXT_BYTES];
+    snprintf(text, sizeof text, "%.100s %.100s", text_of(reading, row, COLUMN_BACKEND), version);
+    const char *name = engine_nearest(&reading->rows->engines, text,
+                                      year > 0 ? year + month / 12 : 0, point->assumed);
+    if (name == NULL)
+        snprintf(reading->reason, sizeof reading->reason,
+                 "backend: '%.40s' is no engine known here", text_of(reading, row, COLUMN_BACKEND));
+    return name;
+}
+
+/* Hardware, model, engine and precisions; NULL, or why one cannot be told. */
+static const char *read_names(Reading *reading, size_t row, const char *engine, Point *point)
+{
+    const CsvTable *names = &reading->rows->names;
+    char precision[256];
+    point->hardware = name_of(reading, "system", "hardware", "system",
+                              text_of(reading, row, COLUMN_SYSTEM), point);
     if (point->hardware == NULL)
-        return reason;
-    point->model = name_of(reading, "model_path", text_of(reading, row, COLUMN_MODEL), &reason);
+        return reading->reason;
+    point->model = name_of(reading, "model_path", "model", "model_path",
+                           text_of(reading, row, COLUMN_MODEL), point);
     if (point->model == NULL)
-        return reason;
-    snprintf(engine, sizeof engine, "%.60s %.60s %.100s", text_of(reading, row, COLUMN_BACKEND),
-             text_of(reading, row, COLUMN_VERSION), text_of(reading, row, COLUMN_MODEL));
-    point->engine = name_of(reading, "engine", engine, &reason);
+        return reading->reason;
+    point->engine = find_engine(reading, row, engine, point);
     if (point->engine == NULL)
-        return reason;
+        return reading->reason;
     const char *gemm = text_of(reading, row, COLUMN_GEMM);
-    if (gemm[0] == '\0')
+    if (is_blank(gemm))
         gemm = text_of(reading, row, COLUMN_PRECISION);
-    point->weights = name_of(reading, "gemm", gemm, &reason);
+    if (is_blank(gemm)) {
+        gemm = "";
+        assume(point->assumed, "precision: bf16");
+    }
+    point->weights = name_of(reading, "gemm", "precision", "gemm_quant_mode", gemm, point);
     if (point->weights == NULL)
-        return reason;
+        return reading->reason;
+    point->format = weights_format(point->weights, point->assumed);
     const char *moe = text_of(reading, row, COLUMN_MOE);
-    point->experts = name_of(reading, "moe", moe[0] != '\0' ? moe : gemm, &reason);
+    point->experts =
+        name_of(reading, "moe", "precision", "moe_quant_mode", is_blank(moe) ? gemm : moe, point);
     if (point->experts == NULL)
-        return reason;
-    snprintf(precision, sizeof precision, "%.30s %.30s %.30s",
-             text_of(reading, row, COLUMN_BACKEND), text_of(reading, row, COLUMN_VERSION), gemm);
-    const size_t kv_rule = rule_find(names, "kv", precision);
-    point->kv = kv_rule < names->row_count ? rule_cell(names, kv_rule, "name") : "bf16";
+        return reading->reason;
+    write_engine(reading, row, gemm, precision, sizeof precision);
+    const size_t kv = rule_find(names, "kv", precision);
+    point->kv = kv < names->row_count ? rule_cell(names, kv, "name") : "bf16";
+    return NULL;
+}
+
+/* NULL, or why the row cannot be told. */
+static const char *read_point(Reading *reading, size_t row, Point *point)
+{
+    const CsvTable *names = &reading->rows->names;
+    char engine[256];
+    if (left_out(reading, row) != NULL)
+        return reading->reason;
+    write_engine(reading, row, text_of(reading, row, COLUMN_MODEL), engine, sizeof engine);
+    if (read_names(reading, row, engine, point) != NULL)
+        return reading->reason;
+    const int whole_experts = rule_find(names, "whole_experts", engine) < names->row_count;
     const size_t source = rule_find(names, "id", text_of(reading, row, COLUMN_ID));
     point->shortest = source < names->row_count ? rule_number(names, source, "shortest") : 1;
     const int multiplied =
@@ -237,15 +331,15 @@ static const char *read_point(const Reading *reading, size_t row, char *reason_t
     point->prompt = quantity(reading, row, COLUMN_ISL, 0, MOST_TOKENS);
     point->output = quantity(reading, row, COLUMN_OSL, 0, MOST_TOKENS);
     if (!(point->prompt >= 1 && point->output >= 1))
-        return "isl and osl are no numbers of tokens";
+        return "isl, osl: no numbers of tokens";
     const double ttft_ms = quantity(reading, row, COLUMN_TTFT, 0, MOST_MS);
     const double tpot_ms = quantity(reading, row, COLUMN_TPOT, 0, MOST_MS);
     if (ttft_ms < 0 || tpot_ms < 0 || (ttft_ms == 0 && tpot_ms == 0))
-        return "silicon_ttft_ms and silicon_tpot_ms are no times above 0";
+        return "silicon_ttft_ms, silicon_tpot_ms: no times above 0";
     point->ttft_s = ttft_ms / 1e3;
     point->tpot_s = tpot_ms / 1e3;
     point->disaggregated = reads_apart(reading, row);
-    return read_layouts(reading, row, multiplied, reason_text, reason_bytes, point);
+    return read_layouts(reading, row, multiplied, whole_experts, point);
 }
 
 static double gpus_of(const Point *point)
@@ -287,16 +381,17 @@ static void write_scenario(const Point *point, char *text, size_t bytes)
              "hardware: {base: %s, gpus: %.0f}\n"
              "serving: {base: %s, %s, context_limit: %.0f, prompt_tokens: %.0f, "
              "output_tokens: %.0f, utilisation: 50%%, weight_precision: %s, expert_precision: %s, "
-             "kv_precision: %s}\n"
+             "kv_precision: %s%s%s}\n"
              "prices: {gpu_hour: $0/h, energy: $0/kWh, pue: 1, co2: 0kg/kWh}\n",
              point->model, point->hardware, gpus_of(point), point->engine, layout,
              point->prompt + point->output, point->prompt, point->output, point->weights,
-             point->experts, point->kv);
+             point->experts, point->kv, point->format != NULL ? ", weights: " : "",
+             point->format != NULL ? point->format : "");
 }
 
 /* The scenario of a row; NULL, or why it cannot be simulated. */
 static const char *find_scenario(Reading *reading, const char *text, Scenario **scenario,
-                                 char *reason, size_t reason_bytes, Status *status, Error *error)
+                                 Status *status, Error *error)
 {
     Scenario *read = calloc(1, sizeof *read);
     Error checked = {0};
@@ -304,15 +399,15 @@ static const char *find_scenario(Reading *reading, const char *text, Scenario **
         *status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
         return NULL;
     }
-    if (serving_scenario_read(reading->paths, text, reading->sets, reading->set_count, read, reason,
-                              reason_bytes) != STATUS_OK) {
+    if (serving_scenario_read(reading->paths, text, reading->sets, reading->set_count, read,
+                              reading->reason, sizeof reading->reason) != STATUS_OK) {
         free(read);
-        return reason;
+        return reading->reason;
     }
     if (plan_check(read, &checked) != STATUS_OK) {
-        snprintf(reason, reason_bytes, "%.140s", checked.message);
+        snprintf(reading->reason, sizeof reading->reason, "%.140s", checked.message);
         free(read);
-        return reason;
+        return reading->reason;
     }
     reading->rows->scenarios[reading->rows->scenario_count++] = read;
     *scenario = read;
@@ -364,8 +459,7 @@ static void name_group(const Point *point, const ServingRow *row, char *group, s
 }
 
 /* NULL, or why the row is skipped; *error is for what stops the reading. */
-static const char *add_row(Reading *reading, size_t index, char *reason_text, size_t reason_bytes,
-                           Status *status, Error *error)
+static const char *add_row(Reading *reading, size_t index, Status *status, Error *error)
 {
     ServingRow row = {.line = reading->table->rows[index].line,
                       .id = text_of(reading, index, COLUMN_ID),
@@ -375,13 +469,14 @@ static const char *add_row(Reading *reading, size_t index, char *reason_text, si
     char text[2048], group[256];
     if (reading->table->rows[index].problem[0] != '\0')
         return reading->table->rows[index].problem;
-    const char *reason = read_point(reading, index, reason_text, reason_bytes, &point);
+    const char *reason = read_point(reading, index, &point);
     if (reason != NULL)
         return reason;
     write_scenario(&point, text, sizeof text);
-    reason = find_scenario(reading, text, &row.scenario, reason_text, reason_bytes, status, error);
+    reason = find_scenario(reading, text, &row.scenario, status, error);
     if (reason != NULL || *status != STATUS_OK)
         return reason;
+    memcpy(row.assumed, point.assumed, sizeof row.assumed);
     row.batch = point.clients;
     row.gpus = gpus_of(&point);
     row.shortest = point.shortest > 0 ? point.shortest : 1;
@@ -404,7 +499,6 @@ Status serving_points_read(const ConfigPaths *paths, const CsvTable *table, cons
     enum { NUMBERS = 3 };
     Reading reading = {
         .paths = paths, .table = table, .sets = sets, .set_count = set_count, .rows = rows};
-    char reason_text[160];
     *rows = (ServingRows){0};
     for (size_t i = 0; i < COLUMNS; i++)
         reading.columns[i] = csv_column(table, COLUMN_NAMES[i]);
@@ -428,9 +522,11 @@ Status serving_points_read(const ConfigPaths *paths, const CsvTable *table, cons
     }
     Status status = rules_read(paths, "serving_deployments", &rows->names, error);
     if (status == STATUS_OK)
+        status = serving_names_read(paths, rows, error);
+    if (status == STATUS_OK)
         status = serving_rows_reserve(rows, table->row_count, NUMBERS, error);
     for (size_t i = 0; i < table->row_count && status == STATUS_OK; i++) {
-        const char *reason = add_row(&reading, i, reason_text, sizeof reason_text, &status, error);
+        const char *reason = add_row(&reading, i, &status, error);
         if (reason != NULL)
             serving_rows_skip(rows, table->rows[i].line, text_of(&reading, i, COLUMN_ID), reason);
     }

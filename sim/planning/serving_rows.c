@@ -2,9 +2,11 @@
 
 #include "configs/reader/sample.h"
 #include "models/plan_check.h"
+#include "sim/planning/serving_names.h"
 #include "sim/planning/serving_shape.h"
 #include "sim/planning/serving_table.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
@@ -88,10 +90,13 @@ static const struct {
     const char *unit;
     double si;
     RateOf of;
-} UNITS[] = {{"ms", 1e-3, RATE_OF_ALL},       {"ms/token", 1e-3, RATE_OF_ALL},
-             {"tok/s", 1, RATE_OF_ALL},       {"tok/s/GPU", 1, RATE_OF_GPU},
-             {"tok/s/node", 1, RATE_OF_NODE}, {"req/s", 1, RATE_OF_ALL},
-             {"bool", 1, RATE_OF_ALL},        {"s", 1, RATE_OF_ALL}};
+} UNITS[] = {{"ms", 1e-3, RATE_OF_ALL},          {"ms/token", 1e-3, RATE_OF_ALL},
+             {"tok/s", 1, RATE_OF_ALL},          {"tok/s/GPU", 1, RATE_OF_GPU},
+             {"tok/s/node", 1, RATE_OF_NODE},    {"req/s", 1, RATE_OF_ALL},
+             {"bool", 1, RATE_OF_ALL},           {"s", 1, RATE_OF_ALL},
+             {"us", 1e-6, RATE_OF_ALL},          {"tokens/s", 1, RATE_OF_ALL},
+             {"tok/sec", 1, RATE_OF_ALL},        {"tokens/s/GPU", 1, RATE_OF_GPU},
+             {"tokens/s/node", 1, RATE_OF_NODE}, {"requests/s", 1, RATE_OF_ALL}};
 enum { UNIT_COUNT = sizeof UNITS / sizeof UNITS[0] };
 
 typedef struct Reading {
@@ -101,6 +106,7 @@ typedef struct Reading {
     size_t set_count;
     int columns[COLUMNS];
     ServingRows *rows;
+    char reason[160]; /* why the row at hand is skipped */
 } Reading;
 
 static const char *text_of(const Reading *reading, size_t row, Column column)
@@ -123,17 +129,24 @@ static size_t name_rule(const Reading *reading, const char *column, const char *
     return rule_find(&reading->rows->names, column, text);
 }
 
-/* The name for a text, or NULL with the reason. */
-static const char *name_of(const Reading *reading, const char *column, const char *text,
-                           const char **reason)
+/* The name for the text of a cell, by its own spelling before any other; NULL with the reason. */
+static const char *name_of(Reading *reading, Column cell, const char *text, ServingRow *row)
 {
+    const char *column = COLUMN_NAMES[cell];
     const CsvTable *names = &reading->rows->names;
     const size_t rule = name_rule(reading, column, text);
-    *reason = "serving_names.csv has no name for it";
-    if (rule == names->row_count)
+    if (rule < names->row_count && rule_cell(names, rule, "name")[0] != '\0')
+        return rule_cell(names, rule, "name");
+    if (rule < names->row_count) {
+        snprintf(reading->reason, sizeof reading->reason, "%s: %s", column,
+                 rule_cell(names, rule, "skip"));
         return NULL;
-    *reason = rule_cell(names, rule, "skip");
-    return rule_cell(names, rule, "name")[0] != '\0' ? rule_cell(names, rule, "name") : NULL;
+    }
+    const char *name = spelled(&reading->rows->spellings, column, column, text, reading->reason,
+                               sizeof reading->reason);
+    if (name != NULL)
+        assume(row->assumed, "%s: '%.40s' taken for %.60s", column, text, name);
+    return name;
 }
 
 /* The number that follows `mark` in a text; 0: none. */
@@ -172,37 +185,43 @@ static Lengths find_lengths(const Reading *reading, size_t row)
     return lengths;
 }
 
-/* The engine of a row, by its notes before its source; NULL: none is known. */
-static const char *find_engine(const Reading *reading, size_t row, const char **kv,
-                               const char **reason)
+/* The engine of a row, by its notes before its source, else the nearest one that these name; NULL
+ * with the reason. */
+static const char *find_engine(Reading *reading, size_t row, const char **kv, ServingRow *result)
 {
     const CsvTable *names = &reading->rows->names;
-    size_t rule = name_rule(reading, "notes", text_of(reading, row, COLUMN_NOTES));
+    const char *source = text_of(reading, row, COLUMN_SOURCE);
+    const char *notes = text_of(reading, row, COLUMN_NOTES);
+    char text[2 * NAME_TEXT_BYTES];
+    size_t rule = name_rule(reading, "notes", notes);
     if (rule == names->row_count)
-        rule = name_rule(reading, "source", text_of(reading, row, COLUMN_SOURCE));
-    *reason = "no engine is known for this source";
-    if (rule == names->row_count)
+        rule = name_rule(reading, "source", source);
+    if (rule < names->row_count && rule_cell(names, rule, "skip")[0] != '\0') {
+        snprintf(reading->reason, sizeof reading->reason, "source, notes: %s",
+                 rule_cell(names, rule, "skip"));
         return NULL;
-    if (rule_cell(names, rule, "skip")[0] != '\0')
-        *reason = rule_cell(names, rule, "skip");
-    *kv = rule_cell(names, rule, "kv");
-    return rule_cell(names, rule, "name")[0] != '\0' ? rule_cell(names, rule, "name") : NULL;
-}
-
-/* Stored precision in this program's words. */
-static const char *precision_word(const char *text)
-{
-    static const char *const WORDS[] = {"fp8", "int8"};
-    for (size_t i = 0; i < sizeof WORDS / sizeof WORDS[0]; i++)
-        if (strncmp(text, WORDS[i], strlen(WORDS[i])) == 0)
-            return WORDS[i];
-    return "bf16";
+    }
+    if (rule < names->row_count && rule_cell(names, rule, "name")[0] != '\0') {
+        *kv = rule_cell(names, rule, "kv");
+        return rule_cell(names, rule, "name");
+    }
+    /* A year without its month: its middle. */
+    snprintf(text, sizeof text, "%.250s %.250s", notes, source);
+    const double year = fmax(year_in(notes), year_in(source));
+    const char *engine =
+        engine_nearest(&reading->rows->engines, text, year > 0 ? year + 0.5 : 0, result->assumed);
+    *kv = "bf16";
+    if (engine == NULL)
+        snprintf(reading->reason, sizeof reading->reason,
+                 "source, notes: neither names an engine that is known");
+    return engine;
 }
 
 /* What the names of a row stand for. */
 typedef struct RowNames {
     const char *model, *hardware, *engine;
     const char *weights, *kv; /* precisions */
+    const char *format;       /* of the weights; NULL: none */
 } RowNames;
 
 /* The scenario of a row as text. */
@@ -211,7 +230,9 @@ static void write_scenario(const ServingRow *row, const RowNames *names, const S
 {
     const double longest = lengths->prompt + lengths->output;
     const double room = lengths->sigma > 0 ? 8 : 1;
-    char limits[128] = "";
+    char limits[128] = "", format[128] = "";
+    if (names->format != NULL)
+        snprintf(format, sizeof format, "  weights: %s\n", names->format);
     if (row->what == CASE_STATIC)
         snprintf(limits, sizeof limits,
                  "  max_batch: %.0f\n  iteration_tokens: 0\n  prefill_chunk_tokens: 100M\n",
@@ -225,11 +246,12 @@ static void write_scenario(const ServingRow *row, const RowNames *names, const S
              "  attention_data: %.0f\n"
              "  context_limit: %.0f\n  prompt_tokens: %.0f\n  output_tokens: %.0f\n"
              "  length_sigma: %g\n  utilisation: 50%%\n  weight_precision: %s\n"
-             "  kv_precision: %s\n%s"
+             "  kv_precision: %s\n%s%s"
              "prices: {gpu_hour: $0/h, energy: $0/kWh, pue: 1, co2: 0kg/kWh}\n",
              names->model, names->hardware, shape->tensor * shape->pipeline, names->engine,
              shape->tensor, shape->pipeline, shape->expert, shape->attention_data, room * longest,
-             lengths->prompt, lengths->output, lengths->sigma, names->weights, names->kv, limits);
+             lengths->prompt, lengths->output, lengths->sigma, names->weights, names->kv, format,
+             limits);
 }
 
 static Status part_of(const Reading *reading, const char *kind, const char *name, Scenario *part)
@@ -266,7 +288,8 @@ static double batch_of(const char *text, double gpus)
     return strstr(text, "per GPU") != NULL || strstr(text, "/GPU") != NULL ? number * gpus : number;
 }
 
-/* Fills batch, rate, limits and lengths from the cells; NULL, or why the row cannot be told. */
+/* Fills batch, rate, limits and lengths from the cells, with row->gpus; NULL, or why the row cannot
+ * be told. */
 static const char *read_quantities(Reading *reading, size_t index, ServingRow *row,
                                    Lengths *lengths)
 {
@@ -275,15 +298,12 @@ static const char *read_quantities(Reading *reading, size_t index, ServingRow *r
     double value = 0;
     size_t match = 0;
     if (!csv_number(text_of(reading, index, COLUMN_VALUE), &value) || !(value > 0) || value > 1e15)
-        return "the value is no number above 0";
+        return "value: no number above 0";
     while (match < UNIT_COUNT && strcmp(UNITS[match].unit, unit) != 0)
         match++;
     if (match == UNIT_COUNT)
-        return "the unit is none of those known";
+        return "unit: none of those known";
     row->measured = value * UNITS[match].si;
-    if (!csv_number(text_of(reading, index, COLUMN_GPUS), &row->gpus) || !(row->gpus >= 1) ||
-        row->gpus > MOST_GPUS)
-        return "n_gpus is no number of GPUs";
     row->rate_of = UNITS[match].of == RATE_OF_ALL   ? row->gpus
                    : UNITS[match].of == RATE_OF_GPU ? 1
                                                     : GPUS_OF_A_NODE;
@@ -293,28 +313,30 @@ static const char *read_quantities(Reading *reading, size_t index, ServingRow *r
         lengths->output = 1;
     if (row->what == CASE_TOKENS && !(lengths->output >= 1))
         lengths->output = 1; /* the row's context is what its prompt says */
-    if (lengths->skip != NULL && lengths->skip[0] != '\0')
-        return lengths->skip;
+    if (lengths->skip != NULL && lengths->skip[0] != '\0') {
+        snprintf(reading->reason, sizeof reading->reason, "model, source: %s", lengths->skip);
+        return reading->reason;
+    }
     if (row->what == CASE_TOKENS && !(lengths->prompt >= 1) && lengths->output > 1) {
         /* Only a context is given. */
         lengths->prompt = lengths->output;
         lengths->output = 1;
     }
     if (!(lengths->prompt >= 1 && lengths->output >= 1))
-        return "the row gives no prompt or answer length";
+        return "input_tokens, output_tokens: the row gives no prompt or answer length";
     if (lengths->prompt > MOST_TOKENS || lengths->output > MOST_TOKENS)
-        return "lengths beyond any model";
+        return "input_tokens, output_tokens: beyond any model";
     row->batch = batch_of(batch, row->gpus);
     const char *server = strstr(batch, "offline, ");
     if (server != NULL && (row->what == CASE_LARGEST || row->what == CASE_OPEN_LOOP))
         row->batch = floor(strtod(server + strlen("offline, "), NULL));
     if (!(row->batch >= 0 && row->batch <= MOST_BATCH))
-        return "the batch is out of range";
+        return "batch_or_concurrency: out of range";
     if (row->batch < 1 && (row->what == CASE_STATIC || row->what == CASE_CLOSED_LOOP ||
                            row->what == CASE_MEMORY || row->what == CASE_TOKENS))
-        return "the row gives no batch";
+        return "batch_or_concurrency: the row gives none";
     if (row->what == CASE_LARGEST && !(lengths->ttft_limit_s > 0))
-        return "the row gives no latency limit";
+        return "source, model: the row gives no latency limit";
     row->requests = requests_of(reading, index, lengths);
     row->ttft_limit_s = lengths->ttft_limit_s;
     row->tpot_limit_s = lengths->tpot_limit_s;
@@ -323,71 +345,113 @@ static const char *read_quantities(Reading *reading, size_t index, ServingRow *r
         row->rate_per_s =
             number_after(text_of(reading, index, COLUMN_NOTES), "at ") / lengths->output;
         if (!(row->rate_per_s > 0))
-            return "the row gives no rate";
+            return "notes: the row gives no rate ('at N')";
     }
     return NULL;
+}
+
+/* Stored precision in this program's words. */
+static const char *precision_of(Reading *reading, size_t index, ServingRow *row)
+{
+    const char *text = text_of(reading, index, COLUMN_PRECISION);
+    if (text[strspn(text, " ")] == '\0') {
+        assume(row->assumed, "precision: bf16");
+        return "bf16";
+    }
+    return spelled(&reading->rows->spellings, "precision", "precision", text, reading->reason,
+                   sizeof reading->reason);
 }
 
 /* NULL, or why one of them is not known. */
-static const char *find_names(const Reading *reading, size_t index, RowNames *names)
+static const char *find_names(Reading *reading, size_t index, RowNames *names, ServingRow *row)
 {
-    const char *reason = NULL, *kv = "";
+    const char *kv = "";
     names->hardware =
-        name_of(reading, "hardware", text_of(reading, index, COLUMN_HARDWARE), &reason);
+        name_of(reading, COLUMN_HARDWARE, text_of(reading, index, COLUMN_HARDWARE), row);
     if (names->hardware == NULL)
-        return reason;
-    names->model = name_of(reading, "model", text_of(reading, index, COLUMN_MODEL), &reason);
+        return reading->reason;
+    names->model = name_of(reading, COLUMN_MODEL, text_of(reading, index, COLUMN_MODEL), row);
     if (names->model == NULL)
-        return reason;
+        return reading->reason;
     const size_t layout =
         name_rule(reading, "parallelism", text_of(reading, index, COLUMN_PARALLELISM));
-    if (layout < reading->rows->names.row_count)
-        return rule_cell(&reading->rows->names, layout, "skip");
-    names->engine = find_engine(reading, index, &kv, &reason);
+    if (layout < reading->rows->names.row_count) {
+        snprintf(reading->reason, sizeof reading->reason, "parallelism: %s",
+                 rule_cell(&reading->rows->names, layout, "skip"));
+        return reading->reason;
+    }
+    names->engine = find_engine(reading, index, &kv, row);
     if (names->engine == NULL)
-        return reason;
-    names->weights = precision_word(text_of(reading, index, COLUMN_PRECISION));
-    names->kv = strcmp(kv, "same") == 0 ? names->weights : "bf16";
+        return reading->reason;
+    names->weights = precision_of(reading, index, row);
+    if (names->weights == NULL)
+        return reading->reason;
+    names->format = weights_format(names->weights, row->assumed);
+    names->kv = strcmp(kv, "same") == 0 && names->format == NULL ? names->weights : "bf16";
     return NULL;
 }
 
-/* Ways of a row, with what it leaves out; its model and hardware are read for that. */
-static Status find_shape(const Reading *reading, size_t index, const RowNames *names, double gpus,
-                         ServingShape *shape, Error *error)
+/* Ways and GPUs of a row, either from the other where it leaves one out; its model and hardware are
+ * read for that. NULL, or which cell cannot be told; *status is for what stops the reading. */
+static const char *find_shape(const Reading *reading, size_t index, const RowNames *names,
+                              ServingRow *row, ServingShape *shape, Status *status, Error *error)
 {
+    const char *gpus = text_of(reading, index, COLUMN_GPUS);
+    const int alone = gpus[strspn(gpus, " ")] == '\0';
+    if (!alone && (!csv_number(gpus, &row->gpus) || !(row->gpus >= 1) || !(row->gpus <= MOST_GPUS)))
+        return "n_gpus: no number of GPUs";
     Scenario *part = calloc(1, sizeof *part);
-    if (part == NULL)
-        return error_set(error, STATUS_ENVIRONMENT, "out of memory");
-    Status status = part_of(reading, "models", names->model, part);
-    const ModelSpec model = part->model;
-    if (status == STATUS_OK) {
-        *shape = serving_shape(text_of(reading, index, COLUMN_PARALLELISM), &model);
-        if (shape->tensor == 0)
-            status = part_of(reading, "hw", names->hardware, part);
+    if (part == NULL) {
+        *status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
+        return NULL;
     }
-    if (status != STATUS_OK)
-        error_set(error, status, "serving_names.csv names '%s' or '%s', which cannot be read",
+    *status = part_of(reading, "models", names->model, part);
+    const ModelSpec model = part->model;
+    if (*status == STATUS_OK)
+        *shape = serving_shape(text_of(reading, index, COLUMN_PARALLELISM), &model);
+    if (*status == STATUS_OK && shape->tensor == 0 && !alone) {
+        *status = part_of(reading, "hw", names->hardware, part);
+        shape->tensor = serving_tensor_that_fits(
+            &model, &part->hardware, strcmp(names->weights, "bf16") == 0 ? 2 : 1, row->gpus);
+        assume(row->assumed, "parallelism: tp%.0f, as the weights fit", shape->tensor);
+    }
+    free(part);
+    if (*status != STATUS_OK)
+        error_set(error, *status, "serving_names.csv names '%s' or '%s', which cannot be read",
                   names->model, names->hardware);
     else if (shape->tensor == 0)
-        shape->tensor = serving_tensor_that_fits(&model, &part->hardware,
-                                                 strcmp(names->weights, "fp8") == 0 ? 1 : 2, gpus);
-    free(part);
-    return status;
+        return "n_gpus, parallelism: neither says how many GPUs there are";
+    if (alone) {
+        row->gpus = shape->tensor * shape->pipeline;
+        assume(row->assumed, "n_gpus: %.0f, as parallelism says", row->gpus);
+    }
+    return NULL;
+}
+
+/* A text in lower case. */
+static const char *lower(const char *text, char *out, size_t bytes)
+{
+    size_t at = 0;
+    for (; text[at] != '\0' && at + 1 < bytes; at++)
+        out[at] = (char)tolower((unsigned char)text[at]);
+    out[at] = '\0';
+    return out;
 }
 
 static size_t case_of(const Reading *reading, size_t index)
 {
+    char scenario[NAME_TEXT_BYTES], metric[NAME_TEXT_BYTES];
     size_t match = 0;
-    while (match < CASE_COUNT &&
-           (fnmatch(CASES[match].scenario, text_of(reading, index, COLUMN_SCENARIO), 0) != 0 ||
-            fnmatch(CASES[match].metric, text_of(reading, index, COLUMN_METRIC), 0) != 0))
+    lower(text_of(reading, index, COLUMN_SCENARIO), scenario, sizeof scenario);
+    lower(text_of(reading, index, COLUMN_METRIC), metric, sizeof metric);
+    while (match < CASE_COUNT && (fnmatch(CASES[match].scenario, scenario, 0) != 0 ||
+                                  fnmatch(CASES[match].metric, metric, 0) != 0))
         match++;
     return match;
 }
 
 /* NULL, or why the row is skipped; *error is for what stops the reading. */
-static const char *add_row(Reading *reading, size_t index, char *reason_text, size_t reason_bytes,
-                           Status *status, Error *error)
+static const char *add_row(Reading *reading, size_t index, Status *status, Error *error)
 {
     ServingRow row = {.line = reading->table->rows[index].line,
                       .id = text_of(reading, index, COLUMN_ID)};
@@ -399,17 +463,18 @@ static const char *add_row(Reading *reading, size_t index, char *reason_text, si
         return reading->table->rows[index].problem;
     const size_t match = case_of(reading, index);
     if (match == CASE_COUNT)
-        return "not a speed that one engine replica has";
+        return "scenario, metric: not a speed that one engine replica has";
     row.what = CASES[match].what;
     row.metric = CASES[match].wanted;
-    const char *reason = find_names(reading, index, &names);
+    const char *reason = find_names(reading, index, &names, &row);
+    if (reason == NULL)
+        reason = find_shape(reading, index, &names, &row, &shape, status, error);
+    if (*status != STATUS_OK)
+        return NULL;
     if (reason == NULL)
         reason = read_quantities(reading, index, &row, &lengths);
     if (reason != NULL)
         return reason;
-    *status = find_shape(reading, index, &names, row.gpus, &shape, error);
-    if (*status != STATUS_OK)
-        return NULL;
 
     Scenario *scenario = calloc(1, sizeof *scenario);
     if (scenario == NULL) {
@@ -421,15 +486,15 @@ static const char *add_row(Reading *reading, size_t index, char *reason_text, si
         row.replicas = 1;
     write_scenario(&row, &names, &shape, &lengths, text, sizeof text);
     if (serving_scenario_read(reading->paths, text, reading->sets, reading->set_count, scenario,
-                              reason_text, reason_bytes) != STATUS_OK) {
+                              reading->reason, sizeof reading->reason) != STATUS_OK) {
         free(scenario);
-        return reason_text;
+        return reading->reason;
     }
     Error checked = {0};
     if (plan_check(scenario, &checked) != STATUS_OK) {
-        snprintf(reason_text, reason_bytes, "%.140s", checked.message);
+        snprintf(reading->reason, sizeof reading->reason, "%.140s", checked.message);
         free(scenario);
-        return reason_text;
+        return reading->reason;
     }
     reading->rows->scenarios[reading->rows->scenario_count++] = scenario;
     row.scenario = scenario;
@@ -457,7 +522,6 @@ Status serving_rows_read(const ConfigPaths *paths, const CsvTable *table, const 
 {
     Reading reading = {
         .paths = paths, .table = table, .sets = sets, .set_count = set_count, .rows = rows};
-    char reason_text[160];
     *rows = (ServingRows){0};
     for (size_t i = 0; i < COLUMNS; i++) {
         reading.columns[i] = csv_column(table, COLUMN_NAMES[i]);
@@ -473,13 +537,15 @@ Status serving_rows_read(const ConfigPaths *paths, const CsvTable *table, const 
         status = rules_read(paths, "serving_mixes", &rows->mixes, error);
     if (status == STATUS_OK)
         status = rules_read(paths, "serving_runs", &rows->runs, error);
+    if (status == STATUS_OK)
+        status = serving_names_read(paths, rows, error);
     if (status != STATUS_OK)
         return status;
     status = serving_rows_reserve(rows, table->row_count, 2, error);
     if (status != STATUS_OK)
         return status;
     for (size_t i = 0; i < table->row_count && status == STATUS_OK; i++) {
-        const char *reason = add_row(&reading, i, reason_text, sizeof reason_text, &status, error);
+        const char *reason = add_row(&reading, i, &status, error);
         if (reason != NULL)
             skip(&reading, i, reason);
     }

@@ -6,6 +6,7 @@
  * any order, and perhaps split. What the words in them stand for say two shipped tables:
  *   serving_names.csv  column, pattern -> a model, hardware, or engine (by source, or by notes, the
  *                      later line first); or the reason to skip
+ *                      (names and engines that it does not know: serving_names.h)
  *   serving_mixes.csv  source, model -> lengths and latency limits that a row leaves out
  *   serving_runs.csv   source and lengths -> how many requests a whole run has, all queued at once:
  *                      its rate is that of the run from end to end, with its first and last wave
@@ -17,6 +18,7 @@
 #include "configs/reader/reader.h"
 #include "sim/engine/forecast_options.h"
 #include "sim/planning/kernel_validation.h"
+#include "sim/planning/serving_names.h"
 
 /* What is simulated for a row. */
 typedef enum ServingCase {
@@ -85,11 +87,13 @@ typedef struct ServingRow {
     double shortest; /* lengths of a closed loop: uniform between this share and the whole */
     int held_back;   /* from fits */
     int fold;        /* of deployments: 0..SERVING_FOLDS - 1, the first is held back */
+    char assumed[ASSUMED_BYTES]; /* what stands for cells that the row leaves out or spells its way
+                                  */
     int queued; /* the time to the first token is mostly waiting: the engine is past its load */
 } ServingRow;
 
 typedef struct ServingRows {
-    CsvTable names, mixes, runs;
+    CsvTable names, mixes, runs, spellings, engines;
     size_t count, capacity;
     ServingRow *rows;
     size_t scenario_count;

@@ -29,12 +29,15 @@ static int has(const char *text, const char *word)
     return 0;
 }
 
-/* The number right behind `mark`, which starts a word; 0: none. */
+/* The number right behind `mark`, which starts a word ("tp8", "TP=8"); 0: none. */
 static double ways(const char *text, const char *mark)
 {
     for (const char *at = text; *at != '\0'; at++) {
+        if (!starts_word(text, at) || !goes_on(at, mark))
+            continue;
         const char *digits = at + strlen(mark);
-        if (!starts_word(text, at) || !goes_on(at, mark) || !isdigit((unsigned char)digits[0]))
+        digits += *digits == '=' || *digits == ':' || *digits == '-';
+        if (!isdigit((unsigned char)digits[0]))
             continue;
         return fmin(MOST_WAYS, strtod(digits, NULL));
     }

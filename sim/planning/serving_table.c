@@ -14,6 +14,13 @@ Status rules_read(const ConfigPaths *paths, const char *name, CsvTable *table, E
     return csv_read(path, table, error);
 }
 
+Status serving_names_read(const ConfigPaths *paths, ServingRows *rows, Error *error)
+{
+    const Status status = rules_read(paths, "serving_spellings", &rows->spellings, error);
+    return status == STATUS_OK ? rules_read(paths, "serving_engines", &rows->engines, error)
+                               : status;
+}
+
 const char *rule_cell(const CsvTable *table, size_t row, const char *column)
 {
     const int index = csv_column(table, column);
@@ -90,5 +97,7 @@ void serving_rows_free(ServingRows *rows)
     csv_free(&rows->names);
     csv_free(&rows->mixes);
     csv_free(&rows->runs);
+    csv_free(&rows->spellings);
+    csv_free(&rows->engines);
     *rows = (ServingRows){0};
 }

@@ -8,6 +8,9 @@
 /* configs/measurements/NAME.csv. */
 Status rules_read(const ConfigPaths *paths, const char *name, CsvTable *table, Error *error);
 
+/* The tables of serving_names.h. */
+Status serving_names_read(const ConfigPaths *paths, ServingRows *rows, Error *error);
+
 /* The cell of a column; "" when the table has no such column. */
 const char *rule_cell(const CsvTable *table, size_t row, const char *column);
 

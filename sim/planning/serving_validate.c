@@ -46,6 +46,7 @@ static void add_row(const ServingRow *row, double predicted, KernelValidation *r
     const char *const labels[] = {kind, SERVING_METRIC_WORDS[row->metric], row->engine, row->gpu,
                                   row->model};
     memcpy(added.id, row->label, sizeof added.id);
+    memcpy(added.assumed, row->assumed, sizeof added.assumed);
     for (size_t j = 0; j < sizeof labels / sizeof *labels; j++)
         strncpy(added.group[j], labels[j], KERNEL_LABEL_BYTES - 1);
     kernel_validation_add(result, &added);

@@ -35,7 +35,7 @@ C
 run 0 validate "$work/few.csv" --json
 json '(.rows | length) == 1 and (.skipped | length) == 1 and .skipped[0].line == 3'
 sed -i '2d' "$work/few.csv"
-run 3 validate "$work/few.csv"; stderr_has "isl and osl"
+run 3 validate "$work/few.csv"; stderr_has "isl, osl"
 sed -i 's/,backend,/,engine,/' "$work/few.csv"
 run 3 validate "$work/few.csv"; stderr_has "backend"
 

@@ -14,7 +14,7 @@ const Verb VERBS[] = {
      "flopcast train gpt4-a100 --set reliability.interval=20min",
      OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_SIMULATE | OPTIONS_OUTPUT | OPTIONS_PRECISION, verb_train},
     {"serve", "SCENARIO", 1, 1, "simulate serving",
-     "Simulates a serving cluster in steady state: decode and prefill through the pipeline, experts touched by the actual batch, "
+     "Simulates a serving cluster whose batch is kept full: decode and prefill through the pipeline, experts touched by the actual batch, "
      "KV memory as the cap on sequences in flight. Prints throughput, latency and cost per token. "
      "With --load, --trace, --slo, --find or --fleet, "
      "requests arrive and wait, engines batch, preempt and answer them; what is uncertain stands at its midpoint.",

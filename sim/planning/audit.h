@@ -14,7 +14,7 @@
 #include "configs/reader/claims.h"
 #include "sim/engine/forecast_options.h"
 #include "sim/engine/metrics.h"
-#include "sim/serving/steady_state.h"
+#include "sim/serving/serve_forecast.h"
 #include "sim/training/forecast.h"
 
 typedef enum Verdict {

@@ -99,12 +99,14 @@ static double time_of(const ArrivalStream *stream, double units)
     return t;
 }
 
-/* Lognormal with the given mean: exp(mu + sigma z), mu = ln(mean) - sigma^2 / 2. */
-static double draw_length(ArrivalStream *stream, double mean)
+/* Lognormal with the given mean: exp(mu + sigma z), mu = ln(mean) - sigma^2 / 2. By its length
+ * (a sequence is met with a probability in proportion to it) the same with mu + sigma^2. */
+static double draw_length(ArrivalStream *stream, double mean, int by_length)
 {
-    const double z = random_normal(&stream->lengths);
-    const double drawn = mean * exp(stream->sigma * z - stream->sigma * stream->sigma / 2);
-    return fmax(1, round(stream->sigma > 0 ? drawn : mean));
+    if (stream->sigma <= 0)
+        return fmax(1, round(mean));
+    const double shift = (by_length ? 0.5 : -0.5) * stream->sigma * stream->sigma;
+    return fmax(1, round(mean * exp(stream->sigma * random_normal(&stream->lengths) + shift)));
 }
 
 /* Integral of x^-exponent from 1, and its inverse. */
@@ -145,6 +147,20 @@ static void draw_prefix(ArrivalStream *stream, Arrival *arrival, double *prompt)
             (uint32_t)draw_zipf(&stream->prefixes, stream->prefix_count, stream->prefix_exponent);
 }
 
+/* A sequence ends at the context limit: a long answer is cut, then a long prompt. */
+static void cut(const ArrivalStream *stream, double *prompt, double *output)
+{
+    *prompt = fmin(*prompt, stream->context_limit - 1);
+    *output = fmin(*output, stream->context_limit - *prompt);
+}
+
+void arrivals_lengths(ArrivalStream *stream, int under_way, double *prompt, double *output)
+{
+    *prompt = draw_length(stream, stream->mean_prompt, 0);
+    *output = draw_length(stream, stream->mean_output, under_way);
+    cut(stream, prompt, output);
+}
+
 Status arrivals_next(ArrivalStream *stream, Arrival *arrival, int *more, Error *error)
 {
     if (stream->trace != NULL) {
@@ -162,11 +178,11 @@ Status arrivals_next(ArrivalStream *stream, Arrival *arrival, int *more, Error *
                                                             &stream->cursor, stream->units)
                                           : time_of(stream, stream->units);
     arrival->at_s = stream->now_s;
-    /* A sequence ends at the context limit: a long answer is cut, then a long prompt. */
-    double prompt = draw_length(stream, stream->mean_prompt);
-    const double output = draw_length(stream, stream->mean_output);
+    double prompt = draw_length(stream, stream->mean_prompt, 0);
+    const double output = draw_length(stream, stream->mean_output, 0);
     draw_prefix(stream, arrival, &prompt);
-    arrival->prompt = fmin(prompt, stream->context_limit - 1);
-    arrival->output = fmin(output, stream->context_limit - arrival->prompt);
+    arrival->prompt = prompt;
+    arrival->output = output;
+    cut(stream, &arrival->prompt, &arrival->output);
     return STATUS_OK;
 }

@@ -42,6 +42,10 @@ ArrivalStream arrivals_on_curve(const Scenario *scenario, double rate_per_s, con
 /* Rows of `trace` (which the caller closes), its times multiplied by `stretch`. */
 ArrivalStream arrivals_replayed(TraceReader *trace, double stretch);
 
+/* Lengths of the next request, drawn, without its time; `under_way`: of one met in the middle of
+ * its answer, where long ones are met more often. */
+void arrivals_lengths(ArrivalStream *stream, int under_way, double *prompt, double *output);
+
 /* `more` is 0 behind the last one. */
 Status arrivals_next(ArrivalStream *stream, Arrival *arrival, int *more, Error *error);
 

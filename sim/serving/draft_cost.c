@@ -87,15 +87,31 @@ double draft_cost_bytes(DraftCost *draft, const PassLoad *load)
             tokens.head.weights_bytes);
 }
 
-void draft_cost_pipeline(DraftCost *draft, StageCost *target, const StageLayout *layout,
-                         const PassLoad *load, double *stage_s, ServeStageTime *slowest)
+/* The part of each stage. */
+static double part_s(DraftCost *draft, StageCost *target, const StageLayout *layout,
+                     const PassLoad *load)
 {
-    stage_cost_pipeline(target, layout, load, stage_s, slowest);
-    if (draft == NULL)
-        return;
-    const double part_s = draft_cost_s(draft, target, layout, load) / (double)layout->stages;
+    return draft == NULL || draft->length <= 0
+               ? 0
+               : draft_cost_s(draft, target, layout, load) / (double)layout->stages;
+}
+
+size_t draft_cost_pipeline(DraftCost *draft, StageCost *target, const StageLayout *layout,
+                           const PassLoad *load, double *stage_s, ServeStageTime *slowest)
+{
+    const size_t at = stage_cost_pipeline(target, layout, load, stage_s, slowest);
+    const double drafts_s = part_s(draft, target, layout, load);
+    if (drafts_s <= 0)
+        return at;
     for (size_t i = 0; i < layout->stages; i++)
-        stage_s[i] += part_s;
-    slowest->drafts_s = part_s;
-    slowest->total_s += part_s;
+        stage_s[i] += drafts_s;
+    slowest->drafts_s = drafts_s;
+    slowest->total_s += drafts_s;
+    return at;
+}
+
+double draft_cost_stage_s(DraftCost *draft, StageCost *target, const StageLayout *layout,
+                          size_t stage, const PassLoad *load)
+{
+    return stage_cost_stage_s(target, layout, stage, load) + part_s(draft, target, layout, load);
 }

@@ -30,9 +30,11 @@ double draft_cost_s(DraftCost *draft, StageCost *target, const StageLayout *layo
 /* Weights and KV that drafting reads on all its GPUs; of drafting heads nothing is known: 0. */
 double draft_cost_bytes(DraftCost *draft, const PassLoad *load);
 
-/* The model's stages, each with its part of the drafting; `slowest`: the parts of the one that
- * takes longest. `draft` may be NULL. */
-void draft_cost_pipeline(DraftCost *draft, StageCost *target, const StageLayout *layout,
-                         const PassLoad *load, double *stage_s, ServeStageTime *slowest);
+/* The model's stages, each with its part of the drafting: as stage_cost_pipeline and
+ * stage_cost_stage_s. `draft` may be NULL. */
+size_t draft_cost_pipeline(DraftCost *draft, StageCost *target, const StageLayout *layout,
+                           const PassLoad *load, double *stage_s, ServeStageTime *slowest);
+double draft_cost_stage_s(DraftCost *draft, StageCost *target, const StageLayout *layout,
+                          size_t stage, const PassLoad *load);
 
 #endif

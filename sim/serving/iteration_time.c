@@ -72,17 +72,27 @@ static void add_parts(const IterationTime *time, double context, double times, S
     stage_time_add(sum, &b->parts, times * t);
 }
 
-void iteration_stages(IterationTime *time, const PassLoad *load, double *stage_s,
-                      ServeStageTime *slowest)
+/* Whether the nodes serve. */
+static int between_nodes(const IterationTime *time, const PassLoad *load)
 {
-    if (load->decode <= 0 || load->prefill > 0 || time->layout->stages > 1) {
-        draft_cost_pipeline(time->draft, time->cost, time->layout, load, stage_s, slowest);
-        return;
-    }
+    return load->decode > 0 && load->prefill <= 0 && time->layout->stages == 1;
+}
+
+size_t iteration_stages(IterationTime *time, const PassLoad *load, double *stage_s,
+                        ServeStageTime *slowest)
+{
+    if (!between_nodes(time, load))
+        return draft_cost_pipeline(time->draft, time->cost, time->layout, load, stage_s, slowest);
     seek(time, load);
     memset(slowest, 0, sizeof *slowest);
     add_parts(time, load->context, 1, slowest);
     stage_s[0] = slowest->total_s;
+    return 0;
+}
+
+double iteration_stage_s(IterationTime *time, size_t stage, const PassLoad *load)
+{
+    return draft_cost_stage_s(time->draft, time->cost, time->layout, stage, load);
 }
 
 /* k iterations of which the first takes `first_s` and each other `slope_s` more. */

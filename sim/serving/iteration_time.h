@@ -8,6 +8,8 @@
 
 #include "sim/serving/draft_cost.h"
 
+#include <stdint.h>
+
 typedef struct IterationNode {
     double context;
     ServeStageTime parts;
@@ -26,9 +28,13 @@ typedef struct IterationTime {
 void iteration_time_init(IterationTime *time, StageCost *cost, const StageLayout *layout,
                          DraftCost *draft);
 
-/* Seconds of each stage for one pass; `slowest`: the parts of the one that takes longest. */
-void iteration_stages(IterationTime *time, const PassLoad *load, double *stage_s,
-                      ServeStageTime *slowest);
+/* Seconds of each stage for one pass. Returns the stage that takes longest; `slowest`: its parts.
+ */
+size_t iteration_stages(IterationTime *time, const PassLoad *load, double *stage_s,
+                        ServeStageTime *slowest);
+
+/* Seconds of one stage for one pass. */
+double iteration_stage_s(IterationTime *time, size_t stage, const PassLoad *load);
 
 /* One stage: `repeats` iterations of decoding alone, the context growing by one in each; stops
  * after the first that ends at or behind `limit_s` seconds. Returns the seconds; `done` is how many

@@ -7,20 +7,56 @@
 Status lane_init(Lane *lane, const LaneLimits *limits, Error *error)
 {
     memset(lane, 0, sizeof *lane);
-    lane->limits = *limits;
-    lane->oldest = lane->newest = NO_REQUEST;
-    const size_t count = limits->sequences;
+    return lane_renew(lane, limits, error);
+}
+
+static Status allocate(Lane *lane, size_t count, Error *error)
+{
     lane->requests = calloc(count, sizeof *lane->requests);
     lane->unused = calloc(count, sizeof *lane->unused);
     lane->heap = calloc(count, sizeof *lane->heap);
     lane->reading = calloc(count, sizeof *lane->reading);
     lane->placed = calloc(count, sizeof *lane->placed);
     lane->arrived = calloc(count, sizeof *lane->arrived);
+    lane->room = count;
     if (!lane->requests || !lane->unused || !lane->heap || !lane->reading || !lane->placed ||
         !lane->arrived) {
         lane_free(lane);
         return error_set(error, STATUS_ENVIRONMENT, "out of memory for %zu sequences", count);
     }
+    return STATUS_OK;
+}
+
+/* Everything but its memory. */
+static void forget(Lane *lane)
+{
+    const Lane old = *lane;
+    memset(lane, 0, sizeof *lane);
+    lane->room = old.room;
+    lane->requests = old.requests;
+    lane->unused = old.unused;
+    lane->heap = old.heap;
+    lane->reading = old.reading;
+    lane->placed = old.placed;
+    lane->arrived = old.arrived;
+    lane->swapped.ring = old.swapped.ring;
+    lane->swapped.room = old.swapped.room;
+}
+
+Status lane_renew(Lane *lane, const LaneLimits *limits, Error *error)
+{
+    const size_t count = limits->sequences;
+    Status status = STATUS_OK;
+    if (lane->room < count) {
+        lane_free(lane);
+        status = allocate(lane, count, error);
+    }
+    if (status != STATUS_OK)
+        return status;
+    prefix_cache_free(&lane->cache);
+    forget(lane);
+    lane->limits = *limits;
+    lane->oldest = lane->newest = NO_REQUEST;
     for (size_t i = 0; i < count; i++)
         lane->unused[i] = (uint32_t)(count - 1 - i);
     lane->unused_count = count;
@@ -44,6 +80,7 @@ void lane_free(Lane *lane)
     free(lane->placed);
     free(lane->arrived);
     prefix_cache_free(&lane->cache);
+    lane->room = 0;
     lane->requests = NULL;
     lane->unused = lane->heap = lane->reading = lane->placed = lane->arrived = NULL;
 }
@@ -87,6 +124,18 @@ static void join_arrived(Lane *lane)
     lane->arrived_count = 0;
 }
 
+/* Prompts are read elsewhere: all that fit decode in this very iteration. */
+static void take_prefilled(Lane *lane, WaitingLine *line)
+{
+    while (lane_head_fits(lane, line)) {
+        lane_reserve(lane, line);
+        const uint32_t index = lane->placed[lane->placed_count - 1];
+        lane->parked_blocks -= lane->requests[index].held_blocks;
+        lane_trim_blocks(lane, &lane->requests[index]);
+        lane_join(lane, index);
+    }
+}
+
 /* Gives `left` tokens to readers in the order of their coming, and takes new ones in. */
 static void plan_reading(Lane *lane, WaitingLine *line, double left, int take, PassLoad *load)
 {
@@ -118,6 +167,8 @@ Status lane_plan(Lane *lane, WaitingLine *line, PassLoad *load, Error *error)
     const LaneLimits *limits = &lane->limits;
     join_arrived(lane);
     lane->placed_count = 0;
+    if (limits->prompt_tokens < 1)
+        take_prefilled(lane, line);
     if (lane_is_static(lane) && lane->decoding == 0 && lane->reading_count == 0)
         take_batch(lane, line);
     const int prompts_first =

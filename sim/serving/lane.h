@@ -60,7 +60,8 @@ typedef struct LaneLimits {
     BatchPolicy batching;
     KvAdmission admission;
     uint32_t block_tokens;
-    double iteration_tokens, prompt_tokens; /* of one iteration */
+    double iteration_tokens, prompt_tokens; /* of one iteration; prompt_tokens 0: prompts are read
+                                               elsewhere, requests come with keys and values */
     size_t sequences;
     uint64_t blocks;
     AcceptedTokens speculation; /* length 0: none */
@@ -70,6 +71,7 @@ typedef struct LaneLimits {
 
 typedef struct Lane {
     LaneLimits limits;
+    size_t room;           /* places that the arrays below have been made for */
     size_t index;          /* of the caller, for `kept` */
     LaneRequest *requests; /* limits.sequences */
     uint32_t *unused;
@@ -121,11 +123,21 @@ typedef struct LaneSink {
 Status lane_init(Lane *lane, const LaneLimits *limits, Error *error);
 void lane_free(Lane *lane);
 
+/* Empties a lane that was zeroed or in use; allocates only for more places than it has had. */
+Status lane_renew(Lane *lane, const LaneLimits *limits, Error *error);
+
 /* Which drafts are accepted; before the first plan. */
 void lane_seed(Lane *lane, uint64_t seed, uint64_t index);
 
 /* Blocks that a whole request needs; one with more than limits.blocks can never run. */
 uint64_t lane_blocks_of(const LaneLimits *limits, double tokens);
+
+/* Blocks that a request must be given to start. */
+uint64_t lane_blocks_to_start(const Lane *lane, const QueuedRequest *asked);
+
+/* A request met in the middle of its answer (`given` of it is there) before the first plan; there
+ * is a place and there are blocks for it. */
+void lane_resume(Lane *lane, const QueuedRequest *asked);
 
 /* Whether there is anything to do: running, or the head of the line fits. */
 int lane_has_work(const Lane *lane, const WaitingLine *line);

@@ -42,12 +42,17 @@ static uint64_t blocks_to_start(const Lane *lane, const QueuedRequest *asked, ui
     return lane_blocks_of(&lane->limits, tokens - shared);
 }
 
+uint64_t lane_blocks_to_start(const Lane *lane, const QueuedRequest *asked)
+{
+    return blocks_to_start(lane, asked, 0);
+}
+
 static uint32_t prefix_of(const Lane *lane, const QueuedRequest *asked)
 {
     return lane->cache.tree != NULL ? asked->prefix : 0;
 }
 
-/* KV tokens of a sequence that the host keeps. */
+/* KV tokens of a sequence in the middle of its answer: its newest token has none yet. */
 static uint32_t swapped_tokens(const QueuedRequest *asked)
 {
     return asked->prompt + asked->given - 1;
@@ -136,22 +141,31 @@ void lane_admit(Lane *lane, WaitingLine *line)
     waiting_pop(line);
 }
 
+void lane_resume(Lane *lane, const QueuedRequest *asked)
+{
+    const uint32_t index = lane->unused[--lane->unused_count];
+    LaneRequest *request = &lane->requests[index];
+    request->asked = *asked;
+    request->to_read = request->read = swapped_tokens(asked);
+    request->chunk = 0;
+    request->prefix = request->shared = 0; /* what comes back is its own */
+    request->held_blocks = lane->limits.admission == ADMIT_WHOLE
+                               ? (uint32_t)blocks_to_start(lane, asked, 0)
+                               : (uint32_t)lane_blocks_of(&lane->limits, request->to_read);
+    lane->blocks_used += request->held_blocks;
+    lane_join(lane, index);
+}
+
 /* Brings back what fits, to decode in this very iteration. */
 void lane_swap_in(Lane *lane)
 {
     while (lane_swapped_fits(lane)) {
-        const uint32_t index = lane->unused[--lane->unused_count];
-        LaneRequest *request = &lane->requests[index];
-        request->asked = *waiting_first(&lane->swapped);
-        request->to_read = request->read = swapped_tokens(&request->asked);
-        request->chunk = 0;
-        request->prefix = request->shared = 0; /* what comes back is its own */
-        request->held_blocks = (uint32_t)lane_blocks_of(&lane->limits, request->to_read);
-        lane->blocks_used += request->held_blocks;
-        lane->swapped_blocks -= request->held_blocks;
-        lane->swap_tokens += request->to_read;
+        const QueuedRequest asked = *waiting_first(&lane->swapped);
+        const uint32_t tokens = swapped_tokens(&asked);
+        lane->swapped_blocks -= lane_blocks_of(&lane->limits, tokens);
+        lane->swap_tokens += tokens;
         waiting_pop(&lane->swapped);
-        lane_join(lane, index);
+        lane_resume(lane, &asked);
     }
 }
 

@@ -3,8 +3,8 @@
 #include "configs/reader/sample.h"
 #include "hw/price.h"
 #include "sim/engine/parallel.h"
+#include "sim/serving/serve_forecast.h"
 #include "sim/serving/serve_load.h"
-#include "sim/serving/steady_state.h"
 
 #include <math.h>
 #include <stddef.h>

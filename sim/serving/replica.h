@@ -15,7 +15,7 @@
 #include "configs/reader/scenario.h"
 #include "sim/serving/lane.h"
 #include "sim/serving/occupancy.h"
-#include "sim/serving/steady_state.h"
+#include "sim/serving/serve_memory.h"
 
 enum { MAX_WAITING = 1 << 20 };
 
@@ -51,6 +51,12 @@ typedef struct ReplicaCounters {
  * (for tests; the same times). */
 Status replica_create(const Scenario *scenario, const LaneSink *sink, int step_by_step,
                       Replica **replica, Error *error);
+
+/* The same in the memory of `*replica`, one that is no longer wanted (NULL: none): costs that do
+ * not depend on what has changed are not worked out again. After an error it is destroyed and NULL.
+ */
+Status replica_renew(const Scenario *scenario, const LaneSink *sink, int step_by_step,
+                     Replica **replica, Error *error);
 void replica_destroy(Replica *replica);
 
 /* Of what is drawn inside the replica (accepted drafts); before the first request. */
@@ -94,6 +100,22 @@ Status replica_offer_early(Replica *replica, const QueuedRequest *request, Error
 /* For what the sink was told of as kept and placed; it has been so since since_s. */
 void replica_release(Replica *replica, size_t lane, uint64_t blocks, double since_s, double now_s);
 void replica_deliver(Replica *replica, size_t lane, uint64_t place, double since_s, double now_s);
+
+/* Below: for a replica that is met in the middle of its work and kept full (closed_load.h). */
+
+size_t replica_lane_count(const Replica *replica);
+const Lane *replica_lane(const Replica *replica, size_t index);
+StageCost *replica_cost(Replica *replica);
+uint64_t replica_blocks_used(const Replica *replica); /* of all lanes */
+
+/* As lane_resume. */
+void replica_resume(Replica *replica, size_t lane, const QueuedRequest *request);
+
+/* Works until so many further iterations have ended. STATUS_NO when there is nothing left to do. */
+Status replica_iterate(Replica *replica, uint64_t iterations, Error *error);
+
+/* Forgets what has been counted so far. */
+void replica_count_anew(Replica *replica);
 
 double replica_now(const Replica *replica); /* end of the last iteration that was run */
 size_t replica_waiting(const Replica *replica);

@@ -1,3 +1,5 @@
+#include "sim/serving/serve_forecast.h"
+
 #include "configs/reader/sample.h"
 #include "hw/price.h"
 #include "hw/stored_weights.h"
@@ -6,8 +8,7 @@
 #include "models/serving_side.h"
 #include "sim/engine/parallel.h"
 #include "sim/engine/random.h"
-#include "sim/serving/simulate.h"
-#include "sim/serving/steady_state.h"
+#include "sim/serving/closed_load.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -115,7 +116,6 @@ static double column_value(const ServeDraw *draw, const Column *column)
 }
 
 typedef struct Worker {
-    Engine *engine;
     ServeScratch scratch;
     Scenario sampled;
     ExpertChoice choice;
@@ -173,8 +173,8 @@ static Status simulate_draw(Worker *worker, const Scenario *scenario, unsigned l
                             unsigned long long replication, Error *error)
 {
     ServeDraw *draw = &worker->draw;
-    const Status status = serve_simulate_with(worker->engine, &worker->scratch, scenario, seed,
-                                              replication, &draw->outcome, error);
+    const Status status =
+        serve_simulate_with(&worker->scratch, scenario, seed, replication, &draw->outcome, error);
     if (status != STATUS_OK)
         return status;
     serve_memory(scenario, &draw->memory);
@@ -315,30 +315,6 @@ static Status add_draw_metrics(MetricSet *metrics, const Job *job, Error *error)
     return status;
 }
 
-static void free_workers(Worker *workers, size_t count)
-{
-    for (size_t i = 0; workers && i < count; i++)
-        engine_destroy(workers[i].engine);
-    free(workers);
-}
-
-static Worker *make_workers(size_t count, Error *error)
-{
-    Worker *workers = calloc(count, sizeof *workers);
-    if (!workers) {
-        error_set(error, STATUS_ENVIRONMENT, "out of memory");
-        return NULL;
-    }
-    for (size_t i = 0; i < count; i++) {
-        workers[i].engine = engine_create(MAX_STAGES, error);
-        if (!workers[i].engine) {
-            free_workers(workers, i);
-            return NULL;
-        }
-    }
-    return workers;
-}
-
 Status serve_forecast(const Scenario *scenario, const ForecastOptions *options,
                       ServeForecast *forecast, Error *error)
 {
@@ -354,7 +330,7 @@ Status serve_forecast(const Scenario *scenario, const ForecastOptions *options,
         return error_set(error, STATUS_USAGE, "a forecast needs at least one replication");
 
     midpoint = malloc(sizeof *midpoint);
-    job.workers = make_workers(threads, error);
+    job.workers = calloc(threads, sizeof *job.workers);
     job.columns = calloc(reps, COLUMN_COUNT * sizeof *job.columns);
     job.inputs = calloc(reps, (scenario->uncertain_count + 1) * sizeof *job.inputs);
     job.first_fitted = calloc(reps, sizeof *job.first_fitted);
@@ -395,7 +371,9 @@ cleanup:
     free(job.first_fitted);
     free(job.inputs);
     free(job.columns);
-    free_workers(job.workers, threads);
+    for (size_t i = 0; job.workers != NULL && i < threads; i++)
+        serve_scratch_free(&job.workers[i].scratch);
+    free(job.workers);
     free(midpoint);
     if (status != STATUS_OK)
         serve_forecast_free(forecast);

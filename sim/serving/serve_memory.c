@@ -1,9 +1,9 @@
+#include "sim/serving/serve_memory.h"
 #include "models/architecture.h"
 #include "models/memory.h"
 #include "models/weight_format.h"
 #include "sim/serving/draft_cost.h"
 #include "sim/serving/stage_cost.h"
-#include "sim/serving/steady_state.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,10 +1,8 @@
-/* What a simulation counts while it runs, and how that becomes an outcome with latencies and
- * prices. */
+/* What a replica whose batch is kept full gives (closed_load.h): rates, latencies and prices. */
 #ifndef SIM_SERVING_SERVE_OUTCOME_H
 #define SIM_SERVING_SERVE_OUTCOME_H
 
-#include "sim/serving/stage_cost.h"
-#include "sim/serving/steady_state.h"
+#include "sim/serving/replica.h"
 
 enum { MAX_LATENCY_SAMPLES = 4096 };
 
@@ -13,19 +11,37 @@ typedef struct LatencySamples {
     double values[MAX_LATENCY_SAMPLES];
 } LatencySamples;
 
-/* Sums over the passes that ended within the measured window. */
-typedef struct ServeCounters {
-    double window_s;
-    double passes;
-    double decode_tokens, prefill_tokens, finished;
-    double sequences, decoding; /* summed pass by pass, for the means */
-    double attended_tokens;     /* tokens of context that decode and prompt tokens attended to */
-    double bytes_read;          /* by all GPUs: weights and KV */
-    double slowest_s;           /* time of the slowest stage */
-    double slowest_prefill_s;   /* part of it that prompts added */
-    ServeStageTime stage;       /* parts of the slowest stage */
+typedef struct ServeOutcome {
+    double output_tokens_per_s, input_tokens_per_s, requests_per_s; /* one cluster, full load */
+    double batch;                                                   /* requests in flight */
+    double decode_batch;                                            /* of these past their prompt */
+    double microbatches;                                            /* that circulate */
+    double pass_tokens; /* tokens of one microbatch in one pass, mean: decode and prompt */
+    double decode_only_output_tokens_per_s; /* the same batch with prompts read elsewhere */
+    double mfu, mbu;
+    double ttft_s[3], tpot_s[3], e2e_s[3]; /* p50, p90, p99; counted from when a place is free */
+    double usd_per_s;                      /* of the cluster */
+    double usd_per_1k_tokens; /* prompt and output tokens together, at the utilisation given */
+    double usd_per_1k_output_tokens;
+    double usd_per_1k_decode_only;              /* output tokens, prompts read elsewhere */
+    double usd_per_1m_input, usd_per_1m_output; /* split by the time that each kind takes */
+    double floor_usd_per_1k_at_peak; /* if every GPU ran at peak FLOP/s all the time: no price can
+                                        be lower */
+    ServeStageTime stage;            /* the slowest stage, mean of the passes measured */
+    double finished;                 /* requests behind the percentiles */
+} ServeOutcome;
+
+/* What was counted in the measured window. */
+typedef struct ServeWindow {
+    double seconds, finished; /* finished: requests */
+    double users;             /* requests in flight */
+    double microbatches;
+    ReplicaCounters counters;
+} ServeWindow;
+
+typedef struct ServeLatencies {
     LatencySamples ttft, tpot, e2e;
-} ServeCounters;
+} ServeLatencies;
 
 void latency_add(LatencySamples *samples, double value);
 
@@ -40,8 +56,8 @@ double serve_cycle_s(const double *stage_s, size_t stages, double microbatches);
 /* Of one copy of the cluster: rent of all its GPUs, and energy of their share of nodes. */
 double serve_usd_per_s(const Scenario *scenario);
 
-/* Fills everything of `outcome` but the ledger and the number of events. Sorts the samples. */
-void serve_outcome_fill(const Scenario *scenario, StageCost *cost, const StageLayout *layout,
-                        double microbatches, ServeCounters *counters, ServeOutcome *outcome);
+/* Moves the samples about. */
+void serve_outcome_fill(const Scenario *scenario, StageCost *cost, const ServeWindow *window,
+                        ServeLatencies *latencies, ServeOutcome *outcome);
 
 #endif

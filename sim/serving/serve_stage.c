@@ -85,9 +85,11 @@ void stage_cost_prepare(StageCost *cost, const Scenario *scenario)
      * values. */
     if (memcmp(&key, &cost->key, sizeof key) != 0) {
         memset(cost->filled, 0, sizeof cost->filled);
+        cost->last_tokens = 0;
         cost->key = key;
         expert_choice_prepare(&cost->choice, &key.expert_load, &key.model);
     }
+    cost->last_sequences = cost->last_context = 0;
     cost->kv_sharding = serving->kv_sharding;
     cost->kv_element_bytes = precision_bytes(serving->kv_precision);
     cost->layer_overhead_s[LAYER_DENSE] = serving->layer_overhead_s;
@@ -134,8 +136,12 @@ TokenCost stage_cost_tokens(StageCost *cost, double tokens)
     const TokenCost *a, *b;
     if (tokens <= 0)
         return (TokenCost){0};
-    const double t = around(cost, tokens, &a, &b);
-    return b == NULL ? *a : token_cost_between(a, b, t);
+    if (tokens != cost->last_tokens) {
+        const double t = around(cost, tokens, &a, &b);
+        cost->last = b == NULL ? *a : token_cost_between(a, b, t);
+        cost->last_tokens = tokens;
+    }
+    return cost->last;
 }
 
 /* The output head for so many logits. */
@@ -234,10 +240,21 @@ static double fullest_prompts(const StageCost *cost, const PassLoad *load)
     return fmin(load->prefill, fmax(load->prefill / groups, prompt));
 }
 
+/* The same sequences are asked for with and without the prompts beside them. */
+static double decode_s(StageCost *cost, const DecodeAttention *share)
+{
+    if (share->sequences != cost->last_sequences || share->context != cost->last_context) {
+        cost->last_decode_s = gpu_decode_seconds(&cost->key.hardware.gpu, share);
+        cost->last_sequences = share->sequences;
+        cost->last_context = share->context;
+    }
+    return cost->last_decode_s;
+}
+
 /* Keys, values and prompts, in layers that look back `window` tokens (0: all), of which there are
  * `layers` for each layer of the model. */
-static void add_looking_back(const StageCost *cost, const PassLoad *load, double window,
-                             double layers, ServeStageTime *time)
+static void add_looking_back(StageCost *cost, const PassLoad *load, double window, double layers,
+                             ServeStageTime *time)
 {
     const StageCostKey *key = &cost->key;
     const ModelSpec *model = &key->model;
@@ -246,7 +263,7 @@ static void add_looking_back(const StageCost *cost, const PassLoad *load, double
         DecodeAttention share = decode_share(cost, load);
         if (window > 0)
             share.context = fmin(share.context, window);
-        double seconds = gpu_decode_seconds(gpu, &share);
+        double seconds = decode_s(cost, &share);
         if (load->drafts > 0)
             seconds = fmax(seconds, verification_s(cost, &share, load));
         time->kv_s += layers * seconds;
@@ -266,7 +283,7 @@ static void add_looking_back(const StageCost *cost, const PassLoad *load, double
 }
 
 /* What attention does beside its matrix products, in the mean over layers. */
-static void add_attention(const StageCost *cost, const PassLoad *load, ServeStageTime *time)
+static void add_attention(StageCost *cost, const PassLoad *load, ServeStageTime *time)
 {
     const ModelSpec *model = &cost->key.model;
     const double windowed = model_windowed_share(model);
@@ -285,7 +302,7 @@ static double exposed_s(const StageCost *cost, const ServeStageTime *time, doubl
 }
 
 /* One layer of a kind for one batch, or for one half of it. */
-static ServeStageTime batch_time(const StageCost *cost, const TokenCost *tokens, LayerKind kind,
+static ServeStageTime batch_time(StageCost *cost, const TokenCost *tokens, LayerKind kind,
                                  const PassLoad *load)
 {
     const LayerCost *const parts[] = {&tokens->attention, &tokens->mlp[kind], &tokens->routed};
@@ -320,7 +337,7 @@ static TokenCost tokens_of_pass(StageCost *cost, const PassLoad *load)
 }
 
 /* One layer of a kind without the send and without the step's overhead. */
-static ServeStageTime layer_time(const StageCost *cost, const TokenCost *tokens, LayerKind kind,
+static ServeStageTime layer_time(StageCost *cost, const TokenCost *tokens, LayerKind kind,
                                  const PassLoad *load)
 {
     const double halves = cost->two_batch_overlap ? 2 : 1;
@@ -423,27 +440,57 @@ static ServeStageTime head_time(StageCost *cost, const PassLoad *load)
     return time;
 }
 
-void stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassLoad *load,
-                         double *total_s, ServeStageTime *slowest)
+/* Of the whole stage; the last one has the head in place of the send. */
+static ServeStageTime whole_stage(StageCost *cost, const StageLayout *layout, size_t stage,
+                                  const PassCost *pass, const ServeStageTime *head)
+{
+    ServeStageTime time =
+        stage_parts(pass, layout->layers[stage], expert_layers_of(cost, layout, stage));
+    if (stage + 1 == layout->stages)
+        stage_time_add(&time, head, 1);
+    else
+        time.collective_s += pass->send_s;
+    stage_sum(&time);
+    return time;
+}
+
+size_t stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassLoad *load,
+                           double *total_s, ServeStageTime *slowest)
 {
     const PassCost pass = pass_cost(cost, load);
     const ServeStageTime head = head_time(cost, load);
     const size_t last = layout->stages - 1;
+    const int mixed = cost->expert_share > 0 && cost->expert_share < 1;
+    const double dense_s = pass.layer[LAYER_DENSE].total_s;
+    const double experts_s = pass.layer[LAYER_EXPERTS].total_s;
+    const double layer_s = dense_s + experts_s; /* of the one kind there is, if not mixed */
+    const double else_s = pass.send_s + pass.host_s;
     size_t at = 0;
     for (size_t stage = 0; stage <= last; stage++) {
-        const double experts = expert_layers_of(cost, layout, stage);
-        total_s[stage] = (layout->layers[stage] - experts) * pass.layer[LAYER_DENSE].total_s +
-                         experts * pass.layer[LAYER_EXPERTS].total_s +
-                         (stage == last ? head.total_s : pass.send_s) + pass.host_s;
+        const double layers = layout->layers[stage];
+        if (mixed) {
+            const double experts = expert_layers_of(cost, layout, stage);
+            total_s[stage] = (layers - experts) * dense_s + experts * experts_s + else_s;
+        } else {
+            total_s[stage] = layers * layer_s + else_s;
+        }
+        if (stage == last)
+            total_s[stage] += head.total_s - pass.send_s;
         if (total_s[stage] > total_s[at])
             at = stage;
     }
-    *slowest = stage_parts(&pass, layout->layers[at], expert_layers_of(cost, layout, at));
-    if (at == last)
-        stage_time_add(slowest, &head, 1);
-    else
-        slowest->collective_s += pass.send_s;
+    *slowest = whole_stage(cost, layout, at, &pass, &head);
     slowest->total_s = total_s[at];
+    return at;
+}
+
+double stage_cost_stage_s(StageCost *cost, const StageLayout *layout, size_t stage,
+                          const PassLoad *load)
+{
+    const PassCost pass = pass_cost(cost, load);
+    const ServeStageTime head =
+        stage + 1 == layout->stages ? head_time(cost, load) : (ServeStageTime){0};
+    return whole_stage(cost, layout, stage, &pass, &head).total_s;
 }
 
 ServeStageTime serve_stage_time(const Scenario *scenario, double layers, double decode_sequences,

@@ -7,7 +7,6 @@
 #include "configs/reader/scenario.h"
 #include "models/architecture.h"
 #include "models/memory.h"
-#include "sim/serving/steady_state.h"
 #include "sim/serving/token_cost.h"
 
 /* Token counts 0..16 one by one, then 8 points an octave. Between points costs are interpolated:
@@ -34,7 +33,21 @@ typedef struct StageCost {
     double expert_share; /* of all layers, those with experts */
     unsigned char filled[TOKEN_GRID_POINTS];
     TokenCost grid[TOKEN_GRID_POINTS];
+    double last_tokens; /* asked for last; 0: nothing yet */
+    TokenCost last;
+    double last_sequences, last_context, last_decode_s; /* likewise of decode attention */
 } StageCost;
+
+/* One stage, one microbatch. The parts add up to total_s:
+ * weights_s     reading the weights that the tokens use at the speed that large reads reach
+ * kv_s          decode attention (reading keys and values)
+ * compute_s     what FLOPs add beyond the weight reads, prompt attention, norms and activations
+ * collective_s  tensor-parallel collectives and the send to the next stage
+ * overhead_s    the engine: per layer and per step, and moving keys and values to the host and back
+ * drafts_s      its part of the drafting (draft_cost.h) */
+typedef struct ServeStageTime {
+    double weights_s, kv_s, compute_s, collective_s, overhead_s, drafts_s, total_s;
+} ServeStageTime;
 
 /* One pass of one microbatch. */
 typedef struct PassLoad {
@@ -70,13 +83,24 @@ double stage_cost_weight_bytes(const StageCost *cost, double layers, const Token
 /* KV that one GPU reads in one layer for this load; bytes. */
 double stage_cost_kv_bytes(const StageCost *cost, const PassLoad *load);
 
+/* `layers` of the model on one stage; decode tokens at a mean `context`; prompt tokens, each of
+ * which attends to `prefill_context` tokens in the mean (half the prompt when it is read from its
+ * start). Tokens between two points of the grid are interpolated (exact up to 16
+ * and at the points). */
+ServeStageTime serve_stage_time(const Scenario *scenario, double layers, double decode_sequences,
+                                double context, double prefill_tokens, double prefill_context);
+
 /* sum + times * part, part by part. */
 void stage_time_add(ServeStageTime *sum, const ServeStageTime *part, double times);
 
 /* total_s[i]: seconds of stage i for one pass; the last stage has the output head in place of the
- * send. `slowest`: the parts of the stage that takes longest. */
-void stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassLoad *load,
-                         double *total_s, ServeStageTime *slowest);
+ * send. Returns the stage that takes longest; `slowest`: its parts. */
+size_t stage_cost_pipeline(StageCost *cost, const StageLayout *layout, const PassLoad *load,
+                           double *total_s, ServeStageTime *slowest);
+
+/* Seconds of one stage for one pass. */
+double stage_cost_stage_s(StageCost *cost, const StageLayout *layout, size_t stage,
+                          const PassLoad *load);
 
 /* KV heads whose keys and values one tensor rank keeps when they are not cut by sequences. */
 double serve_kv_heads_on_rank(const ServingSpec *serving, const ModelSpec *model);

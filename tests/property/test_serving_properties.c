@@ -1,7 +1,6 @@
 /* Properties of serving over random scenarios. Seeds are fixed and printed with a failure. */
 #include "sim/engine/random.h"
-#include "sim/serving/microbatch.h"
-#include "sim/serving/steady_state.h"
+#include "sim/serving/closed_load.h"
 #include "tests/unit/serving_scenario.h"
 
 #include <math.h>
@@ -42,10 +41,7 @@ static void draw_scenario(RandomStream *stream, int fixed, Scenario *scenario)
 static void run(const Scenario *scenario, unsigned long long seed, ServeOutcome *outcome)
 {
     Error error;
-    Engine *engine = engine_create(64, &error);
-    assert_non_null(engine);
-    const Status status = serve_simulate(engine, scenario, seed, 0, outcome, &error);
-    engine_destroy(engine);
+    const Status status = serve_simulate(scenario, seed, 0, outcome, &error);
     if (status != STATUS_OK)
         fail_msg("seed %d: %s", SEED, error.message);
 }
@@ -56,7 +52,7 @@ static void check(int holds, size_t which, const char *what, double a, double b)
         fail_msg("seed %d case %zu: %s: %.12g against %.12g", SEED, which, what, a, b);
 }
 
-static void test_tokens_and_money_balance(void **state)
+static void test_money_balances(void **state)
 {
     (void)state;
     Scenario scenario;
@@ -66,11 +62,6 @@ static void test_tokens_and_money_balance(void **state)
         RandomStream stream = random_stream(SEED, "balance", i);
         draw_scenario(&stream, 0, &scenario);
         run(&scenario, i, &outcome);
-        const ServeLedger *ledger = &outcome.ledger;
-        check(ledger->output_processed == ledger->output_finished + ledger->output_under_way, i,
-              "output tokens", ledger->output_processed, ledger->output_finished);
-        check(ledger->input_processed == ledger->input_finished + ledger->input_under_way, i,
-              "input tokens", ledger->input_processed, ledger->input_finished);
         check(outcome.batch <= scenario.serving.max_batch, i, "batch", outcome.batch,
               scenario.serving.max_batch);
         check(outcome.mfu > 0 && outcome.mfu < 1, i, "mfu", outcome.mfu, 1);
@@ -163,41 +154,13 @@ static void test_memory_only_grows_capacity(void **state)
     }
 }
 
-/* Requests leave a microbatch in the order of their last pass, whatever the order of arrival. */
-static void test_microbatch_order(void **state)
-{
-    (void)state;
-    enum { MANY = 500 };
-    ServeRequest requests[MANY];
-    uint32_t ring[MANY], heap[MANY];
-    RandomStream stream = random_stream(SEED, "heap", 0);
-    Microbatch microbatch = {.ring = ring, .heap = heap, .room = MANY};
-
-    for (uint32_t i = 0; i < MANY; i++) {
-        requests[i] = (ServeRequest){.last_pass = random_u64(&stream) % 100};
-        microbatch_decode(&microbatch, requests, i);
-        microbatch_enqueue(&microbatch, i);
-    }
-    uint64_t before = 0;
-    for (uint32_t i = 0; i < MANY; i++) {
-        const uint32_t index = microbatch_first_to_end(&microbatch);
-        check(requests[index].last_pass >= before, i, "order", (double)requests[index].last_pass,
-              (double)before);
-        before = requests[index].last_pass;
-        microbatch_end_first(&microbatch, requests);
-        assert_int_equal(microbatch_dequeue(&microbatch), i);
-    }
-    assert_int_equal(microbatch_sequences(&microbatch), 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tokens_and_money_balance),
+        cmocka_unit_test(test_money_balances),
         cmocka_unit_test(test_littles_law),
         cmocka_unit_test(test_more_batch_and_bandwidth_never_hurt_decoding),
         cmocka_unit_test(test_memory_only_grows_capacity),
-        cmocka_unit_test(test_microbatch_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,6 +80,7 @@ static inline void serving_scenario(Scenario *scenario)
                                       .reserved_bytes = 4e9,
                                       .layer_overhead_s = 50e-6,
                                       .step_overhead_s = 1e-3,
+                                      .kv_block_tokens = 16,
                                       .prefill_chunk_tokens = 2048};
 }
 
@@ -99,7 +100,6 @@ static inline void small_serving_scenario(Scenario *scenario)
     scenario->serving.tensor = scenario->serving.pipeline = 1;
     scenario->serving.max_batch = 256;
     scenario->serving.context_limit = 4096;
-    scenario->serving.kv_block_tokens = 16;
     scenario->serving.iteration_tokens = 2048;
 }
 
@@ -119,7 +119,6 @@ static inline void single_server_scenario(Scenario *scenario)
     scenario->serving.tensor = scenario->serving.pipeline = scenario->serving.max_batch = 1;
     scenario->serving.layer_overhead_s = 0;
     scenario->serving.step_overhead_s = 1e-3;
-    scenario->serving.kv_block_tokens = 16;
 }
 
 #endif

@@ -1,7 +1,7 @@
-/* Serving: memory, stage time and the simulation against values worked out by hand. */
+/* Serving: memory and stage time against values worked out by hand. */
 #include "models/architecture.h"
+#include "sim/serving/serve_memory.h"
 #include "sim/serving/stage_cost.h"
-#include "sim/serving/steady_state.h"
 #include "tests/unit/serving_scenario.h"
 
 #include <math.h>
@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,28 +18,6 @@ static void assert_near(double value, double expected, double relative)
 {
     if (!(fabs(value - expected) <= relative * fabs(expected)))
         fail_msg("%.17g is not within %g of %.17g", value, relative, expected);
-}
-
-static Status simulate(const Scenario *scenario, ServeOutcome *outcome, Error *error)
-{
-    Engine *engine = engine_create(64, error);
-    assert_non_null(engine);
-    const Status status = serve_simulate(engine, scenario, 7, 0, outcome, error);
-    engine_destroy(engine);
-    return status;
-}
-
-/* Stage times that do not depend on contexts and stages that are all equal: eight layers on each of
- * 15 stages; no head to speak of; KV read in no time. */
-static void make_uniform(Scenario *scenario)
-{
-    serving_scenario(scenario);
-    scenario->serving.pipeline = 15;
-    scenario->model.vocab_size = 8;
-    scenario->hardware.gpu.decode_memory_efficiency = 1e30;
-    scenario->serving.length_sigma = 0;
-    scenario->serving.prefill_chunk_tokens = 0;
-    scenario->serving.max_batch = 15 * 64;
 }
 
 static void test_kv_bytes_of_multi_query_attention(void **state)
@@ -109,8 +86,6 @@ static void test_long_context_in_40_gb(void **state)
     (void)state;
     Scenario scenario;
     ServeMemory memory;
-    ServeOutcome outcome;
-    Error error;
 
     serving_scenario(&scenario);
     scenario.hardware.gpu.memory_bytes = 40e9;
@@ -128,8 +103,6 @@ static void test_long_context_in_40_gb(void **state)
     serve_memory(&scenario, &memory);
     assert_false(memory.fits);
     assert_non_null(strstr(memory.reason, "2.82 GB"));
-    assert_int_equal(simulate(&scenario, &outcome, &error), STATUS_NO);
-    assert_string_equal(error.message, memory.reason);
 }
 
 static void test_weights_that_do_not_fit(void **state)
@@ -186,7 +159,6 @@ static void test_windowed_layers(void **state)
     Scenario scenario;
     (void)state;
     serving_scenario(&scenario);
-    make_uniform(&scenario);
     const ServeStageTime all = serve_stage_time(&scenario, 8, 64, 4000, 500, 2000);
     const ServeStageTime near = serve_stage_time(&scenario, 8, 64, 128, 500, 128);
     scenario.model.attention_window = 128;
@@ -220,7 +192,7 @@ static void test_expert_precision_and_overheads(void **state)
     ServeMemory before, after;
     (void)state;
     serving_scenario(&scenario);
-    make_uniform(&scenario);
+    scenario.serving.pipeline = 15; /* eight layers each */
     serve_memory(&scenario, &before);
     const ServeStageTime plain = serve_stage_time(&scenario, 8, 64, 1000, 0, 0);
     scenario.serving.expert_precision = EXPERTS_FP4;
@@ -251,388 +223,6 @@ static void test_expert_precision_and_overheads(void **state)
     assert_near(dense.total_s, same.total_s, 1e-12);
 }
 
-static void test_time_per_token_is_stages_times_stage_time(void **state)
-{
-    (void)state;
-    Scenario scenario;
-    ServeOutcome outcome;
-    Error error;
-
-    make_uniform(&scenario);
-    assert_int_equal(simulate(&scenario, &outcome, &error), STATUS_OK);
-    const ServeStageTime stage = serve_stage_time(&scenario, 8, 64, 1000, 0, 0);
-    for (size_t i = 0; i < 3; i++)
-        assert_near(outcome.tpot_s[i], 15 * stage.total_s, 1e-9);
-    assert_near(outcome.output_tokens_per_s, 64 / stage.total_s, 1e-9);
-    assert_near(outcome.decode_only_output_tokens_per_s, 64 / stage.total_s, 1e-9);
-    assert_near(outcome.stage.total_s, stage.total_s, 1e-9);
-    assert_true(outcome.batch == 15 * 64);
-    assert_true(outcome.input_tokens_per_s == 0);
-}
-
-static void test_uneven_stages_go_at_the_slowest(void **state)
-{
-    (void)state;
-    Scenario scenario;
-    ServeOutcome outcome;
-    Error error;
-
-    make_uniform(&scenario);
-    scenario.serving.pipeline = 16; /* 8 stages of 7 layers, 8 of 8 */
-    scenario.serving.max_batch = 16 * 64;
-    assert_int_equal(simulate(&scenario, &outcome, &error), STATUS_OK);
-    const ServeStageTime slowest = serve_stage_time(&scenario, 8, 64, 1000, 0, 0);
-    assert_near(outcome.tpot_s[0], 16 * slowest.total_s, 1e-9);
-}
-
-static void test_one_sequence_goes_through_all_stages(void **state)
-{
-    (void)state;
-    Scenario scenario;
-    ServeOutcome outcome;
-    Error error;
-
-    /* Fourteen stages send, the last does not; its head of 8 words is one small product a token. */
-    make_uniform(&scenario);
-    scenario.serving.max_batch = 1;
-    scenario.serving.output_tokens = 50;
-    assert_int_equal(simulate(&scenario, &outcome, &error), STATUS_OK);
-    const ServeStageTime stage = serve_stage_time(&scenario, 8, 1, 1000, 0, 0);
-    assert_true(outcome.tpot_s[0] > 14 * stage.total_s);
-    assert_true(outcome.tpot_s[0] < 15.1 * stage.total_s);
-    assert_near(outcome.output_tokens_per_s, 1 / outcome.tpot_s[0], 1e-9);
-}
-
-static void test_request_alone_on_one_stage(void **state)
-{
-    (void)state;
-    Scenario scenario;
-    ServeOutcome outcome;
-    Error error;
-    StageLayout layout;
-    double prefill_s, decode_s;
-    ServeStageTime slowest;
-
-    /* One request at a time: a pass for each chunk of the prompt, then one for each further token.
-     */
-    make_uniform(&scenario);
-    scenario.serving.pipeline = 1;
-    scenario.model.layers = 8;
-    scenario.serving.max_batch = 1;
-    scenario.serving.prompt_tokens = 512;
-    scenario.serving.prefill_chunk_tokens = 512;
-    scenario.serving.output_tokens = 100;
-    assert_int_equal(simulate(&scenario, &outcome, &error), STATUS_OK);
-
-    StageCost *cost = calloc(1, sizeof *cost);
-    assert_non_null(cost);
-    stage_cost_prepare(cost, &scenario);
-    stage_layout(&scenario.model, 1, &layout);
-    stage_cost_pipeline(cost, &layout, &(PassLoad){.prefill = 512, .prefill_context = 256},
-                        &prefill_s, &slowest);
-    stage_cost_pipeline(cost, &layout, &(PassLoad){.decode = 1, .context = 600}, &decode_s,
-                        &slowest);
-    free(cost);
-    assert_near(outcome.ttft_s[0], prefill_s, 1e-9);
-    assert_near(outcome.tpot_s[0], decode_s, 1e-9);
-    assert_near(outcome.e2e_s[0], prefill_s + 99 * decode_s, 1e-9);
-    assert_near(outcome.requests_per_s, 1 / outcome.e2e_s[0], 0.05);
-}
-
-static void test_no_token_is_lost(void **state)
-{
-    (void)state;
-    const double chunks[] = {0, 100, 512, 4096};
-    const double batches[] = {1, 5, 300, 4096};
-    Scenario scenario;
-    ServeOutcome outcome;
-    Error error;
-
-    for (size_t i = 0; i < 4; i++)
-        for (size_t j = 0; j < 4; j++) {
-            serving_scenario(&scenario);
-            scenario.serving.prefill_chunk_tokens = chunks[i];
-            scenario.serving.max_batch = batches[j];
-            assert_int_equal(simulate(&scenario, &outcome, &error), STATUS_OK);
-            const ServeLedger *ledger = &outcome.ledger;
-            assert_true(ledger->output_processed > 0);
-            assert_true(ledger->output_processed ==
-                        ledger->output_finished + ledger->output_under_way);
-            assert_true(ledger->input_processed ==
-                        ledger->input_finished + ledger->input_under_way);
-        }
-}
-
-static void test_fixed_lengths_come_out(void **state)
-{
-    (void)state;
-    Scenario scenario;
-    ServeOutcome outcome;
-    Error error;
-
-    serving_scenario(&scenario);
-    scenario.serving.length_sigma = 0;
-    assert_int_equal(simulate(&scenario, &outcome, &error), STATUS_OK);
-    /* Tokens and requests are counted at different events; over the window they agree. */
-    assert_near(outcome.output_tokens_per_s / outcome.requests_per_s, 211, 0.1);
-    assert_near(outcome.input_tokens_per_s / outcome.requests_per_s, 1155, 0.1);
-}
-
-static void test_prices(void **state)
-{
-    (void)state;
-    Scenario scenario;
-    ServeOutcome at_one, at_half, powered, idle;
-    Error error;
-
-    serving_scenario(&scenario);
-    assert_int_equal(simulate(&scenario, &at_one, &error), STATUS_OK);
-    assert_near(at_one.usd_per_s, 128.0 / 3600, 1e-12);
-    assert_near(at_one.usd_per_1k_tokens,
-                1e3 * 128 / 3600 / (0.5 * (at_one.input_tokens_per_s + at_one.output_tokens_per_s)),
-                1e-12);
-    /* What input and output cost apart is what the cluster costs. */
-    assert_near(0.5e-6 * (at_one.usd_per_1m_input * at_one.input_tokens_per_s +
-                          at_one.usd_per_1m_output * at_one.output_tokens_per_s),
-                at_one.usd_per_s, 1e-9);
-    assert_true(at_one.usd_per_1k_tokens > at_one.floor_usd_per_1k_at_peak);
-    /* 2 x 280e9 active parameters x 1000 on 128 x 312 TFLOP/s take 14 ms of 128 USD an hour. */
-    assert_near(at_one.floor_usd_per_1k_at_peak, 2 * 280e9 * 1e3 / (128 * 312e12) * 128 / 3600,
-                0.01);
-
-    scenario.prices.gpu_hour_usd = 0.5;
-    assert_int_equal(simulate(&scenario, &at_half, &error), STATUS_OK);
-    assert_near(at_half.usd_per_1k_tokens, at_one.usd_per_1k_tokens / 2, 1e-12);
-    assert_near(at_half.usd_per_1m_output, at_one.usd_per_1m_output / 2, 1e-12);
-
-    /* 16 nodes of 5 kW at PUE 1.2 and 0.1 USD/kWh */
-    scenario.prices.energy_included = 0;
-    scenario.prices.energy_usd_per_j = 0.1 / 3.6e6;
-    assert_int_equal(simulate(&scenario, &powered, &error), STATUS_OK);
-    assert_near(powered.usd_per_s - at_half.usd_per_s, 16 * 5000 * 1.2 * 0.1 / 3.6e6, 1e-9);
-
-    scenario.serving.utilisation = 0.25;
-    assert_int_equal(simulate(&scenario, &idle, &error), STATUS_OK);
-    assert_near(idle.usd_per_1k_tokens, 2 * powered.usd_per_1k_tokens, 1e-12);
-}
-
-static void test_nonsense_is_refused(void **state)
-{
-    (void)state;
-    Scenario scenario;
-    ServeOutcome outcome;
-    Error error;
-
-    serving_scenario(&scenario);
-    scenario.serving.utilisation = 0;
-    assert_int_equal(simulate(&scenario, &outcome, &error), STATUS_INVALID);
-    assert_non_null(strstr(error.message, "utilisation"));
-
-    serving_scenario(&scenario);
-    scenario.serving.output_tokens = 0;
-    assert_int_equal(simulate(&scenario, &outcome, &error), STATUS_INVALID);
-
-    serving_scenario(&scenario);
-    scenario.serving.pipeline = 121; /* more stages than layers */
-    assert_int_equal(simulate(&scenario, &outcome, &error), STATUS_INVALID);
-}
-
-static void test_single_token_answers(void **state)
-{
-    (void)state;
-    Scenario scenario;
-    ServeOutcome outcome;
-    Error error;
-
-    serving_scenario(&scenario);
-    scenario.serving.output_tokens = 1;
-    scenario.serving.length_sigma = 0;
-    scenario.serving.max_batch = 64;
-    assert_int_equal(simulate(&scenario, &outcome, &error), STATUS_OK);
-    assert_near(outcome.e2e_s[0], outcome.ttft_s[0], 1e-9);
-    assert_near(outcome.input_tokens_per_s, 1155 * outcome.output_tokens_per_s, 0.1);
-}
-
-static const Metric *metric(const ServeForecast *forecast, const char *name)
-{
-    const Metric *found = metrics_find(&forecast->metrics, name);
-    if (!found)
-        fail_msg("no metric %s", name);
-    return found;
-}
-
-static void add_uncertain_price_and_precision(Scenario *scenario)
-{
-    scenario->uncertain_count = 2;
-    scenario->uncertain[0] = (UncertainInput){.path = "prices.gpu_hour",
-                                              .offset = offsetof(Scenario, prices.gpu_hour_usd),
-                                              .distribution = DRAW_UNIFORM,
-                                              .low = 1,
-                                              .high = 3,
-                                              .minimum = 0,
-                                              .maximum = 100};
-    scenario->uncertain[1] = (UncertainInput){.path = "serving.kv_sharding",
-                                              .offset = offsetof(Scenario, serving.kv_sharding),
-                                              .is_integer_enum = 1,
-                                              .distribution = DRAW_CHOICE,
-                                              .maximum = 1,
-                                              .choice_count = 2,
-                                              .choices = {KV_REPLICATED, KV_BY_BATCH}};
-}
-
-static void test_forecast(void **state)
-{
-    (void)state;
-    static const char *const names[] = {
-        "feasible",
-        "throughput.input_tokens_per_s",
-        "throughput.output_tokens_per_s",
-        "throughput.requests_per_s",
-        "latency.ttft_s.p50",
-        "latency.tpot_s.p90",
-        "latency.e2e_s.p99",
-        "utilisation.mfu",
-        "utilisation.mbu",
-        "kv.bytes_per_token",
-        "kv.bytes_per_token_mha",
-        "kv.capacity_tokens",
-        "kv.max_sequences",
-        "kv.max_sequences_mean",
-        "memory.weights_bytes_per_gpu",
-        "memory.capacity_bytes",
-        "memory.total_bytes",
-        "memory.fits",
-        "model.params_total",
-        "model.params_active",
-        "model.params_per_node",
-        "model.params_per_expert",
-        "model.params_attention",
-        "model.layers",
-        "model.experts",
-        "batch.sequences",
-        "batch.per_stage",
-        "batch.tokens_per_expert",
-        "batch.experts_touched",
-        "stage.total_s",
-        "cost.usd_per_1k_tokens",
-        "cost.usd_per_1k_output_tokens",
-        "cost.usd_per_1k_decode_only",
-        "cost.usd_per_1m_input",
-        "cost.usd_per_1m_output",
-        "cost.floor_usd_per_1k_at_peak",
-        "cost.usd_per_hour",
-        "cost.usd_per_gpu_hour",
-        "capacity.tokens_per_s_per_user",
-        "plan.gpus",
-        "hardware.memory_bytes_per_s",
-        "input.prices.gpu_hour",
-        "input.serving.kv_sharding",
-    };
-    Scenario scenario;
-    ServeForecast one, three;
-    Error error;
-    ForecastOptions options = {.seed = 3, .reps = 12, .threads = 1};
-
-    serving_scenario(&scenario);
-    add_uncertain_price_and_precision(&scenario);
-    assert_int_equal(serve_forecast(&scenario, &options, &one, &error), STATUS_OK);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        metric(&one, names[i]);
-    assert_int_equal(metric(&one, "cost.usd_per_1k_tokens")->count, 12);
-    assert_int_equal(metric(&one, "kv.bytes_per_token")->count, 1);
-    assert_true(metrics_value(metric(&one, "plan.gpus"), 0) == 128);
-    assert_true(metrics_value(metric(&one, "batch.tokens_per_expert_global"), 0) == 512);
-    for (size_t i = 0; i < 12; i++) {
-        const double price = metrics_value(metric(&one, "input.prices.gpu_hour"), i);
-        assert_true(price >= 1 && price <= 3);
-        assert_near(metrics_value(metric(&one, "cost.usd_per_hour"), i), 128 * price, 1e-12);
-    }
-
-    /* The same bytes on any number of threads. */
-    options.threads = 3;
-    assert_int_equal(serve_forecast(&scenario, &options, &three, &error), STATUS_OK);
-    assert_int_equal(one.metrics.count, three.metrics.count);
-    for (size_t i = 0; i < one.metrics.count; i++) {
-        const Metric *a = &one.metrics.metrics[i], *b = &three.metrics.metrics[i];
-        assert_string_equal(a->name, b->name);
-        assert_int_equal(a->count, b->count);
-        assert_memory_equal(a->values, b->values, a->count * sizeof a->values[0]);
-    }
-    serve_forecast_free(&one);
-    serve_forecast_free(&three);
-}
-
-static void test_forecast_of_what_does_not_fit(void **state)
-{
-    (void)state;
-    Scenario scenario;
-    ServeForecast forecast;
-    Error error;
-    const ForecastOptions options = {.seed = 3, .reps = 4, .threads = 1};
-
-    serving_scenario(&scenario);
-    scenario.serving.pipeline = 4;
-    assert_int_equal(serve_forecast(&scenario, &options, &forecast, &error), STATUS_OK);
-    assert_true(metrics_value(metric(&forecast, "feasible"), 0) == 0);
-    assert_true(metrics_value(metric(&forecast, "memory.fits"), 0) == 0);
-    assert_true(metrics_value(metric(&forecast, "kv.max_sequences"), 0) == 0);
-    assert_true(metrics_value(metric(&forecast, "memory.total_bytes"), 0) >
-                metrics_value(metric(&forecast, "memory.capacity_bytes"), 0));
-    assert_null(metrics_find(&forecast.metrics, "cost.usd_per_1k_tokens"));
-    assert_true(strlen(forecast.memory.reason) > 0);
-    serve_forecast_free(&forecast);
-}
-
-/* Half of the draws do not fit: they are drawn again, and the share is told. */
-static void test_forecast_draws_again(void **state)
-{
-    (void)state;
-    Scenario scenario;
-    ServeForecast forecast;
-    Error error;
-    const ForecastOptions options = {.seed = 3, .reps = 20, .threads = 2};
-
-    serving_scenario(&scenario);
-    scenario.serving.pipeline = 6;
-    scenario.serving.weight_precision = PRECISION_FP8;
-    scenario.uncertain_count = 1;
-    scenario.uncertain[0] = (UncertainInput){.path = "serving.weight_precision",
-                                             .offset = offsetof(Scenario, serving.weight_precision),
-                                             .is_integer_enum = 1,
-                                             .distribution = DRAW_CHOICE,
-                                             .maximum = 3,
-                                             .choice_count = 2,
-                                             .choices = {PRECISION_FP8, PRECISION_BF16}};
-    assert_int_equal(serve_forecast(&scenario, &options, &forecast, &error), STATUS_OK);
-    const double share = metrics_value(metric(&forecast, "feasible_share"), 0);
-    assert_true(share > 0.1 && share < 0.9);
-    for (size_t i = 0; i < 20; i++)
-        assert_true(metrics_value(metric(&forecast, "input.serving.weight_precision"), i) ==
-                    PRECISION_FP8);
-    serve_forecast_free(&forecast);
-}
-
-static int stop_at_once(void *context, size_t done, size_t total)
-{
-    (void)context;
-    (void)done;
-    (void)total;
-    return 1;
-}
-
-static void test_forecast_can_be_interrupted(void **state)
-{
-    (void)state;
-    Scenario scenario;
-    ServeForecast forecast;
-    Error error;
-    const ForecastOptions options = {.seed = 3, .reps = 50, .threads = 1, .progress = stop_at_once};
-
-    serving_scenario(&scenario);
-    assert_int_equal(serve_forecast(&scenario, &options, &forecast, &error), STATUS_INTERRUPTED);
-    assert_int_equal(forecast.metrics.count, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -644,19 +234,6 @@ int main(void)
         cmocka_unit_test(test_stage_parts_and_weight_reads),
         cmocka_unit_test(test_windowed_layers),
         cmocka_unit_test(test_expert_precision_and_overheads),
-        cmocka_unit_test(test_time_per_token_is_stages_times_stage_time),
-        cmocka_unit_test(test_uneven_stages_go_at_the_slowest),
-        cmocka_unit_test(test_one_sequence_goes_through_all_stages),
-        cmocka_unit_test(test_request_alone_on_one_stage),
-        cmocka_unit_test(test_no_token_is_lost),
-        cmocka_unit_test(test_fixed_lengths_come_out),
-        cmocka_unit_test(test_prices),
-        cmocka_unit_test(test_nonsense_is_refused),
-        cmocka_unit_test(test_single_token_answers),
-        cmocka_unit_test(test_forecast),
-        cmocka_unit_test(test_forecast_of_what_does_not_fit),
-        cmocka_unit_test(test_forecast_draws_again),
-        cmocka_unit_test(test_forecast_can_be_interrupted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,8 +3,8 @@
 #include "hw/collective.h"
 #include "hw/gemm.h"
 #include "models/plan_check.h"
+#include "sim/serving/serve_memory.h"
 #include "sim/serving/stage_cost.h"
-#include "sim/serving/steady_state.h"
 #include "tests/unit/serving_scenario.h"
 
 #include <math.h>

@@ -6,7 +6,8 @@
 #include "models/plan_check.h"
 #include "models/weight_format.h"
 #include "sim/serving/stage_cost.h"
-#include "sim/serving/steady_state.h"
+#include "sim/serving/serve_memory.h"
+#include "sim/serving/stage_cost.h"
 #include "tests/unit/serving_scenario.h"
 #include "tests/unit/shipped.h"
 

@@ -55,14 +55,17 @@ static Status put_rows(const char *directory, const ValidationResult *result, Er
         fputc(',', file.out);
         put_text(file.out, row->row->split);
         fprintf(file.out, ",%s,%s,%.17g,%s,%.17g,%.17g,%.17g,%d,%.17g,%.17g,\"", row->hardware,
-                row->stack, row->row->gpus, row->layout, row->measured, row->predicted, row->error,
-                row->fits, row->memory_bytes, row->capacity_bytes);
+                row->stack, row->setup[SETUP_GPUS], row->layout, row->measured, row->predicted,
+                row->error, row->fits, row->memory_bytes, row->capacity_bytes);
         int first = 1;
-        for (int d = 0; d < MEASURED_DEFAULTS; d++)
-            if ((row->defaults >> d & 1u) != 0) {
-                fprintf(file.out, "%s%s", first ? "" : " ", MEASURED_DEFAULT_NAMES[d]);
-                first = 0;
-            }
+        for (int d = 0; d < MEASURED_DEFAULTS; d++) {
+            char text[MEASURED_DEFAULT_BYTES];
+            if (!default_taken(&row->defaults, (MeasuredDefault)d))
+                continue;
+            fprintf(file.out, "%s%s", first ? "" : "; ",
+                    default_text(&row->defaults, (MeasuredDefault)d, text));
+            first = 0;
+        }
         fputs("\"\r\n", file.out);
     }
     return files_finish(&file, directory, "validation.csv", error);

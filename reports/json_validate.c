@@ -20,14 +20,17 @@ static json_t *row_object(JsonBuilder *builder, const ValidatedRow *row)
     json_put(builder, object, "split", json_text(row->row->split));
     json_put(builder, object, "hardware", json_text(row->hardware));
     json_put(builder, object, "stack", json_text(row->stack));
-    json_put(builder, object, "gpus", json_number(row->row->gpus));
+    json_put(builder, object, "gpus", json_number(row->setup[SETUP_GPUS]));
     json_put(builder, object, "layout", json_text(row->layout));
     json_put(builder, object, "measured", json_number(row->measured));
     json_put(builder, object, "predicted", json_number(row->predicted));
     json_put(builder, object, "error", json_number(row->error));
-    for (int i = 0; i < MEASURED_DEFAULTS; i++)
-        if ((row->defaults >> i & 1u) != 0)
-            json_append(builder, defaults, json_text(MEASURED_DEFAULT_NAMES[i]));
+    for (int i = 0; i < MEASURED_DEFAULTS; i++) {
+        char text[MEASURED_DEFAULT_BYTES];
+        if (default_taken(&row->defaults, (MeasuredDefault)i))
+            json_append(builder, defaults,
+                        json_text(default_text(&row->defaults, (MeasuredDefault)i, text)));
+    }
     json_put(builder, object, "defaults", defaults);
     json_put(builder, object, "fits", json_truth(row->fits));
     json_put(builder, object, "memory_bytes", json_number(row->memory_bytes));

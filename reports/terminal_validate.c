@@ -18,7 +18,7 @@ static void print_worst(FILE *out, const ValidationResult *result)
         int decimals = row->measured < 1000 ? 1 : 0;
         ascii_copy(row->row->id, id, sizeof id);
         ascii_linef(out, "%-19.19s %-12.12s %5.0f %-19.19s %7.*f %7.*f %+4.0f%%", id, row->hardware,
-                    row->row->gpus, row->layout, decimals, row->measured, decimals, row->predicted,
+                    row->setup[SETUP_GPUS], row->layout, decimals, row->measured, decimals, row->predicted,
                     100 * row->error);
     }
 }
@@ -99,7 +99,7 @@ static void print_defaults(FILE *out, const ValidationResult *result)
     for (int d = 0; d < MEASURED_DEFAULTS; d++) {
         size_t count = 0, used = strlen(text);
         for (size_t i = 0; i < result->row_count; i++)
-            count += result->rows[i].defaults >> d & 1u;
+            count += default_taken(&result->rows[i].defaults, (MeasuredDefault)d) != 0;
         if (count > 0)
             snprintf(text + used, sizeof text - used, "%s%s %zu", any ? ", " : "",
                      MEASURED_DEFAULT_NAMES[d], count);

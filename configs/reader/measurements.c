@@ -1,5 +1,6 @@
 #include "configs/reader/measurements.h"
 
+#include "configs/reader/measured_cell.h"
 #include "configs/reader/suggest.h"
 #include "configs/reader/text.h"
 
@@ -15,7 +16,51 @@ const char *const MEASURED_METRIC_WORDS[MEASURED_METRICS] = {
     [METRIC_MFU] = "mfu",
     [METRIC_DAYS] = "days",
     [METRIC_GPU_HOURS] = "gpu_hours",
-    [METRIC_MEMORY_GIB] = "memory_gib"};
+    [METRIC_MEMORY_GIB] = "memory_gib",
+    [METRIC_TOKENS_PER_S] = "tokens_per_s",
+    [METRIC_SAMPLES_PER_S] = "samples_per_s"};
+
+/* Other ways to write them, as words. */
+static const struct {
+    const char *words;
+    MeasuredMetric metric;
+} METRIC_SPELLINGS[] = {
+    {"tokens s gpu", METRIC_TOKENS_PER_S_PER_GPU},
+    {"tok s gpu", METRIC_TOKENS_PER_S_PER_GPU},
+    {"tokens sec gpu", METRIC_TOKENS_PER_S_PER_GPU},
+    {"tok sec gpu", METRIC_TOKENS_PER_S_PER_GPU},
+    {"tokens per sec per gpu", METRIC_TOKENS_PER_S_PER_GPU},
+    {"tokens per second per gpu", METRIC_TOKENS_PER_S_PER_GPU},
+    {"tps per gpu", METRIC_TOKENS_PER_S_PER_GPU},
+    {"tgs", METRIC_TOKENS_PER_S_PER_GPU},
+    {"step seconds", METRIC_ITER_SECONDS},
+    {"step time", METRIC_ITER_SECONDS},
+    {"step time s", METRIC_ITER_SECONDS},
+    {"iteration time", METRIC_ITER_SECONDS},
+    {"iteration time s", METRIC_ITER_SECONDS},
+    {"iter time s", METRIC_ITER_SECONDS},
+    {"seconds per step", METRIC_ITER_SECONDS},
+    {"seconds per iteration", METRIC_ITER_SECONDS},
+    {"s iter", METRIC_ITER_SECONDS},
+    {"s step", METRIC_ITER_SECONDS},
+    {"tflops gpu", METRIC_TFLOPS_PER_GPU},
+    {"tflop s gpu", METRIC_TFLOPS_PER_GPU},
+    {"tflops s gpu", METRIC_TFLOPS_PER_GPU},
+    {"tflops per device", METRIC_TFLOPS_PER_GPU},
+    {"tflop s per gpu", METRIC_TFLOPS_PER_GPU},
+    {"mfu percent", METRIC_MFU},
+    {"mfu pct", METRIC_MFU},
+    {"model flops utilization", METRIC_MFU},
+    {"gpu h", METRIC_GPU_HOURS},
+    {"tokens s", METRIC_TOKENS_PER_S},
+    {"tok s", METRIC_TOKENS_PER_S},
+    {"tokens per second", METRIC_TOKENS_PER_S},
+    {"samples s", METRIC_SAMPLES_PER_S},
+    {"samples per second", METRIC_SAMPLES_PER_S},
+    {"sequences s", METRIC_SAMPLES_PER_S},
+    {"sequences per s", METRIC_SAMPLES_PER_S},
+    {"sequences per second", METRIC_SAMPLES_PER_S},
+};
 
 /* ---- the columns -------------------------------------------------------------------------------
  */
@@ -45,8 +90,9 @@ static const TextColumn TEXT_COLUMNS[] = {
     TEXT("recompute", recompute, 0),
     TEXT("precision", precision, 0),
     TEXT("mfu_convention", convention, 0),
+    TEXT("notes", notes, 0),
 };
-enum { TEXT_COLUMN_COUNT = sizeof TEXT_COLUMNS / sizeof TEXT_COLUMNS[0] };
+enum { TEXT_COLUMN_COUNT = sizeof TEXT_COLUMNS / sizeof TEXT_COLUMNS[0], ID_COLUMN = 0 };
 
 /* Bounds that no measurement can be outside of; `whole`: counts of things. */
 typedef struct NumberColumn {
@@ -54,15 +100,18 @@ typedef struct NumberColumn {
     size_t offset;
     int needed, whole;
     double minimum, maximum;
+    CellWords words;
 } NumberColumn;
 
-#define COUNT(NAME, MEMBER, NEEDED, MINIMUM, MAXIMUM)                                              \
+#define SPELLED(NAME, MEMBER, NEEDED, MINIMUM, MAXIMUM, WORDS)                                     \
     {                                                                                              \
-        NAME, offsetof(Measurement, MEMBER), NEEDED, 1, MINIMUM, MAXIMUM                           \
+        NAME, offsetof(Measurement, MEMBER), NEEDED, 1, MINIMUM, MAXIMUM, WORDS                    \
     }
+#define COUNT(NAME, MEMBER, NEEDED, MINIMUM, MAXIMUM)                                              \
+    SPELLED(NAME, MEMBER, NEEDED, MINIMUM, MAXIMUM, CELL_PLAIN)
 #define QUANTITY(NAME, MEMBER, MINIMUM, MAXIMUM)                                                   \
     {                                                                                              \
-        NAME, offsetof(Measurement, MEMBER), 0, 0, MINIMUM, MAXIMUM                                \
+        NAME, offsetof(Measurement, MEMBER), 0, 0, MINIMUM, MAXIMUM, CELL_PLAIN                    \
     }
 static const NumberColumn NUMBER_COLUMNS[] = {
     COUNT("year", year, 0, 1950, 2200),
@@ -74,30 +123,34 @@ static const NumberColumn NUMBER_COLUMNS[] = {
     COUNT("n_kv_heads", kv_heads, 0, 1, 10000),
     COUNT("head_dim", head_dim, 0, 1, 65536),
     COUNT("d_ff", d_ff, 0, 1, 1e7),
-    COUNT("gated_mlp", gated_mlp, 0, 0, 1),
-    COUNT("n_experts", experts, 0, 1, 10000),
-    COUNT("top_k", top_k, 0, 1, 10000),
+    SPELLED("gated_mlp", gated_mlp, 0, 0, 1, CELL_GATED),
+    SPELLED("n_experts", experts, 0, 1, 10000, CELL_ABSENT),
+    SPELLED("top_k", top_k, 0, 1, 10000, CELL_ABSENT),
     COUNT("n_shared_experts", shared_experts, 0, 0, 10000),
-    COUNT("moe_layer_every", moe_every, 0, 1, 10000),
+    SPELLED("moe_layer_every", moe_every, 0, 1, 10000, CELL_ABSENT),
     COUNT("vocab", vocab, 0, 1, 1e8),
-    COUNT("seq_len", sequence_length, 1, 1, 1e8),
+    SPELLED("seq_len", sequence_length, 1, 1, 1e8, CELL_TOKENS),
     COUNT("n_gpus", gpus, 1, 1, 1e7),
     COUNT("gpus_per_node", gpus_per_node, 0, 1, 100000),
     QUANTITY("inter_node_gbps_per_gpu", nic_gbps, 0.01, 1e6),
     COUNT("tp", tensor, 1, 1, 1024),
     COUNT("pp", pipeline, 1, 1, 1024),
-    COUNT("vpp", virtual_stages, 0, 1, 10000),
+    SPELLED("vpp", virtual_stages, 0, 1, 10000, CELL_ABSENT),
     COUNT("dp", data, 0, 1, 1e7),
-    COUNT("ep", expert, 0, 1, 10000),
-    COUNT("cp", context, 0, 1, 10000),
-    COUNT("sequence_parallel", sequence_parallel, 0, 0, 1),
-    COUNT("zero_stage", zero_stage, 0, 0, 3),
+    SPELLED("ep", expert, 0, 1, 10000, CELL_ABSENT),
+    SPELLED("cp", context, 0, 1, 10000, CELL_ABSENT),
+    SPELLED("sequence_parallel", sequence_parallel, 0, 0, 1, CELL_SWITCH),
+    SPELLED("zero_stage", zero_stage, 0, 0, 3, CELL_SHARDING),
     COUNT("micro_batch", micro_batch, 0, 1, 1e5),
     COUNT("global_batch_seqs", batch_sequences, 1, 1, 1e9),
     QUANTITY("tokens_per_s_per_gpu", tokens_per_s_per_gpu, 1e-6, 1e12),
-    {"value", offsetof(Measurement, value), 1, 0, 1e-12, 1e15},
+    {"value", offsetof(Measurement, value), 1, 0, 1e-12, 1e15, CELL_PER_CENT},
 };
-enum { NUMBER_COLUMN_COUNT = sizeof NUMBER_COLUMNS / sizeof NUMBER_COLUMNS[0] };
+enum {
+    NUMBER_COLUMN_COUNT = sizeof NUMBER_COLUMNS / sizeof NUMBER_COLUMNS[0],
+    VALUE_COLUMN = NUMBER_COLUMN_COUNT - 1,
+    WORDS_BYTES = 48
+};
 
 /* Where each of them is in this file; -1: nowhere. */
 typedef struct ColumnMap {
@@ -157,14 +210,13 @@ int measured_has(double value)
 static int read_number(const NumberColumn *column, const CsvCell *cell, double *value, char *reason)
 {
     char brief[TEXT_BRIEF_BYTES];
-    *value = nan("");
-    if (cell->text[0] == '\0')
-        return 1;
-    if (!csv_number(cell->text, value)) {
+    if (!cell_number(cell->text, column->words, value)) {
         snprintf(reason, SKIP_REASON_BYTES, "%s: '%s' is no number (line %d, column %d)",
                  column->name, text_brief(brief, cell->text), cell->line, cell->column);
         return 0;
     }
+    if (!measured_has(*value))
+        return 1;
     if (*value < column->minimum || *value > column->maximum ||
         (column->whole && floor(*value) != *value)) {
         snprintf(reason, SKIP_REASON_BYTES, "%s: %.24s is impossible, %s%g to %g are possible",
@@ -177,10 +229,16 @@ static int read_number(const NumberColumn *column, const CsvCell *cell, double *
 
 static int read_metric(const CsvCell *cell, MeasuredMetric *metric, char *reason)
 {
-    char brief[TEXT_BRIEF_BYTES];
+    char brief[TEXT_BRIEF_BYTES], words[WORDS_BYTES], named[WORDS_BYTES];
+    cell_words(cell->text, words, sizeof words);
     for (int i = 0; i < MEASURED_METRICS; i++)
-        if (strcmp(cell->text, MEASURED_METRIC_WORDS[i]) == 0) {
+        if (strcmp(words, cell_words(MEASURED_METRIC_WORDS[i], named, sizeof named)) == 0) {
             *metric = (MeasuredMetric)i;
+            return 1;
+        }
+    for (size_t i = 0; i < sizeof METRIC_SPELLINGS / sizeof METRIC_SPELLINGS[0]; i++)
+        if (strcmp(words, METRIC_SPELLINGS[i].words) == 0) {
+            *metric = METRIC_SPELLINGS[i].metric;
             return 1;
         }
     snprintf(reason, SKIP_REASON_BYTES, "metric: '%s' is not one that can be read",
@@ -193,6 +251,8 @@ static int read_row(const ColumnMap *map, const CsvRow *row, Measurement *measur
     *measured = (Measurement){.line = row->line};
     for (size_t i = 0; i < TEXT_COLUMN_COUNT; i++) {
         const char *text = map->text[i] >= 0 ? row->cells[map->text[i]].text : "";
+        if (i != ID_COLUMN && cell_is_empty(text))
+            text = "";
         *(const char **)(void *)((char *)measured + TEXT_COLUMNS[i].offset) = text;
     }
     if (row->problem[0] != '\0') {
@@ -208,6 +268,17 @@ static int read_row(const ColumnMap *map, const CsvRow *row, Measurement *measur
     }
     if (!read_metric(&row->cells[map->metric], &measured->metric, reason))
         return 0;
+    const int per_cent = strchr(row->cells[map->number[VALUE_COLUMN]].text, '%') != NULL;
+    if (per_cent && measured->metric != METRIC_MFU) {
+        snprintf(reason, SKIP_REASON_BYTES, "value: per cent of what? metric is %s",
+                 MEASURED_METRIC_WORDS[measured->metric]);
+        return 0;
+    }
+    /* A utilisation of one per cent is published nowhere; "0.46" is a share. */
+    if (measured->metric == METRIC_MFU && measured->value <= 1 && !per_cent) {
+        measured->value *= 100;
+        measured->mfu_is_share = 1;
+    }
     if (!measured_has(measured->value) && !measured_has(measured->tokens_per_s_per_gpu)) {
         snprintf(reason, SKIP_REASON_BYTES, "value: the cell is empty");
         return 0;

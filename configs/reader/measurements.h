@@ -7,9 +7,10 @@
  * n_kv_heads, head_dim, d_ff, gated_mlp, n_experts, top_k, n_shared_experts, moe_layer_every,
  * vocab, params_total_b, params_active_b, gpus_per_node, inter_node_gbps_per_gpu, vpp, dp, ep, cp,
  *             sequence_parallel, zero_stage, recompute, micro_batch, precision, mfu_convention,
- *             tokens_per_s_per_gpu
- * A row that cannot be a measurement (text in a number, an impossible value, no value) is listed
- * as skipped with its reason, and the file goes on.
+ * notes, tokens_per_s_per_gpu Cells are read as people write them (configs/reader/measured_cell.h):
+ * "1,024", "8 (assumed)", "n/a", "true", "ZeRO-3", "8k" tokens, "46%", "tok/s/GPU". A row that
+ * cannot be a measurement (text in a number, an impossible value, no value) is listed as skipped
+ * with its reason, and the file goes on.
  */
 #ifndef CONFIGS_READER_MEASUREMENTS_H
 #define CONFIGS_READER_MEASUREMENTS_H
@@ -25,7 +26,9 @@ typedef enum MeasuredMetric {
     METRIC_MFU,
     METRIC_DAYS,
     METRIC_GPU_HOURS,
-    METRIC_MEMORY_GIB, /* of the fullest GPU */
+    METRIC_MEMORY_GIB,    /* of the fullest GPU */
+    METRIC_TOKENS_PER_S,  /* of all GPUs */
+    METRIC_SAMPLES_PER_S, /* sequences, of all GPUs */
     MEASURED_METRICS
 } MeasuredMetric;
 
@@ -35,9 +38,10 @@ extern const char *const MEASURED_METRIC_WORDS[MEASURED_METRICS];
 typedef struct Measurement {
     int line;
     const char *id, *split, *source, *locator, *model, *kind, *gpu, *stack, *schedule, *recompute,
-        *precision, *convention;
+        *precision, *convention, *notes;
     MeasuredMetric metric;
     double value;                /* in the metric's own unit; mfu in per cent */
+    int mfu_is_share;            /* it was printed as a share of 1 */
     double tokens_per_s_per_gpu; /* as the table converts it */
     double year, params_total_b, params_active_b;
     double layers, d_model, heads, kv_heads, head_dim, d_ff, gated_mlp, experts, top_k,

@@ -23,10 +23,10 @@ static double printed_flops_per_s(const Measurement *row, const Scenario *scenar
 }
 
 Status measured_tokens_per_s(const MeasuredRules *rules, const Measurement *row,
-                             const Scenario *scenario, double *tokens_per_s, unsigned *defaults,
-                             Error *error)
+                             const Scenario *scenario, double *tokens_per_s,
+                             DefaultsTaken *defaults, Error *error)
 {
-    const double length = scenario->training.sequence_length;
+    const double length = scenario->training.sequence_length, gpus = scenario->hardware.gpus;
     ConventionRule rule = {"", "", 0};
     char brief[TEXT_BRIEF_BYTES];
     *tokens_per_s = row->tokens_per_s_per_gpu;
@@ -37,17 +37,30 @@ Status measured_tokens_per_s(const MeasuredRules *rules, const Measurement *row,
         return STATUS_OK;
     }
     if (row->metric == METRIC_ITER_SECONDS && measured_has(row->batch_sequences)) {
-        *tokens_per_s = row->batch_sequences * length / (row->value * row->gpus);
+        *tokens_per_s = row->batch_sequences * length / (row->value * gpus);
+        return STATUS_OK;
+    }
+    if (row->metric == METRIC_TOKENS_PER_S || row->metric == METRIC_SAMPLES_PER_S) {
+        *tokens_per_s = row->value / gpus * (row->metric == METRIC_SAMPLES_PER_S ? length : 1);
         return STATUS_OK;
     }
     if (row->metric != METRIC_TFLOPS_PER_GPU && row->metric != METRIC_MFU)
-        return error_set(error, STATUS_INVALID, "%s without the tokens it was measured over",
-                         MEASURED_METRIC_WORDS[row->metric]);
+        return error_set(
+            error, STATUS_INVALID, "metric %s without the tokens it was measured over (%s)",
+            MEASURED_METRIC_WORDS[row->metric],
+            row->metric == METRIC_ITER_SECONDS ? "global_batch_seqs" : "tokens_per_s_per_gpu");
+    if (row->convention[0] == '\0' && row->metric == METRIC_TFLOPS_PER_GPU &&
+        scenario->training.parallel.recompute == RECOMPUTE_FULL)
+        return error_set(error, STATUS_INVALID,
+                         "mfu_convention is not stated, and layers are computed twice: "
+                         "tflops_per_gpu may count that or not");
     if (!rules_convention(rules, row, &rule))
         return error_set(error, STATUS_INVALID, "mfu_convention is none of those named: '%s'",
                          text_brief(brief, row->convention));
     if (rule.assumed)
-        *defaults |= 1u << DEFAULT_CONVENTION;
+        default_take(defaults, DEFAULT_CONVENTION);
+    if (row->mfu_is_share)
+        default_take(defaults, DEFAULT_SHARE);
     FlopConvention count = flop_convention(rule.convention);
     if (count == NULL)
         return error_set(error, STATUS_INVALID, "conventions.csv names '%s', which is none",

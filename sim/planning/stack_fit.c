@@ -43,7 +43,7 @@ static const char *table_cell(const CsvTable *table, size_t row, const char *col
 }
 
 /* Whose parameters a stack has: its own unless the table says otherwise. */
-static const char *root_of(const CsvTable *shared, const char *stack)
+const char *fit_root_of(const CsvTable *shared, const char *stack)
 {
     for (size_t i = 0; i < shared->row_count; i++)
         if (strcmp(table_cell(shared, i, "stack"), stack) == 0)
@@ -72,14 +72,13 @@ static int is_wanted(const char *root, const CsvTable *shared, const char *const
         if (strcmp(names[i], "all") == 0)
             return 1;
         snprintf(full, sizeof full, "stack-%.*s", NAME_BYTES - 8, plain_name(names[i]));
-        if (strcmp(root_of(shared, full), root) == 0)
+        if (strcmp(fit_root_of(shared, full), root) == 0)
             return 1;
     }
     return 0;
 }
 
-/* What ids begin with, each once, as long as there is room. */
-static void add_family(char *families, const char *id)
+void fit_add_family(char families[FIT_FAMILIES_BYTES], const char *id)
 {
     char family[32];
     snprintf(family, sizeof family, "%.*s", (int)fmin(31, (double)strcspn(id, "-")), id);
@@ -191,7 +190,7 @@ static void name_families(const FitSearch *search, char families[FIT_FAMILIES_BY
 {
     families[0] = '\0';
     for (size_t i = 0; i < search->row_count; i++)
-        add_family(families, search->rows[i].row->id);
+        fit_add_family(families, search->rows[i].row->id);
 }
 
 /* Rows at neutral values. */
@@ -252,7 +251,7 @@ static size_t rows_of_root(const FitSearch *search, const CsvTable *shared, cons
 {
     size_t count = 0;
     for (size_t i = 0; i < search->row_count; i++)
-        count += strcmp(root_of(shared, measured_base_stack(search->rows[i].base)), root) == 0;
+        count += strcmp(fit_root_of(shared, measured_base_stack(search->rows[i].base)), root) == 0;
     return count;
 }
 
@@ -273,7 +272,7 @@ static Status fit_common(FitSearch *search, const CsvTable *shared, double *scra
     if (status == STATUS_OK && search->row_count == 0)
         return STATUS_OK;
     for (size_t i = 0; i < search->row_count; i++) {
-        const char *root = root_of(shared, measured_base_stack(search->rows[i].base));
+        const char *root = fit_root_of(shared, measured_base_stack(search->rows[i].base));
         search->rows[i].weight = 1.0 / (double)rows_of_root(search, shared, root);
     }
     if (status == STATUS_OK)
@@ -303,11 +302,11 @@ static Status list_stacks(const MeasurementFile *file, const MeasuredRules *rule
         return error_set(error, STATUS_ENVIRONMENT, "out of memory");
     for (size_t i = 0; i < file->count; i++) {
         int assumed;
-        const char *stack = rules_stack(rules, &file->rows[i], &assumed);
+        const char *stack = rules_stack(rules, &file->rows[i], NULL, NULL, &assumed);
         if (strcmp(file->rows[i].split, "pool") != 0 || stack == NULL ||
             find_fit(fits, stack) != NULL || strlen(stack) >= NAME_BYTES)
             continue;
-        const char *root = root_of(shared, stack);
+        const char *root = fit_root_of(shared, stack);
         if (!is_wanted(root, shared, names, name_count))
             continue;
         StackFit *fit = &fits->fits[fits->count++];
@@ -333,9 +332,9 @@ static Status find_group(const MeasurementFile *file, const CsvTable *shared, co
         const MeasuredBase *base = NULL;
         const Measurement *row = &file->rows[i];
         int assumed;
-        const char *stack = rules_stack(bases->rules, row, &assumed);
+        const char *stack = rules_stack(bases->rules, row, NULL, NULL, &assumed);
         if (strcmp(row->split, "pool") != 0 || stack == NULL ||
-            (root != NULL && strcmp(root_of(shared, stack), root) != 0))
+            (root != NULL && strcmp(fit_root_of(shared, stack), root) != 0))
             continue;
         Error reason = {0};
         Status status = measured_base(bases, row, &base, &reason);
@@ -349,7 +348,7 @@ static Status find_group(const MeasurementFile *file, const CsvTable *shared, co
     return STATUS_OK;
 }
 
-static Status read_shared(const ConfigPaths *paths, CsvTable *shared, Error *error)
+Status fit_shared_read(const ConfigPaths *paths, CsvTable *shared, Error *error)
 {
     char path[ERROR_PATH_BYTES + 64];
     snprintf(path, sizeof path, "%s/calibration/fit_with.csv", paths->root);
@@ -417,7 +416,7 @@ Status stack_fit(const ConfigPaths *paths, const MeasurementFile *file, const ch
             ? error_set(error, STATUS_ENVIRONMENT, "out of memory")
             : measured_rules_read(paths, &rules, error);
     if (status == STATUS_OK)
-        status = read_shared(paths, &shared, error);
+        status = fit_shared_read(paths, &shared, error);
     if (status == STATUS_OK)
         status = list_stacks(file, &rules, &shared, names, name_count, fits, error);
     if (status == STATUS_OK)

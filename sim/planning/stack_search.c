@@ -44,7 +44,7 @@ static Status prepare_row(void *context, size_t index, size_t worker, Error *err
     FitRow *row = &search->rows[index];
     MeasuredStep *step = search->steps[worker];
     Error reason = {0};
-    unsigned defaults;
+    DefaultsTaken defaults;
     const unsigned long long seed = search->options->seed;
     Status status = measured_scenario(row->base, row->row, &step->scenario, &defaults, &reason);
     put_neutral(&step->scenario);
@@ -253,4 +253,9 @@ static Status descend_widely(FitSearch *search, const double *start, int widely,
 Status fit_search_run(FitSearch *search, FitOptimum *best, Error *error)
 {
     return descend_widely(search, search->centre, 1, best, error);
+}
+
+Status fit_search_refine(FitSearch *search, const double *start, FitOptimum *best, Error *error)
+{
+    return descend_widely(search, start, 0, best, error);
 }

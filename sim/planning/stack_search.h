@@ -50,4 +50,15 @@ Status fit_search_evaluate(FitSearch *search, double *loss, Error *error);
 /* The active parameters that predict the rows best, drawn to the centre; the others stay there. */
 Status fit_search_run(FitSearch *search, FitOptimum *best, Error *error);
 
+/* The same from `start` only. */
+Status fit_search_refine(FitSearch *search, const double *start, FitOptimum *best, Error *error);
+
+/* configs/calibration/fit_with.csv, and whose parameters a stack has by it: its own unless it says
+ * otherwise. */
+Status fit_shared_read(const ConfigPaths *paths, CsvTable *shared, Error *error);
+const char *fit_root_of(const CsvTable *shared, const char *stack);
+
+/* Adds what an id begins with to a list, each once, as long as there is room. */
+void fit_add_family(char families[FIT_FAMILIES_BYTES], const char *id);
+
 #endif

@@ -33,7 +33,7 @@ typedef struct ValidatedRow {
     const char *hardware, *stack; /* into the result */
     double measured, predicted;   /* tokens/s/GPU */
     double error;                 /* predicted / measured - 1 */
-    unsigned defaults;            /* bit i: MeasuredDefault i was used */
+    DefaultsTaken defaults;
     int fits;                     /* 0: it ran, and is judged not to fit in memory */
     double memory_bytes, capacity_bytes;
     char layout[MEASURED_LAYOUT_BYTES];

@@ -39,7 +39,7 @@ static int plan_of_row(Fixture *fixture, const Measurement *row, MemoryPlan *pla
 {
     const MeasuredBase *base = NULL;
     Scenario scenario;
-    unsigned defaults = 0;
+    DefaultsTaken defaults = {0};
     if (measured_base(&fixture->bases, row, &base, &fixture->error) != STATUS_OK ||
         measured_scenario(base, row, &scenario, &defaults, &fixture->error) != STATUS_OK)
         return 0;

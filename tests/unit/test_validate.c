@@ -39,7 +39,7 @@ static void release(Fixture *fixture)
     measurements_free(&fixture->file);
 }
 
-static Scenario scenario_of(const char *text, unsigned *defaults)
+static Scenario scenario_of(const char *text, DefaultsTaken *defaults)
 {
     Fixture fixture;
     const MeasuredBase *base = NULL;
@@ -56,7 +56,7 @@ static Scenario scenario_of(const char *text, unsigned *defaults)
 static void test_row_to_scenario(void **state)
 {
     (void)state;
-    unsigned defaults = 0;
+    DefaultsTaken defaults = {0};
     Scenario scenario = scenario_of(HEADER KORTHIKANTI, &defaults);
     assert_near(scenario.model.head_dim, 96, 0);
     assert_near(scenario.model.kv_heads, 64, 0);
@@ -66,17 +66,17 @@ static void test_row_to_scenario(void **state)
     assert_int_equal(scenario.training.parallel.recompute, RECOMPUTE_FULL);
     assert_int_equal(scenario.training.attention, ATTENTION_UNFUSED);
     assert_string_equal(scenario.training.name, "stack-megatron-2022");
-    const unsigned expected = 1u << DEFAULT_KV_HEADS | 1u << DEFAULT_HEAD_DIM |
-                              1u << DEFAULT_VOCAB | 1u << DEFAULT_TIED | 1u << DEFAULT_CONTEXT |
-                              1u << DEFAULT_DATA | 1u << DEFAULT_SEQUENCE | 1u << DEFAULT_ZERO |
-                              1u << DEFAULT_PRECISION;
-    assert_int_equal(defaults, expected);
+    const unsigned long long expected =
+        1ull << DEFAULT_KV_HEADS | 1ull << DEFAULT_HEAD_DIM | 1ull << DEFAULT_VOCAB |
+        1ull << DEFAULT_TIED | 1ull << DEFAULT_CONTEXT | 1ull << DEFAULT_DATA |
+        1ull << DEFAULT_SEQUENCE | 1ull << DEFAULT_ZERO | 1ull << DEFAULT_PRECISION;
+    assert_true(defaults.taken == expected);
 }
 
 static void test_layout_of_a_gated_model(void **state)
 {
     (void)state;
-    unsigned defaults = 0;
+    DefaultsTaken defaults = {0};
     Scenario scenario =
         scenario_of(HEADER "new-1,,,,H100-SXM-80GB,64,4,4,2,,5,80,8192,64,,1,,,8192,1,128,none,200,"
                            "tokens_per_s_per_gpu,1000,\n",
@@ -88,9 +88,9 @@ static void test_layout_of_a_gated_model(void **state)
     assert_near(scenario.training.parallel.virtual_stages, 5, 0);
     assert_int_equal(scenario.training.parallel.schedule, SCHEDULE_INTERLEAVED);
     assert_near(scenario.hardware.node.nic_bytes_per_s, 25e9, 1);
-    assert_true((defaults & 1u << DEFAULT_STACK) != 0); /* a source that the tables do not know */
-    assert_true((defaults & 1u << DEFAULT_D_FF) != 0);
-    assert_true((defaults & 1u << DEFAULT_NETWORK) == 0);
+    assert_true(default_taken(&defaults, DEFAULT_STACK)); /* a source that the tables do not know */
+    assert_true(default_taken(&defaults, DEFAULT_D_FF));
+    assert_true(!default_taken(&defaults, DEFAULT_NETWORK));
 }
 
 static void test_known_step_is_predicted(void **state)
@@ -113,7 +113,7 @@ static void test_known_step_is_predicted(void **state)
 static void test_documented_defaults(void **state)
 {
     (void)state;
-    unsigned defaults = 0;
+    DefaultsTaken defaults = {0};
     Scenario scenario = scenario_of(
         HEADER "x-1,,torchtitan,2024,H100,64,,,,,,32,4096,32,,1,,,8192,1,64,none,,mfu,40,as they "
                "count\n",
@@ -122,8 +122,8 @@ static void test_documented_defaults(void **state)
     assert_near(scenario.training.parallel.pipeline, 1, 0);
     assert_near(scenario.training.parallel.data, 64, 0);
     assert_near(scenario.hardware.gpu.memory_bytes, 80 * 1073741824.0, 1);
-    assert_true((defaults & 1u << DEFAULT_GPU) != 0);
-    assert_true((defaults & 1u << DEFAULT_TENSOR) != 0);
+    assert_true(default_taken(&defaults, DEFAULT_GPU));
+    assert_true(default_taken(&defaults, DEFAULT_TENSOR));
 
     Fixture fixture;
     assert_int_equal(validate_text(&fixture, HEADER KORTHIKANTI
@@ -133,7 +133,7 @@ static void test_documented_defaults(void **state)
                                    "64,none,,tokens_per_s_per_gpu,40,\n"),
                      STATUS_OK);
     assert_int_equal(fixture.result.row_count, 2);
-    assert_true((fixture.result.rows[1].defaults & 1u << DEFAULT_CONVENTION) != 0);
+    assert_true(default_taken(&fixture.result.rows[1].defaults, DEFAULT_CONVENTION));
     assert_int_equal(fixture.result.skipped_count, 1);
     assert_non_null(strstr(fixture.result.skipped[0].reason, "H100-PCIe"));
     release(&fixture);
@@ -149,7 +149,7 @@ static void test_unstated_virtual_stages(void **state)
         double chunks;
     } cases[] = {{"256", 7}, {"264", 1}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        unsigned defaults = 0;
+        DefaultsTaken defaults = {0};
         char text[1024];
         snprintf(text, sizeof text,
                  HEADER "fold-x,,Folding,2025,H100-SXM-80GB,128,2,8,1,8,,56,6144,48,16384,1,8,2,"
@@ -157,7 +157,7 @@ static void test_unstated_virtual_stages(void **state)
                  cases[i].batch);
         const Scenario scenario = scenario_of(text, &defaults);
         assert_near(scenario.training.parallel.virtual_stages, cases[i].chunks, 0);
-        assert_int_equal((defaults & 1u << DEFAULT_CHUNKS) != 0, cases[i].chunks > 1);
+        assert_int_equal(default_taken(&defaults, DEFAULT_CHUNKS), cases[i].chunks > 1);
     }
 }
 
@@ -174,7 +174,7 @@ static void test_unknown_stacks(void **state)
         {"2024", "", "stack-unknown-2024"},          {"2027", "", "stack-unknown-2024"},
         {"2023", "3", "stack-unknown-sharded-2023"}, {"2025", "3", "stack-unknown-sharded-2024"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        unsigned defaults = 0;
+        DefaultsTaken defaults = {0};
         char text[1024];
         snprintf(text, sizeof text,
                  "id,source,year,zero_stage,gpu,n_gpus,tp,pp,n_layers,d_model,n_heads,seq_len,"
@@ -184,7 +184,7 @@ static void test_unknown_stacks(void **state)
                  cases[i].year, cases[i].zero_stage);
         const Scenario scenario = scenario_of(text, &defaults);
         assert_string_equal(scenario.training.name, cases[i].stack);
-        assert_true((defaults & 1u << DEFAULT_STACK) != 0);
+        assert_true(default_taken(&defaults, DEFAULT_STACK));
     }
 }
 
@@ -198,7 +198,7 @@ static void test_unstated_batch(void **state)
         double sequences;
     } cases[] = {{"8", "1", "2048", 2048}, {"24", "1", "2048", 2040}, {"8", "8", "4194304", 8}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        unsigned defaults = 0;
+        DefaultsTaken defaults = {0};
         char text[1024];
         snprintf(text, sizeof text,
                  "id,source,year,gpu,n_gpus,tp,pp,n_layers,d_model,n_heads,seq_len,"
@@ -208,8 +208,8 @@ static void test_unstated_batch(void **state)
         const Scenario scenario = scenario_of(text, &defaults);
         const double length = scenario.training.sequence_length;
         assert_near(scenario.training.batch_tokens / length, cases[i].sequences, 0);
-        assert_true((defaults & 1u << DEFAULT_BATCH) != 0);
-        assert_true((defaults & 1u << DEFAULT_MICRO) != 0);
+        assert_true(default_taken(&defaults, DEFAULT_BATCH));
+        assert_true(default_taken(&defaults, DEFAULT_MICRO));
     }
 }
 
@@ -242,7 +242,8 @@ static void test_skipped_with_reason(void **state)
     expect_skip(ROW("8", "8", "48", "6144", "", "4", "half", "iter_seconds", "1"), "half");
     expect_skip(ROW("12", "8", "48", "6144", "", "4", "full", "iter_seconds", "1"), "multiple");
     expect_skip(ROW("8", "8", "48", "6144", "", "4", "full", "days", "3"), "tokens");
-    expect_skip(ROW("8", "8", "48", "6144", "", "4", "full", "mfu", "40"), "mfu_convention");
+    expect_skip(ROW("8", "8", "48", "6144", "", "4", "full", "tflops_per_gpu", "40"),
+                "mfu_convention");
     expect_skip(ROW("8", "8", "4.5", "6144", "", "4", "full", "iter_seconds", "1"), "n_layers");
     expect_skip(ROW("8", "8", "48", "6144", "", "4", "full", "iter_seconds", "0"), "value");
     expect_skip(ROW("8", "8", "48", "six", "", "4", "full", "iter_seconds", "1"), "six");
@@ -274,7 +275,7 @@ static void test_precision_words(void **state)
         assert_int_equal(status, cases[i].refused ? STATUS_INVALID : STATUS_OK);
         const MeasuredBase *base = NULL;
         Scenario scenario;
-        unsigned defaults;
+        DefaultsTaken defaults;
         if (!cases[i].refused) {
             const Measurement *row = fixture.result.rows[0].row;
             assert_int_equal(measured_base(&fixture.result.bases, row, &base, NULL), STATUS_OK);

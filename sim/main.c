@@ -27,7 +27,8 @@ const Verb VERBS[] = {
      OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_SIMULATE | OPTIONS_OUTPUT, verb_audit},
     {"validate", "FILE.csv", 1, 1, "predict published measurements and show the error of each",
      "Predicts every row of a table of measured training steps from its configuration alone and compares: the worst "
-     "rows, then the errors by GPU, source, software stack and kind of model, and which rows were skipped and why. "
+     "rows, then the errors by GPU, source, software stack and kind of model, and which rows were skipped and why. What a row leaves "
+     "out is taken from other cells, from the model that it names or from a documented default, and the row says which (--json). "
      "Tables of matrix products, MoE layers and collectives are known by their columns, and a fifth of their rows is held back from fits. A table "
      "of reliability results (id, model, parameters, metric, value) is held against closed forms and simulations instead.",
      "flopcast validate training_validation.csv --fail-above 0.05",

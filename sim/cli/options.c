@@ -36,6 +36,8 @@ const OptionSpec OPTION_SPECS[] = {
      "fit a software stack, a GPU's kernels, or a node's or fabric's collectives (or all), to the rows not held back (repeatable); with --out: its file"},
     {"folds", 0, OPTION_COUNT, "N", FIELD(folds), 100, NULL, OPTIONS_VALIDATE,
      "with --fit of stacks: also hold out an Nth of the models in turn, and print the errors on what was held out"},
+    {"leave-out", 0, OPTION_CHOICE, "WHAT", FIELD(leave_out), 0, "nothing source", OPTIONS_VALIDATE,
+     "training steps: predict the rows of each source (what ids begin with) as those of one that nobody knows, with stacks fitted without it"},
     {"fail-above", 0, OPTION_FRACTION, "ERROR", FIELD(fail_above), 0, NULL, OPTIONS_VALIDATE,
      "exit 1 when the median absolute error is larger (expert loads: the share of rows that disagree), e.g. 0.05"},
     {"plot", 0, OPTION_FLAG, NULL, FIELD(plot), 0, NULL, OPTIONS_VALIDATE, "with --out: predicted against measured as a figure"},

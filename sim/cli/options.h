@@ -19,6 +19,7 @@ typedef struct CommandLine {
     size_t fit_count;
     const char *fits[MAX_FITS]; /* stacks */
     size_t folds;               /* of --fit; 0: none */
+    int leave_out;              /* 1: one source after the other */
     int json, quiet, report, quick, help, canonical, plot;
     double fail_above; /* relative error; negative: not asked for */
     const char *split;

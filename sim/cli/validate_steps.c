@@ -2,6 +2,7 @@
 #include "sim/cli/validate_kinds.h"
 
 #include "reports/files.h"
+#include "reports/leave_out.h"
 #include "reports/stack_fit.h"
 #include "reports/validation.h"
 
@@ -48,8 +49,23 @@ static Status fit_stacks(Session *session, const MeasurementFile *file,
     Error error = {0};
     char *json = NULL;
     ForecastOptions options = session_forecast_options(session);
-    Status status = stack_fit(&session->paths, file, line->fits, line->fit_count, line->folds,
-                              &options, &fits, &error);
+    const int unknown = stack_is_unknown(line->fits[0]);
+    Status status = STATUS_OK;
+    for (size_t i = 1; i < line->fit_count; i++)
+        if (stack_is_unknown(line->fits[i]) != unknown)
+            status = error_set(&error, STATUS_USAGE,
+                               "--fit %s and --fit %s: stacks of unknown sources are fitted apart "
+                               "from the others, which they build on",
+                               line->fits[0], line->fits[i]);
+    if (status == STATUS_OK && unknown && line->folds > 0)
+        status = error_set(&error, STATUS_USAGE,
+                           "--folds does not apply to stacks of unknown "
+                           "sources: --leave-out source does");
+    if (status == STATUS_OK)
+        status = unknown ? stack_unknown_fit(&session->paths, file, line->fits, line->fit_count,
+                                             &options, &fits, &error)
+                         : stack_fit(&session->paths, file, line->fits, line->fit_count,
+                                     line->folds, &options, &fits, &error);
     session_progress_clear(session);
     if (status == STATUS_OK && line->json) {
         json = json_stack_fits(&fits, provenance, &error);
@@ -74,6 +90,36 @@ cleanup:
     return status;
 }
 
+static Status leave_sources_out(Session *session, const MeasurementFile *file,
+                                const Provenance *provenance)
+{
+    const ForecastOptions options = session_forecast_options(session);
+    LeaveOut result = {0};
+    Error error = {0};
+    char *json = NULL;
+    Status status = stack_leave_out(&session->paths, file, &options, &result, &error);
+    session_progress_clear(session);
+    if (status == STATUS_OK && session->line.json) {
+        json = json_leave_out(&result, provenance, &error);
+        status = json != NULL ? STATUS_OK : STATUS_ENVIRONMENT;
+    }
+    if (status != STATUS_OK) {
+        status = session_fail(session, &error);
+        goto cleanup;
+    }
+    if (session->line.json)
+        fputs(json, stdout);
+    else
+        terminal_leave_out(stdout, &result, provenance);
+    status = session_flush(session);
+    if (status == STATUS_OK)
+        status = validate_hold_bound(session, result.all.median_abs);
+cleanup:
+    free(json);
+    leave_out_free(&result);
+    return status;
+}
+
 Status validate_steps(Session *session, const CsvTable *table)
 {
     const CommandLine *line = &session->line;
@@ -88,6 +134,10 @@ Status validate_steps(Session *session, const CsvTable *table)
                         : measurements_read(table->file, &file, &error);
     ForecastOptions options = session_forecast_options(session);
     const Provenance provenance = session_provenance(session, file.table.sha256);
+    if (status == STATUS_OK && line->leave_out != 0) {
+        status = leave_sources_out(session, &file, &provenance);
+        goto cleanup;
+    }
     if (status == STATUS_OK && line->fit_count > 0) {
         status = fit_stacks(session, &file, &provenance);
         goto cleanup;

@@ -90,6 +90,11 @@ Status verb_validate(Session *session)
         (kind->validate != validate_steps || session->line.fit_count == 0)) {
         error_set(&error, STATUS_USAGE, "--folds is for --fit on a table of training steps");
         status = session_fail(session, &error);
+    } else if (session->line.leave_out != 0 &&
+               (kind->validate != validate_steps || session->line.fit_count > 0)) {
+        error_set(&error, STATUS_USAGE,
+                  "--leave-out is for a table of training steps, without --fit");
+        status = session_fail(session, &error);
     } else {
         status = kind->validate(session, &table);
     }

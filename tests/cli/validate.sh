@@ -74,6 +74,23 @@ run 0 validate training_validation.csv --fit zero-bubble-2023 --folds 2; stdout_
 run 2 validate training_validation.csv --fit zero-bubble-2023 --folds 0; stderr_has "folds"
 run 2 validate training_validation.csv --folds 2; stderr_has "folds"
 run 2 validate collectives --fit all --folds 2; stderr_has "folds"
+
+# Sources that nobody knows: what they say of their software, then the year.
+run 2 validate collectives --leave-out source; stderr_has "training steps"
+run 2 validate training_validation.csv --leave-out source --fit all; stderr_has "leave-out"
+run 2 validate training_validation.csv --fit unknown --fit all; stderr_has "unknown"
+run 2 validate training_validation.csv --fit unknown --folds 2; stderr_has "leave-out"
+{
+    printf '%s\n' 'id,source,notes,year,model,gpu,n_gpus,tp,pp,dp,n_layers,d_model,n_heads,seq_len,micro_batch,global_batch_seqs,metric,value'
+    printf '%s\n' 'w,A report,"trained with torchtitan, FSDP",2025,Llama 3.1 8B,NVIDIA H100 SXM5 80GB,64,1,1,,,,,8k,1,64,tok/s/GPU,"6,500"' \
+        'y,A report,,2025,Llama 3.1 8B,GB200,64,1,1,,,,,8192,1,64,tokens/s,"500,000"' \
+        'n,A report,,2025,Some model,H100,,1,1,8,,,,8192,1,64,mfu,0.4'
+} >"$work/unseen.csv"
+run 0 validate "$work/unseen.csv" --json
+json '.rows[0].stack == "stack-torchtitan-2024" and .rows[0].measured == 6500'
+json '.rows[0].defaults | index("n_layers from model llama3-8b") != null and index("stack") != null'
+json '.rows[1].measured == 7812.5 and (.rows[1].defaults | index("gpu: no step measured on it") != null)'
+json '.skipped | length == 1 and (.[0].reason | contains("n_layers"))'
 run 3 validate training_validation.csv --fit nonsense; stderr_has "nonsense"
 run 2 validate training_validation.csv --fit
 
@@ -88,7 +105,7 @@ good='iter_seconds,1.42,"good, one",A100-SXM-80GB,8,8,1,48,6144,64,2048,4,4,2022
         'iter_seconds,1,batch,A100-SXM-80GB,16,8,1,48,6144,64,2048,5,4,2022,bf16' \
         'iter_seconds,1,gpu,TPUv4,8,8,1,48,6144,64,2048,4,4,2022,bf16' \
         'furlongs,1,metric,A100-SXM-80GB,8,8,1,48,6144,64,2048,4,4,2022,bf16' \
-        'mfu,50,convention,A100-SXM-80GB,8,8,1,48,6144,64,2048,4,4,2022,bf16' \
+        'tflops_per_gpu,50,convention,A100-SXM-80GB,8,8,1,48,6144,64,2048,4,4,2022,bf16' \
         'iter_seconds,1,nothing,A100-SXM-80GB,8,,1,48,6144,64,2048,4,4,2022,bf16' \
         'iter_seconds,1,short' \
         'iter_seconds,1,huge,A100-SXM-80GB,8,8,1,1e300,6144,64,2048,4,4,2022,bf16'

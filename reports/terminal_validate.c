@@ -18,8 +18,8 @@ static void print_worst(FILE *out, const ValidationResult *result)
         int decimals = row->measured < 1000 ? 1 : 0;
         ascii_copy(row->row->id, id, sizeof id);
         ascii_linef(out, "%-19.19s %-12.12s %5.0f %-19.19s %7.*f %7.*f %+4.0f%%", id, row->hardware,
-                    row->setup[SETUP_GPUS], row->layout, decimals, row->measured, decimals, row->predicted,
-                    100 * row->error);
+                    row->setup[SETUP_GPUS], row->layout, decimals, row->measured, decimals,
+                    row->predicted, 100 * row->error);
     }
 }
 

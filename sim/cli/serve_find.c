@@ -1,25 +1,23 @@
 #include "sim/cli/serve_find.h"
 
-#include "reports/files.h"
 #include "reports/serving_search.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-static Status write_files(const Session *session, const SearchReport *report, const char *json)
+static void screen(FILE *out, const void *report, TerminalStyle style)
+{
+    terminal_serving_search(out, report, style);
+}
+
+static Status write_files(const Session *session, const SearchReport *report,
+                          const SessionResult *result)
 {
     char path[ERROR_PATH_BYTES];
-    TextFile file = {0};
     Error error;
-    const TerminalStyle plain = {0};
     const char *directory = session_output_directory(session, path, sizeof path);
     if (directory == NULL)
         return STATUS_OK;
-    Status status = files_begin(&file, &error);
-    if (status == STATUS_OK) {
-        terminal_serving_search(file.out, report, plain);
-        status = files_result(directory, "serve-find.json", json, &file, &error);
-    }
+    Status status = session_save(result, directory, &error);
     if (status == STATUS_OK)
         status = csv_serving_search(directory, report, &error);
     if (status != STATUS_OK)
@@ -58,13 +56,10 @@ Status serve_find(Session *session, const Scenario *scenario, const LoadOptions 
         status = session_fail(session, &error);
         goto cleanup;
     }
-    if (session->line.json)
-        fputs(json, stdout);
-    else
-        terminal_serving_search(stdout, &report, session->style);
-    status = session_flush(session);
+    const SessionResult result = {json, "serve-find.json", screen, &report};
+    status = session_show(session, &result);
     if (status == STATUS_OK)
-        status = write_files(session, &report, json);
+        status = write_files(session, &report, &result);
     if (status == STATUS_OK && !search->found)
         status = STATUS_NO;
 cleanup:

@@ -1,32 +1,37 @@
 #include "sim/cli/serve_fleet.h"
 
-#include "reports/files.h"
 #include "reports/fleet.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-static Status write_fleet(const Session *session, const Scenario *scenario,
-                          const FleetResult *result, const FleetOptions *options,
-                          const Provenance *provenance, const char *json)
+typedef struct FleetReport {
+    const Scenario *scenario;
+    const FleetResult *result;
+    const FleetOptions *options;
+    const Provenance *provenance;
+} FleetReport;
+
+static void screen(FILE *out, const void *report, TerminalStyle style)
+{
+    const FleetReport *fleet = report;
+    terminal_fleet(out, fleet->scenario, fleet->result, fleet->options, fleet->provenance, style);
+}
+
+static Status write_files(const Session *session, const FleetReport *fleet,
+                          const SessionResult *result)
 {
     char path[ERROR_PATH_BYTES];
-    TextFile file = {0};
     Error error;
-    const TerminalStyle plain = {0};
     const char *directory = session_output_directory(session, path, sizeof path);
     if (directory == NULL)
         return STATUS_OK;
-    Status status = files_begin(&file, &error);
-    if (status == STATUS_OK) {
-        terminal_fleet(file.out, scenario, result, options, provenance, plain);
-        status = files_result(directory, "fleet.json", json, &file, &error);
-    }
+    Status status = session_save(result, directory, &error);
     if (status == STATUS_OK)
-        status = csv_fleet(directory, result, &error);
+        status = csv_fleet(directory, fleet->result, &error);
     if (status != STATUS_OK)
         return session_fail(session, &error);
-    if (plot_fleet(directory, scenario, result, provenance, &error) != STATUS_OK)
+    if (plot_fleet(directory, fleet->scenario, fleet->result, fleet->provenance, &error) !=
+        STATUS_OK)
         session_note(session, "%s", error.message);
     session_note(session, "report in %s/", directory);
     return STATUS_OK;
@@ -54,13 +59,11 @@ Status serve_fleet(Session *session, const Scenario *scenario, const LoadOptions
         status = session_fail(session, &error);
         goto cleanup;
     }
-    if (session->line.json)
-        fputs(json, stdout);
-    else
-        terminal_fleet(stdout, scenario, result, &options, provenance, session->style);
-    status = session_flush(session);
+    const FleetReport report = {scenario, result, &options, provenance};
+    const SessionResult shown = {json, "fleet.json", screen, &report};
+    status = session_show(session, &shown);
     if (status == STATUS_OK)
-        status = write_fleet(session, scenario, result, &options, provenance, json);
+        status = write_files(session, &report, &shown);
     if (status == STATUS_OK && options.slo.count > 0 && !result->holds)
         status = STATUS_NO;
 cleanup:

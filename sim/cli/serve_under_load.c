@@ -121,53 +121,60 @@ static Status read_serving(Session *session, Scenario *scenario, ResolvedList *i
     return status;
 }
 
-static Status write_workbook(const Session *session, const char *directory,
-                             const Scenario *scenario, const LoadForecast *forecast,
-                             const ResolvedList *inputs, const Provenance *provenance, Error *error)
+typedef struct LoadReport {
+    const Scenario *scenario;
+    const LoadForecast *forecast, *plain; /* plain: without drafts; NULL: there are none */
+    const LoadOptions *options;
+    const ResolvedList *inputs;
+    const Provenance *provenance;
+} LoadReport;
+
+static void screen(FILE *out, const void *report, TerminalStyle style)
+{
+    const LoadReport *load = report;
+    terminal_serve_load(out, load->scenario, load->forecast, load->plain, load->options,
+                        load->provenance, style);
+}
+
+static Status write_workbook(const Session *session, const char *directory, const LoadReport *load,
+                             Error *error)
 {
     char base[NAME_BYTES], name[NAME_BYTES + 8];
     MetricSet metrics;
     session_base_name(session->line.operands[0], base, sizeof base);
     snprintf(name, sizeof name, "%s.xlsx", base);
     metrics_init(&metrics);
-    Status status = load_metrics_of(scenario, forecast, &metrics, error);
+    Status status = load_metrics_of(load->scenario, load->forecast, &metrics, error);
     if (status == STATUS_OK)
-        status = workbook_serve(directory, name, scenario, &metrics, forecast, inputs, provenance,
-                                error);
+        status = workbook_serve(directory, name, load->scenario, &metrics, load->forecast,
+                                load->inputs, load->provenance, error);
     metrics_free(&metrics);
     return status;
 }
 
-static Status write_files(const Session *session, const Scenario *scenario,
-                          const LoadForecast *forecast, const LoadForecast *plain,
-                          const LoadOptions *options, const ResolvedList *inputs,
-                          const Provenance *provenance, const char *json)
+static Status write_files(const Session *session, const LoadReport *load,
+                          const SessionResult *result)
 {
     char path[ERROR_PATH_BYTES];
-    TextFile file;
+    const LoadForecast *forecast = load->forecast;
     Error error;
-    const TerminalStyle no_color = {0};
     const char *directory = session_output_directory(session, path, sizeof path);
     if (directory == NULL)
         return STATUS_OK;
-    Status status = files_begin(&file, &error);
-    if (status == STATUS_OK) {
-        terminal_serve_load(file.out, scenario, forecast, plain, options, provenance, no_color);
-        status = files_result(directory, "serve.json", json, &file, &error);
-    }
+    Status status = session_save(result, directory, &error);
     if (status == STATUS_OK)
-        status = write_workbook(session, directory, scenario, forecast, inputs, provenance, &error);
+        status = write_workbook(session, directory, load, &error);
     if (status == STATUS_OK)
         status = csv_load_over_time(directory, forecast, &error);
-    const int map = plain != NULL && forecast->speculation.count > 0;
+    const int map = load->plain != NULL && forecast->speculation.count > 0;
     if (status == STATUS_OK && map)
-        status = csv_speculation(directory, forecast, provenance, &error);
+        status = csv_speculation(directory, forecast, load->provenance, &error);
     if (status != STATUS_OK)
         return session_fail(session, &error);
-    const int drawn = map && plot_speculation(directory, &scenario->serving.speculation, forecast,
-                                              provenance, &error) == STATUS_OK;
-    const int pictured =
-        plot_load_over_time(directory, scenario, forecast, provenance, &error) == STATUS_OK;
+    const int drawn = map && plot_speculation(directory, &load->scenario->serving.speculation,
+                                              forecast, load->provenance, &error) == STATUS_OK;
+    const int pictured = plot_load_over_time(directory, load->scenario, forecast, load->provenance,
+                                             &error) == STATUS_OK;
     if ((map && !drawn) || !pictured)
         session_note(session, "%s", error.message);
     session_note(session, "report.txt, serve.json, workbook, load-over-time.csv%s%s%s in %s/",
@@ -257,15 +264,11 @@ Status serve_under_load(Session *session)
         status = session_fail(session, &error);
         goto cleanup;
     }
-    if (session->line.json)
-        fputs(json, stdout);
-    else
-        terminal_serve_load(stdout, scenario, forecast, plain, &options, &provenance,
-                            session->style);
-    status = session_flush(session);
+    const LoadReport report = {scenario, forecast, plain, &options, &inputs, &provenance};
+    const SessionResult result = {json, "serve.json", screen, &report};
+    status = session_show(session, &result);
     if (status == STATUS_OK)
-        status =
-            write_files(session, scenario, forecast, plain, &options, &inputs, &provenance, json);
+        status = write_files(session, &report, &result);
     const int answered =
         options.find_rate ? forecast->found : forecast->point.stable && forecast->point.holds;
     if (status == STATUS_OK && !answered)

@@ -1,5 +1,6 @@
 #include "sim/cli/session.h"
 
+#include "reports/files.h"
 #include "reports/json.h"
 
 #include <errno.h>
@@ -188,6 +189,26 @@ Status session_flush(const Session *session)
     fprintf(stderr, "flopcast: error: %s\n", error.message);
     (void)session;
     return STATUS_ENVIRONMENT;
+}
+
+Status session_show(const Session *session, const SessionResult *result)
+{
+    if (session->line.json)
+        fputs(result->json, stdout);
+    else
+        result->screen(stdout, result->report, session->style);
+    return session_flush(session);
+}
+
+Status session_save(const SessionResult *result, const char *directory, Error *error)
+{
+    const TerminalStyle plain = {0};
+    TextFile file = {0};
+    const Status status = files_begin(&file, error);
+    if (status != STATUS_OK)
+        return status;
+    result->screen(file.out, result->report, plain);
+    return files_result(directory, result->json_name, result->json, &file, error);
 }
 
 Status session_print(const Session *session, const char *text)

@@ -50,4 +50,17 @@ void session_base_name(const char *path, char *name, size_t name_bytes);
 Status session_print(const Session *session, const char *text);
 Status session_flush(const Session *session);
 
+/* A result in both its forms. */
+typedef struct SessionResult {
+    const char *json, *json_name; /* the document, and its file */
+    void (*screen)(FILE *out, const void *report, TerminalStyle style);
+    const void *report;
+} SessionResult;
+
+/* With --json the document, else the screen; as session_print. */
+Status session_show(const Session *session, const SessionResult *result);
+
+/* Both in `directory`: the document and report.txt. */
+Status session_save(const SessionResult *result, const char *directory, Error *error);
+
 #endif

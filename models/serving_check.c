@@ -147,9 +147,13 @@ Status plan_check_serving(const Scenario *scenario, Error *error)
         error_hint(error, "bytes a second between one GPU and host memory, for example 32GB/s");
         return STATUS_INVALID;
     }
-    if (serving->prefix_cache && serving_is_disaggregated(serving))
-        return error_set(error, STATUS_INVALID,
-                         "serving.prefix_cache and serving.disaggregated exclude each other");
+    if (serving->disaggregated.decode.prefix_cache > 1) { /* 1 + whether */
+        error_set(error, STATUS_INVALID,
+                  "serving.disaggregated.decode.prefix_cache: keys and values of prompts come from "
+                  "the prefill side");
+        error_hint(error, "serving.disaggregated.prefill.prefix_cache: true");
+        return STATUS_INVALID;
+    }
     if (serving->batching == BATCH_STATIC && serving_is_disaggregated(serving))
         return error_set(error, STATUS_INVALID,
                          "serving.batching: static and serving.disaggregated exclude each other");

@@ -1,5 +1,7 @@
 #include "models/serving_side.h"
 
+#include "configs/reader/serving_side_keys.h"
+
 #include <string.h>
 
 const char *const SERVING_SIDE_WORDS[SERVING_SIDES] = {"prefill", "decode"};
@@ -20,10 +22,9 @@ static double either(double own, double common)
     return own > 0 ? own : common;
 }
 
-static Precision precision_of(SidePrecision own, Precision common)
-{
-    return own == SIDE_PRECISION_AS_SERVING ? common : (Precision)((int)own - SIDE_PRECISION_FIRST);
-}
+#define TAKE_NUMBER(KEY, MEMBER, ...) serving->MEMBER = either(own->MEMBER, common->MEMBER);
+#define TAKE_WORD(KEY, MEMBER, TYPE, ...)                                                          \
+    serving->MEMBER = own->MEMBER == 0 ? common->MEMBER : (TYPE)((int)own->MEMBER - 1);
 
 void serving_side_scenario(const Scenario *scenario, ServingSide side, Scenario *out)
 {
@@ -33,15 +34,17 @@ void serving_side_scenario(const Scenario *scenario, ServingSide side, Scenario 
     ServingSpec *serving = &out->serving;
     memset(&serving->disaggregated, 0, sizeof serving->disaggregated);
     serving->replicas = own->replicas;
-    serving->tensor = either(own->tensor, common->tensor);
-    serving->pipeline = either(own->pipeline, common->pipeline);
-    serving->expert = either(own->expert, common->expert);
-    serving->attention_data = either(own->attention_data, common->attention_data);
-    serving->max_batch = either(own->max_batch, common->max_batch);
-    serving->prefill_chunk_tokens = either(own->prefill_chunk_tokens, common->prefill_chunk_tokens);
-    serving->iteration_tokens = either(own->iteration_tokens, common->iteration_tokens);
-    serving->weight_precision = precision_of(own->weight_precision, common->weight_precision);
-    serving->kv_precision = precision_of(own->kv_precision, common->kv_precision);
+    SIDE_NUMBERS(TAKE_NUMBER)
+    SIDE_WORDS(TAKE_WORD)
+    if (own->weight_precision != SIDE_PRECISION_AS_SERVING)
+        serving->weights = own->weights;
+    if (own->drafts == DRAFTS_NONE)
+        serving->speculation.length = 0;
+    serving->speculation.reads_delivered =
+        side == SIDE_DECODE && common->disaggregated.prefill.drafts == DRAFTS_NONE;
+    /* What the decode side keeps came from the other one. */
+    if (side == SIDE_DECODE && own->prefix_cache == 0)
+        serving->prefix_cache = 0;
 }
 
 double serving_side_replicas(const ServingSpec *serving, ServingSide side)
@@ -64,4 +67,10 @@ double serving_gpus(const ServingSpec *serving)
         gpus += serving_side_replicas(serving, (ServingSide)side) *
                 serving_side_gpus(serving, (ServingSide)side);
     return gpus;
+}
+
+int serving_keeps_prefixes(const ServingSpec *serving)
+{
+    const int own = serving->disaggregated.prefill.prefix_cache;
+    return serving_is_disaggregated(serving) && own > 0 ? own - 1 : serving->prefix_cache;
 }

@@ -19,4 +19,7 @@ double serving_side_replicas(const ServingSpec *serving, ServingSide side);
 double serving_side_gpus(const ServingSpec *serving, ServingSide side);
 double serving_gpus(const ServingSpec *serving);
 
+/* Whether beginnings that prompts share are kept where they are read. */
+int serving_keeps_prefixes(const ServingSpec *serving);
+
 #endif

@@ -63,7 +63,7 @@ void json_put_over_time(JsonBuilder *builder, const LoadForecast *forecast)
 {
     put_side(builder, forecast, SIDE_DECODE, "over_time");
     if (forecast->disaggregated)
-        put_side(builder, forecast, SIDE_PREFILL, "prefill.over_time");
+        put_side(builder, forecast, SIDE_PREFILL, "disaggregated.prefill.over_time");
 }
 
 static void put_rows(FILE *out, const LoadForecast *forecast, ServingSide side)

@@ -17,7 +17,7 @@ typedef struct LoadPart {
  * returns how many there are. */
 size_t load_over_time(const LoadForecast *forecast, ServingSide side, LoadPart *parts);
 
-/* over_time.{part_s, parts}, and prefill.over_time of a disaggregated cluster. */
+/* over_time.{part_s, parts}, and disaggregated.prefill.over_time where there is such a side. */
 void json_put_over_time(JsonBuilder *builder, const LoadForecast *forecast);
 
 /* load-over-time.csv */

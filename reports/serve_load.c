@@ -115,7 +115,7 @@ void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast
                 point->iterations);
     ascii_linef(out, "  %.0f preempted, %.0f too long, longest line %.0f", point->preempted,
                 point->rejected, point->largest_line);
-    if (scenario->serving.prefix_cache)
+    if (serving_keeps_prefixes(&scenario->serving))
         ascii_linef(out, "%.1f%% of prompt tokens found in the prefix cache",
                     100 * point->cache_hit_share);
     if (point->swapped > 0)

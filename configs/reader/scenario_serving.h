@@ -73,17 +73,25 @@ typedef struct SpeculationSpec {
     double draft_overhead;     /* of an iteration's host cost, what each draft step has as well */
     double most_sequences;     /* no drafts while more decode; 0: always */
     ModelSpec draft;           /* layers 0: none */
+    int reads_delivered;       /* of a side (models/serving_side.h), no key: the draft reads prompts
+                                  here that the other side read without it */
 } SpeculationSpec;
 
 enum { MAX_SIDE_REPLICAS = 256 };
-/* What one side of a disaggregated cluster does otherwise than the serving section; 0: as there. */
+/* Whether a side has part in speculation. */
+typedef enum SideDrafts { DRAFTS_AS_SERVING, DRAFTS_NONE } SideDrafts;
+
+/* What one side of a disaggregated cluster does otherwise than the serving section; 0: as there.
+ * The keys that both have stand in serving_side_keys.h. */
 typedef struct ServingSideSpec {
     double replicas;
-    double tensor, pipeline, expert;
-    double attention_data;
+    double tensor, pipeline, expert, attention_data;
     double max_batch;
     double prefill_chunk_tokens, iteration_tokens;
     SidePrecision weight_precision, kv_precision;
+    int prefix_cache;     /* 1 + whether */
+    WeightFormat weights; /* of a weight_precision of its own */
+    SideDrafts drafts;
 } ServingSideSpec;
 
 typedef enum KvPath { KV_OVER_FABRIC, KV_WITHIN_NODE } KvPath;

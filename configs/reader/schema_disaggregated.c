@@ -3,41 +3,38 @@
  * section says. */
 #include "configs/reader/schema.h"
 #include "configs/reader/schema_words.h"
+#include "configs/reader/serving_side_keys.h"
 
 #include <assert.h>
 
 static_assert(sizeof(KvPath) == sizeof(int) && sizeof(KvOverlap) == sizeof(int) &&
-                  sizeof(FirstTokenFrom) == sizeof(int),
+                  sizeof(FirstTokenFrom) == sizeof(int) && sizeof(SideDrafts) == sizeof(int),
               "enums are read as int");
 
 static const char *const PATH_WORDS[] = {"fabric", "node", NULL};
 static const char *const OVERLAP_WORDS[] = {"none", "by_layer", NULL};
 static const char *const FIRST_TOKEN_WORDS[] = {"decode", "prefill", NULL};
 
-#define MAX_WAYS 1024
+#define SIDE_NUMBER(KEY, MEMBER, DIMENSION, LEAST, MOST, FALLBACK, FLAGS, HELP)                    \
+    NUMBER_FIELD(KEY, ServingSideSpec, MEMBER, DIMENSION, 0, MOST, "0", FLAGS,                     \
+                 HELP "; 0: as serving." KEY),
+#define SIDE_WORD(KEY, MEMBER, TYPE, WORDS, OF_SIDE, FALLBACK, HELP)                               \
+    WORD_FIELD(KEY, ServingSideSpec, MEMBER, OF_SIDE, "as_serving", HELP),
 
-#define WAYS(KEY, MEMBER, HELP)                                                                    \
-    NUMBER_FIELD(KEY, ServingSideSpec, MEMBER, DIMENSION_COUNT, 0, MAX_WAYS, "0",                  \
-                 FIELD_WHOLE | FIELD_STEPPED, HELP)
+static const char *const DRAFTS_WORDS[] = {"as_serving", "none", NULL};
 
 static const Field SIDE_FIELDS[] = {
     NUMBER_FIELD("replicas", ServingSideSpec, replicas, DIMENSION_COUNT, 1, MAX_SIDE_REPLICAS, NULL,
                  FIELD_WHOLE | FIELD_STEPPED, "of this side, in each of serving.replicas"),
-    WAYS("tensor", tensor, "tensor-parallel ways; 0: as serving.tensor"),
-    WAYS("pipeline", pipeline, "pipeline stages; 0: as serving.pipeline"),
-    WAYS("expert", expert, "ways that share whole experts; 0: as serving.expert"),
-    WAYS("attention_data", attention_data,
-         "groups of attention among the tensor ways; 0: as serving.attention_data"),
-    NUMBER_FIELD("max_batch", ServingSideSpec, max_batch, DIMENSION_COUNT, 0, 1e7, "0", FIELD_WHOLE,
-                 "sequences in flight in one replica; 0: as serving.max_batch"),
-    NUMBER_FIELD("prefill_chunk_tokens", ServingSideSpec, prefill_chunk_tokens, DIMENSION_TOKENS, 0,
-                 1e8, "0", 0, "prompt tokens of one iteration; 0: as serving"),
-    NUMBER_FIELD("iteration_tokens", ServingSideSpec, iteration_tokens, DIMENSION_TOKENS, 0, 1e8,
-                 "0", 0, "tokens of one iteration; 0: as serving"),
-    WORD_FIELD("weight_precision", ServingSideSpec, weight_precision, SIDE_WEIGHT_WORDS,
-               "as_serving", "of the weights"),
-    WORD_FIELD("kv_precision", ServingSideSpec, kv_precision, SIDE_KV_WORDS, "as_serving",
-               "of keys and values as this side keeps them"),
+    /* clang-format off */
+    SIDE_NUMBERS(SIDE_NUMBER)
+    SIDE_WORDS(SIDE_WORD)
+    /* clang-format on */
+    GROUP_FIELD("weights", ServingSideSpec, weights, &WEIGHTS_SCHEMA, "weights", FIELD_MAY_MISS,
+                "how weights of this side's own weight_precision are stored and multiplied"),
+    WORD_FIELD("drafts", ServingSideSpec, drafts, DRAFTS_WORDS, "as_serving",
+               "of serving.speculation; none: this side has no draft model. Where only decode has "
+               "one, it reads the prompts with it when their keys and values come"),
 };
 static const Schema SIDE_SCHEMA = {.name = "side", GROUP_FIELDS(SIDE_FIELDS)};
 

@@ -2,6 +2,7 @@
  * experts) or definitions; whatever describes the world is required. */
 #include "configs/reader/schema.h"
 #include "configs/reader/schema_words.h"
+#include "configs/reader/serving_side_keys.h"
 
 #include <assert.h>
 
@@ -166,9 +167,16 @@ static const Field TRAINING_FIELDS[] = {
 };
 const Schema TRAINING_SCHEMA = {.name = "training", GROUP_FIELDS(TRAINING_FIELDS)};
 
+#define SECTION_NUMBER(KEY, MEMBER, DIMENSION, LEAST, MOST, FALLBACK, FLAGS, HELP)                 \
+    NUMBER_FIELD(KEY, ServingSpec, MEMBER, DIMENSION, LEAST, MOST, FALLBACK, FLAGS, HELP),
+#define SECTION_WORD(KEY, MEMBER, TYPE, WORDS, OF_SIDE, FALLBACK, HELP)                            \
+    WORD_FIELD(KEY, ServingSpec, MEMBER, WORDS, FALLBACK, HELP),
+
 static const Field SERVING_FIELDS[] = {
-    WAYS("tensor", ServingSpec, tensor, MAX_WAYS, "tensor-parallel ways"),
-    WAYS("pipeline", ServingSpec, pipeline, MAX_WAYS, "pipeline stages"),
+    /* clang-format off */
+    SIDE_NUMBERS(SECTION_NUMBER)
+    SIDE_WORDS(SECTION_WORD)
+    /* clang-format on */
     WAYS("replicas", ServingSpec, replicas, 1e6, "copies of the cluster of tensor * pipeline GPUs"),
     NUMBER_FIELD("context_limit", ServingSpec, context_limit, DIMENSION_TOKENS, 1, 1e8, NULL,
                  FIELD_WHOLE, "longest sequence"),
@@ -178,12 +186,8 @@ static const Field SERVING_FIELDS[] = {
                  "mean of the request mix"),
     NUMBER_FIELD("length_sigma", ServingSpec, length_sigma, DIMENSION_NUMBER, 0, 5, "0", 0,
                  "lognormal sigma of both lengths; 0: fixed"),
-    NUMBER_FIELD("max_batch", ServingSpec, max_batch, DIMENSION_COUNT, 1, 1e7, NULL, FIELD_WHOLE,
-                 "sequences in flight in the whole pipeline"),
     NUMBER_FIELD("utilisation", ServingSpec, utilisation, DIMENSION_FRACTION, 0.001, 1, NULL, 0,
                  "share of the day's capacity that paying tokens use"),
-    WORD_FIELD("weight_precision", ServingSpec, weight_precision, WEIGHT_PRECISION_WORDS, "bf16",
-               "of stored weights: 16 bits, fp8, int8, MXFP4 (fp4), or int4 (with `weights`)"),
     GROUP_FIELD("weights", ServingSpec, weights, &WEIGHTS_SCHEMA, "weights", FIELD_MAY_MISS,
                 "how they are stored and multiplied: a name in configs/calibration or its keys"),
     WORD_FIELD("wide_tables", ServingSpec, wide_tables, BOOL_WORDS, "false",
@@ -191,8 +195,6 @@ static const Field SERVING_FIELDS[] = {
     WORD_FIELD("expert_precision", ServingSpec, expert_precision, EXPERT_PRECISION_WORDS,
                "as_weights",
                "of routed experts; fp4: 4 bits and a scale a block, products in 16 bits"),
-    WORD_FIELD("kv_precision", ServingSpec, kv_precision, KV_PRECISION_WORDS, "bf16",
-               "of stored keys and values"),
     WORD_FIELD(
         "kv_sharding", ServingSpec, kv_sharding, SHARDING_WORDS, "replicated",
         "where tensor ways exceed KV heads: every rank keeps all, or its share of the sequences"),
@@ -204,8 +206,6 @@ static const Field SERVING_FIELDS[] = {
                  "launch cost of one layer"),
     NUMBER_FIELD("step_overhead", ServingSpec, step_overhead_s, DIMENSION_SECONDS, 0, 10, NULL, 0,
                  "host cost of one iteration"),
-    NUMBER_FIELD("prefill_chunk_tokens", ServingSpec, prefill_chunk_tokens, DIMENSION_TOKENS, 1,
-                 1e8, NULL, FIELD_WHOLE, "prompt tokens of one iteration"),
     TEXT_FIELD("name", ServingSpec, name, "custom", FIELD_LABEL, "of the engine, for reports"),
     WORD_FIELD(
         "batching", ServingSpec, batching, BATCHING_WORDS, "decode_first",
@@ -215,8 +215,6 @@ static const Field SERVING_FIELDS[] = {
                "under load: a request starts when its prompt fits, or its longest answer as well"),
     NUMBER_FIELD("kv_block", ServingSpec, kv_block_tokens, DIMENSION_TOKENS, 1, 1024, "16",
                  FIELD_WHOLE, "tokens of one block of KV memory"),
-    NUMBER_FIELD("iteration_tokens", ServingSpec, iteration_tokens, DIMENSION_TOKENS, 0, 1e8, "0",
-                 FIELD_WHOLE, "prompt and answer tokens of one iteration; 0: as many as there are"),
     NUMBER_FIELD("sequence_overhead", ServingSpec, sequence_overhead_s, DIMENSION_SECONDS, 0, 1,
                  "0s", 0, "host cost of one sequence in one iteration"),
     NUMBER_FIELD("request_overhead", ServingSpec, request_overhead_s, DIMENSION_SECONDS, 0, 100,
@@ -259,10 +257,6 @@ static const Field SERVING_FIELDS[] = {
                  "0", 0, "share of added time of such a pass"),
     WORD_FIELD("moe_kernels", ServingSpec, moe_kernels, MOE_KERNEL_WORDS, "grouped",
                "family of the kernels that run experts"),
-    WAYS("expert", ServingSpec, expert, MAX_WAYS,
-         "ways that share whole experts, among the tensor ways; 1: experts are cut"),
-    NUMBER_FIELD("attention_data", ServingSpec, attention_data, DIMENSION_COUNT, 1, MAX_WAYS, "1",
-                 FIELD_WHOLE, "groups among the tensor ways that attend for requests of their own"),
     NUMBER_FIELD("redundant_experts", ServingSpec, redundant_experts, DIMENSION_COUNT, 0, 65536,
                  "0", FIELD_WHOLE, "copies of popular experts beside the model's own"),
     WORD_FIELD("two_batch_overlap", ServingSpec, two_batch_overlap, BOOL_WORDS, "false",
@@ -287,9 +281,6 @@ static const Field SERVING_FIELDS[] = {
         "under load: what a sequence loses with its memory: read again, or kept by the host"),
     NUMBER_FIELD("swap_space", ServingSpec, swap_bytes, DIMENSION_BYTES, 0, MAX_RESERVED_BYTES,
                  "4GiB", 0, "preemption: swap: host memory of a GPU (vLLM's default: 4 GiB)"),
-    WORD_FIELD("prefix_cache", ServingSpec, prefix_cache, BOOL_WORDS, "false",
-               "under load: keys and values of beginnings that prompts share are kept and not read "
-               "again"),
     NUMBER_FIELD("prefix_share", ServingSpec, prefix_share, DIMENSION_FRACTION, 0, 1, "0", 0,
                  "of the mix's prompts, those that begin with a shared text"),
     NUMBER_FIELD("prefix_tokens", ServingSpec, prefix_tokens, DIMENSION_TOKENS, 0, 1e7, "0",

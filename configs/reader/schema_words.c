@@ -22,4 +22,5 @@ const char *const KV_PRECISION_WORDS[] = {KEPT, NULL};
 const char *const WEIGHT_PRECISION_WORDS[] = {STORED, NULL};
 const char *const SIDE_KV_WORDS[] = {"as_serving", KEPT, NULL};
 const char *const SIDE_WEIGHT_WORDS[] = {"as_serving", STORED, NULL};
+const char *const SIDE_BOOL_WORDS[] = {"as_serving", "false", "true", NULL};
 const char *const ANY_WEIGHT_WORDS[] = {"any", STORED, NULL};

@@ -10,6 +10,7 @@ extern const char *const WEIGHT_PRECISION_WORDS[];
 /* The same behind "as_serving" (of a side) and behind "any": SidePrecision. */
 extern const char *const SIDE_KV_WORDS[];
 extern const char *const SIDE_WEIGHT_WORDS[];
+extern const char *const SIDE_BOOL_WORDS[];
 extern const char *const ANY_WEIGHT_WORDS[];
 
 #endif

@@ -113,7 +113,8 @@ static void offer_prefill(DisaggregatedGroup *group, uint32_t index, double now_
                                    .first_s = -1,
                                    .prompt = handover->asked.prompt,
                                    .output = 1,
-                                   .tag = index};
+                                   .tag = index,
+                                   .prefix = handover->asked.prefix};
     handover->members[SIDE_PREFILL] = member->index;
     member->outstanding += request.prompt;
     member->touched = 1;
@@ -192,8 +193,8 @@ static void arrive(DisaggregatedGroup *group, uint32_t index, double now_s)
     histogram_add(&group->transfers.network_s, now_s - handover->sent_s);
     histogram_add(&group->transfers.total_s, now_s - handover->kept_s);
     from->touched = to->touched = 1;
-    replica_release(from->replica, handover->kept_lane, handover->kept_blocks, handover->kept_s,
-                    now_s);
+    replica_release(from->replica, handover->kept_lane, handover->kept_blocks,
+                    handover->asked.prefix, handover->kept_s, now_s);
     replica_deliver(to->replica, handover->placed_lane, handover->place, handover->placed_s, now_s);
 }
 
@@ -239,7 +240,7 @@ static void on_kept(void *context, const QueuedRequest *request, size_t lane, ui
     if (ends || group->spec.first_token == FIRST_TOKEN_FROM_PREFILL)
         tell_first_token(group, request->tag, now_s);
     if (ends) {
-        replica_release(member->replica, lane, blocks, now_s, now_s);
+        replica_release(member->replica, lane, blocks, handover->asked.prefix, now_s, now_s);
         tell_finished(group, request->tag, now_s);
     } else if (group->spec.link.overlap == KV_BY_LAYER) {
         send(group, request->tag, now_s);
@@ -373,8 +374,11 @@ Status group_create(const Scenario *scenario, const LaneSink *sink, int step_by_
         goto cleanup;
     const ReplicaMemory *memory = group_memory(group, SIDE_DECODE);
     group->kv_block_tokens = memory->block_tokens;
-    group->kv_block_bytes =
-        memory->block_tokens * memory->kv_bytes_per_token_gpu * group->gpus[SIDE_DECODE];
+    /* The draft's keys and values come along where the draft read the prompt as well. */
+    const int without_draft = scenario->serving.disaggregated.prefill.drafts == DRAFTS_NONE;
+    const double token_bytes =
+        memory->kv_bytes_per_token_gpu - (without_draft ? memory->draft_kv_bytes_per_token_gpu : 0);
+    group->kv_block_bytes = memory->block_tokens * token_bytes * group->gpus[SIDE_DECODE];
     *created = group;
 cleanup:
     if (status != STATUS_OK)
@@ -406,6 +410,14 @@ void group_seed(DisaggregatedGroup *group, uint64_t seed)
 
 /* ---- time --------------------------------------------------------------------------------------
  */
+
+Status group_share(DisaggregatedGroup *group, const PrefixTree *tree, Error *error)
+{
+    Status status = STATUS_OK;
+    for (uint32_t i = 0; i < group->member_count && status == STATUS_OK; i++)
+        status = replica_share(group->members[i].replica, tree, error);
+    return status;
+}
 
 void group_watch(DisaggregatedGroup *group, OccupancySeries series[SERVING_SIDES])
 {

@@ -42,6 +42,7 @@ Status group_create(const Scenario *scenario, const LaneSink *sink, int step_by_
                     GroupPart part, DisaggregatedGroup **group, Error *error);
 void group_destroy(DisaggregatedGroup *group);
 void group_seed(DisaggregatedGroup *group, uint64_t seed);
+Status group_share(DisaggregatedGroup *group, const PrefixTree *tree, Error *error);
 /* series[side]: of all replicas of a side together. */
 void group_watch(DisaggregatedGroup *group, OccupancySeries series[SERVING_SIDES]);
 Status group_offer(DisaggregatedGroup *group, const QueuedRequest *request, Error *error);

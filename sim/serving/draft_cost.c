@@ -61,6 +61,12 @@ double draft_cost_s(DraftCost *draft, StageCost *target, const StageLayout *layo
     first.drafts = 0;
     if (load->drafts <= 0)
         first.decode = 0; /* only the prompts are read */
+    if (load->draft_prefill > 0) {
+        first.prefill += load->draft_prefill;
+        first.prefill_context = (load->prefill * load->prefill_context +
+                                 load->draft_prefill * load->draft_prefill_context) /
+                                first.prefill;
+    }
     if (draft->length <= 0 || (first.decode <= 0 && first.prefill <= 0))
         return 0;
     double seconds = step_s(draft, target, layout, &first);

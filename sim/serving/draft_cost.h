@@ -1,6 +1,7 @@
 /* Seconds that drafting takes in one iteration: `drafts` small decode steps of the draft model one
  * behind the other, the first of which also reads the prompts that the iteration reads (the draft
- * keeps keys and values of its own), then the model's own pass. In a pipeline every stage has the
+ * keeps keys and values of its own; so it does with prompts that came from replicas without the
+ * draft), then the model's own pass. In a pipeline every stage has the
  * draft model, and each batch that circulates drafts on the GPUs of another stage: all stages bear
  * the same part of it. Without a draft model a step costs a share of the model's pass: drafting
  * heads, or nothing (look-up in the prompt). */

@@ -75,7 +75,8 @@ static void add_parts(const IterationTime *time, double context, double times, S
 /* Whether the nodes serve. */
 static int between_nodes(const IterationTime *time, const PassLoad *load)
 {
-    return load->decode > 0 && load->prefill <= 0 && time->layout->stages == 1;
+    return load->decode > 0 && load->prefill <= 0 && load->draft_prefill <= 0 &&
+           time->layout->stages == 1;
 }
 
 size_t iteration_stages(IterationTime *time, const PassLoad *load, double *stage_s,

@@ -118,6 +118,9 @@ void lane_deliver(Lane *lane, uint32_t place, double now_s, const LaneSink *sink
 static void join_arrived(Lane *lane)
 {
     for (size_t i = 0; i < lane->arrived_count; i++) {
+        const LaneRequest *request = &lane->requests[lane->arrived[i]];
+        lane->draft_tokens += request->to_read;
+        lane->draft_pairs += request->to_read * (request->to_read + 1.0) / 2;
         lane_trim_blocks(lane, &lane->requests[lane->arrived[i]]);
         lane_join(lane, lane->arrived[i]);
     }
@@ -201,6 +204,11 @@ Status lane_plan(Lane *lane, WaitingLine *line, PassLoad *load, Error *error)
             lane->drafts = limits->speculation.length;
         load->drafts = (double)lane->drafts;
         load->context = lane->kv_tokens / load->decode + 1 + load->drafts / 2;
+        if (limits->draft_reads_delivered && lane->draft_tokens > 0) {
+            load->draft_prefill = lane->draft_tokens;
+            load->draft_prefill_context = lane->draft_pairs / lane->draft_tokens;
+        }
+        lane->draft_tokens = lane->draft_pairs = 0;
         /* The next tokens' blocks come before those of newcomers. */
         lane->blocks_used += lane_blocks_opened(lane, 1);
         lane->opening = 0;
@@ -251,14 +259,13 @@ static void give_first_token(Lane *lane, uint32_t index, double now_s, const Lan
     }
     const QueuedRequest done = request->asked;
     const uint64_t held = request->held_blocks;
-    lane->blocks_used -= prefix_cache_leave(&lane->cache, request->prefix);
     lane->unused[lane->unused_count++] = index;
-    if (sink->kept != NULL) {
+    if (sink->kept != NULL) { /* what it shares stays with it as well */
         lane->parked_blocks += held;
         sink->kept(sink->context, &done, lane->index, held, now_s);
         return;
     }
-    lane->blocks_used -= held;
+    lane->blocks_used -= held + prefix_cache_leave(&lane->cache, request->prefix);
     sink->finished(sink->context, &done, now_s);
 }
 

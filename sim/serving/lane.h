@@ -67,6 +67,7 @@ typedef struct LaneLimits {
     AcceptedTokens speculation; /* length 0: none */
     uint64_t host_blocks;       /* for swapped sequences; 0: what is thrown out is read again */
     double drafting_sequences;  /* no drafts while more decode; 0: always */
+    int draft_reads_delivered;  /* prompts read elsewhere were not read by the draft there */
 } LaneLimits;
 
 typedef struct Lane {
@@ -86,10 +87,11 @@ typedef struct Lane {
     uint64_t blocks_used;
     double kv_tokens; /* of decoding sequences */
     uint32_t residues[MAX_BLOCK_TOKENS];
-    uint64_t longest;      /* static batch: answer tokens of the longest after the first */
-    uint64_t opening;      /* speculation: blocks that the next round takes */
-    size_t drafts;         /* of the iteration under way */
-    RandomStream accepted; /* one uniform a sequence and round */
+    uint64_t longest; /* static batch: answer tokens of the longest after the first */
+    uint64_t opening; /* speculation: blocks that the next round takes */
+    size_t drafts;    /* of the iteration under way */
+    double draft_tokens, draft_pairs; /* of prompts that came, until the draft has read them */
+    RandomStream accepted;            /* one uniform a sequence and round */
     PrefixCache cache;
     WaitingLine swapped; /* kept by the host, the oldest first */
     uint64_t swapped_blocks;
@@ -154,7 +156,7 @@ uint64_t lane_repeats(const Lane *lane);
 double lane_finish(Lane *lane, uint64_t repeats, double now_s, const LaneSink *sink);
 
 /* The keys and values of a prompt that was kept are elsewhere now. */
-void lane_release(Lane *lane, uint64_t blocks);
+void lane_release(Lane *lane, uint64_t blocks, uint32_t prefix);
 
 /* Those of the request at `place` are here: its first token counts as given at now_s. */
 void lane_deliver(Lane *lane, uint32_t place, double now_s, const LaneSink *sink);

@@ -185,8 +185,10 @@ void lane_reserve(Lane *lane, WaitingLine *line)
     waiting_pop(line);
 }
 
-void lane_release(Lane *lane, uint64_t blocks)
+void lane_release(Lane *lane, uint64_t blocks, uint32_t prefix)
 {
+    if (lane->cache.tree != NULL)
+        lane->blocks_used -= prefix_cache_leave(&lane->cache, prefix);
     lane->blocks_used -= blocks;
     lane->parked_blocks -= blocks;
 }

@@ -22,7 +22,7 @@ Status load_open_stream(const LoadRun *run, double rate_per_s, double stretch, T
     const Status status = trace_open(options->trace, options->skip_bad, trace, error);
     if (status == STATUS_OK)
         *stream = arrivals_replayed(*trace, stretch);
-    if (status == STATUS_OK && run->scenario->serving.prefix_cache)
+    if (status == STATUS_OK && serving_keeps_prefixes(&run->scenario->serving))
         trace_share(*trace, run->shared);
     return status;
 }

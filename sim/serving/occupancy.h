@@ -13,10 +13,9 @@ enum { OCCUPANCY_PARTS = 256 };
 
 /* Means over a part, or while they are collected values times seconds. */
 typedef struct OccupancyPart {
-    double
-        kv_blocks; /* in use, those of the prefix cache and of keys and values under way included */
-    double running; /* sequences with a place in the batch */
-    double waiting; /* requests in line or thrown out to host memory */
+    double kv_blocks; /* in use, also by what is under way; not what a cache keeps unused */
+    double running;   /* sequences with a place in the batch */
+    double waiting;   /* requests in line or thrown out to host memory */
 } OccupancyPart;
 
 typedef struct OccupancySeries {

@@ -288,13 +288,16 @@ Status replica_offer_early(Replica *replica, const QueuedRequest *request, Error
     return replica_offer(replica, request, error);
 }
 
-void replica_release(Replica *replica, size_t lane, uint64_t blocks, double since_s, double now_s)
+void replica_release(Replica *replica, size_t lane, uint64_t blocks, uint32_t prefix,
+                     double since_s, double now_s)
 {
     replica->counters.block_seconds += (double)blocks * (now_s - since_s);
     watch_lane(replica, lane, now_s);
-    lane_release(&replica->lanes[lane], blocks);
-    if (replica->ending != &replica->lanes[lane])
-        replica->blocks_used -= blocks;
+    Lane *from = &replica->lanes[lane];
+    const uint64_t before = from->blocks_used;
+    lane_release(from, blocks, prefix);
+    if (replica->ending != from)
+        replica->blocks_used -= before - from->blocks_used;
     wake(replica, now_s);
 }
 

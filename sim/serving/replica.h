@@ -24,10 +24,11 @@ typedef struct Replica Replica;
 /* Memory of one GPU of the most loaded stage, term by term, and the blocks it leaves. */
 typedef struct ReplicaMemory {
     double capacity_bytes, weights_bytes, reserved_bytes, kv_bytes;
-    double draft_weights_bytes;    /* speculation: of the draft model */
-    double kv_bytes_per_token_gpu; /* the draft's keys and values included */
-    double blocks, block_tokens;   /* whole replica */
-    double sequences;              /* admission limit */
+    double draft_weights_bytes;          /* speculation: of the draft model */
+    double kv_bytes_per_token_gpu;       /* the draft's keys and values included */
+    double draft_kv_bytes_per_token_gpu; /* these alone */
+    double blocks, block_tokens;         /* whole replica */
+    double sequences;                    /* admission limit */
 } ReplicaMemory;
 
 typedef struct ReplicaCounters {
@@ -97,8 +98,10 @@ Status replica_start(Replica *replica, double at_s, double until_s, Error *error
 /* As replica_offer, while a run of iterations is under way that was to last longer. */
 Status replica_offer_early(Replica *replica, const QueuedRequest *request, Error *error);
 
-/* For what the sink was told of as kept and placed; it has been so since since_s. */
-void replica_release(Replica *replica, size_t lane, uint64_t blocks, double since_s, double now_s);
+/* For what the sink was told of as kept (with the request's `prefix`) and placed; it has been so
+ * since since_s. */
+void replica_release(Replica *replica, size_t lane, uint64_t blocks, uint32_t prefix,
+                     double since_s, double now_s);
 void replica_deliver(Replica *replica, size_t lane, uint64_t place, double since_s, double now_s);
 
 /* Below: for a replica that is met in the middle of its work and kept full (closed_load.h). */

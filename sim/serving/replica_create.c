@@ -67,6 +67,7 @@ static void set_limits(Replica *replica, const Scenario *scenario, const ServeMe
         replica->swap_s_per_token = token_bytes / scenario->hardware.node.host_bytes_per_s;
     }
     limits->drafting_sequences = serving->speculation.most_sequences;
+    limits->draft_reads_delivered = serving->speculation.reads_delivered;
     limits->blocks = (uint64_t)floor(memory->kv_capacity_tokens / serving->kv_block_tokens / lanes);
     replica->memory = (ReplicaMemory){
         .capacity_bytes = memory->capacity_bytes,
@@ -74,6 +75,7 @@ static void set_limits(Replica *replica, const Scenario *scenario, const ServeMe
         .draft_weights_bytes = memory->draft_weights_bytes,
         .reserved_bytes = memory->reserved_bytes,
         .kv_bytes_per_token_gpu = memory->kv_bytes_per_token_gpu,
+        .draft_kv_bytes_per_token_gpu = memory->draft_kv_bytes_per_token_gpu,
         .kv_bytes =
             (double)limits->blocks * lanes * limits->block_tokens * memory->kv_bytes_per_token_gpu,
         .blocks = (double)limits->blocks * lanes,

@@ -150,7 +150,7 @@ static Status plant_prefixes(const Scenario *scenario, const LoadOptions *option
 {
     const ServingSpec *serving = &scenario->serving;
     Status status = STATUS_OK;
-    if (!serving->prefix_cache)
+    if (!serving_keeps_prefixes(serving))
         return STATUS_OK;
     if (options->trace != NULL) {
         tree->piece_tokens = (uint32_t)serving->prefix_piece;

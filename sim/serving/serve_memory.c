@@ -16,7 +16,8 @@ typedef struct StageShare {
     double stream_bytes;        /* buffers of prompts that are read */
     double draft_weights_bytes; /* of speculation's draft model: on every stage */
     double kv_bytes_per_token;  /* the draft's included */
-    double parameters;          /* of the whole stage, one copy of everything */
+    double draft_kv_bytes_per_token;
+    double parameters; /* of the whole stage, one copy of everything */
 } StageShare;
 
 /* What does not grow with sequences, beside what is reserved. */
@@ -142,7 +143,8 @@ static void add_draft(const Scenario *scenario, StageShare *share, double stages
     stage_layout(&own.model, 1, &layout);
     const StageShare draft = stage_share(&own, &layout, 0);
     share->draft_weights_bytes = draft.weights_bytes;
-    share->kv_bytes_per_token += draft.kv_bytes_per_token / stages;
+    share->draft_kv_bytes_per_token = draft.kv_bytes_per_token / stages;
+    share->kv_bytes_per_token += share->draft_kv_bytes_per_token;
 }
 
 /* Capacity for KV tokens with the most loaded stage as `worst`; negative when weights do not fit.
@@ -275,6 +277,7 @@ void serve_memory(const Scenario *scenario, ServeMemory *memory)
     memory->weights_bytes = worst.weights_bytes;
     memory->draft_weights_bytes = worst.draft_weights_bytes;
     memory->kv_bytes_per_token_gpu = worst.kv_bytes_per_token;
+    memory->draft_kv_bytes_per_token_gpu = worst.draft_kv_bytes_per_token;
     memory->kv_capacity_tokens = fmax(0, floor(tokens));
     memory->max_sequences = floor(memory->kv_capacity_tokens / serving->context_limit);
     memory->max_sequences_mean = floor(memory->kv_capacity_tokens / mean_length);

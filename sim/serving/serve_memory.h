@@ -13,11 +13,12 @@ typedef struct ServeMemory {
     double kv_bytes_per_token;     /* whole model, one copy */
     double kv_bytes_per_token_mha; /* the same if every query head had keys and values of its own */
     double kv_bytes_per_token_gpu; /* on one GPU of the most loaded stage, replication counted */
-    double capacity_bytes;         /* usable */
-    double kv_capacity_tokens;     /* whole pipeline; 0 when the weights alone do not fit */
-    double max_sequences;          /* at full context_limit */
-    double max_sequences_mean;     /* at the mean length of the request mix */
-    double params_per_node;        /* parameters of the most loaded stage */
+    double draft_kv_bytes_per_token_gpu; /* part of it: the draft model's */
+    double capacity_bytes;               /* usable */
+    double kv_capacity_tokens;           /* whole pipeline; 0 when the weights alone do not fit */
+    double max_sequences;                /* at full context_limit */
+    double max_sequences_mean;           /* at the mean length of the request mix */
+    double params_per_node;              /* parameters of the most loaded stage */
     int fits;
     char reason[256]; /* when it does not fit, or not one sequence does: bytes and what would make
                          it fit */

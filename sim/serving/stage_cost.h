@@ -53,7 +53,8 @@ typedef struct ServeStageTime {
 typedef struct PassLoad {
     double decode, context;          /* sequences, mean tokens of KV each reads */
     double prefill, prefill_context; /* prompt tokens, mean tokens that each attends to */
-    double drafts;  /* tokens that each sequence has checked beyond its next one; 0: none */
+    double drafts; /* tokens that each sequence has checked beyond its next one; 0: none */
+    double draft_prefill, draft_prefill_context; /* prompts that the draft model alone reads */
     double swapped; /* tokens whose KV goes to host memory or comes from it before the pass */
 } PassLoad;
 

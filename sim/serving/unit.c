@@ -79,7 +79,8 @@ void unit_seed(ServingUnit *unit, uint64_t seed)
 
 Status unit_share(ServingUnit *unit, const PrefixTree *tree, Error *error)
 {
-    return unit->group != NULL ? STATUS_OK : replica_share(unit->replica, tree, error);
+    return unit->group != NULL ? group_share(unit->group, tree, error)
+                               : replica_share(unit->replica, tree, error);
 }
 
 void unit_watch(ServingUnit *unit, OccupancySeries series[SERVING_SIDES])

@@ -42,4 +42,41 @@ run 2 serve $scenario --load 4 --set serving.disaggregated.link.path=pigeon; std
 run 3 serve $scenario --load 4 --set serving.batching=static; stderr_has "exclude"
 run 1 serve $scenario --load 4 --set serving.disaggregated.prefill.tensor=1; stderr_has "prefill side"
 
+# What a side does otherwise: a prefix cache where prompts are read, drafts where answers are given, weights of its own.
+shared='--set serving.prefix_share=80% --set serving.prefix_tokens=1000 --set serving.prefixes=50'
+# shellcheck disable=SC2086 # settings are words
+run 0 serve $scenario --load 4 $shared --json
+cp "$work/out" "$work/without"
+# shellcheck disable=SC2086
+run 0 serve $scenario --load 4 $shared --set serving.disaggregated.prefill.prefix_cache=true --json
+json '.load.cache_hit_share > 0.5'
+cp "$work/out" "$work/with"
+jq -es '.[1].latency.ttft_s.p50 < .[0].latency.ttft_s.p50 and .[1].disaggregated.prefill.maximum_per_s > 1.2 * .[0].disaggregated.prefill.maximum_per_s
+        and .[1].disaggregated.transfer.bytes_per_s > 0.9 * .[0].disaggregated.transfer.bytes_per_s' "$work/without" "$work/with" >/dev/null ||
+    fail "a prefix cache of the prefill side saves nothing"
+# shellcheck disable=SC2086
+run 0 serve $scenario --load 4 $shared --set serving.prefix_cache=true --json
+[ "$(jq -c .latency "$work/out")" = "$(jq -c .latency "$work/with")" ] ||
+    fail "serving.prefix_cache is not that of the prefill side"
+drafts='--set serving.speculation.length=4 --set serving.speculation.acceptance=70% --set serving.speculation.draft_tensor=1
+        --set serving.speculation.draft=llama3-8b'
+# shellcheck disable=SC2086
+run 0 serve $scenario --load 4 $drafts --set serving.disaggregated.prefill.drafts=none --json
+json '.disaggregated.prefill.kv_blocks > 0 and .load.stable and .speculation.tokens_per_round > 2'
+cp "$work/out" "$work/decode"
+# shellcheck disable=SC2086
+run 0 serve $scenario --load 4 $drafts --json
+jq -es '.[0].disaggregated.prefill.kv_blocks > .[1].disaggregated.prefill.kv_blocks
+        and .[0].disaggregated.prefill.maximum_per_s > .[1].disaggregated.prefill.maximum_per_s
+        and .[0].disaggregated.transfer.bytes_per_s < .[1].disaggregated.transfer.bytes_per_s' "$work/decode" "$work/out" >/dev/null ||
+    fail "a prefill side without drafts is no lighter"
+run 0 serve $scenario --load 4 --set serving.disaggregated.decode.weight_precision=int4 \
+    --set serving.disaggregated.decode.weights=weights-int4-hopper --json
+json '.disaggregated.decode.weights_bytes < 0.4 * .disaggregated.prefill.weights_bytes'
+run 3 serve $scenario --load 4 --set serving.disaggregated.decode.weight_precision=int4; stderr_has "decode: serving.weight_precision: int4 needs"
+run 3 serve $scenario --load 4 --set serving.disaggregated.decode.prefix_cache=true; stderr_has "prefill side"
+run 2 serve $scenario --load 4 --set serving.disaggregated.decode.drafts=some; stderr_has "as_serving, none"
+run 2 serve $scenario --load 4 --set serving.disaggregated.prefill.prefix_cach=true; stderr_has "prefix_cache"
+run 0 show $scenario; stdout_has "serving.disaggregated.prefill.drafts"
+
 [ "$failures" -eq 0 ]

@@ -33,7 +33,7 @@ head -1 "$work/loaded/load-over-time.csv" | grep -q '^side,end_s,kv_blocks,kv_oc
     fail "load-over-time.csv has other columns"
 jq -e --argjson rows "$rows" '.batch.decoding as $decoding | (.over_time.parts | length) == $rows and $rows > 128 and $rows <= 256
       and (.over_time.parts | map(.kv_occupancy) | (max > .[0] and add / length > 0))
-      and ([.over_time.parts[].running] | add / length / $decoding | . > 0.8 and . < 1.2) and (.prefill.over_time == null)' \
+      and ([.over_time.parts[].running] | add / length / $decoding | . > 0.8 and . < 1.2) and (.disaggregated == null)' \
     "$work/loaded/serve.json" >/dev/null || fail "the load over time in JSON and CSV"
 if command -v gnuplot >/dev/null; then [ -s "$work/loaded/load-over-time.png" ] || fail "no picture of the load over time"; fi
 run 0 serve "$work/small.yaml" --load 4 --json

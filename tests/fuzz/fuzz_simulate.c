@@ -6,8 +6,8 @@
  * the environment prints the command. Runs from the folder that holds configs/. */
 #include "configs/reader/reader.h"
 #include "models/plan_check.h"
+#include "sim/serving/serve_forecast.h"
 #include "sim/serving/serve_load.h"
-#include "sim/serving/steady_state.h"
 #include "sim/training/forecast.h"
 
 #include <gsl/gsl_errno.h>

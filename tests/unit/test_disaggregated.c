@@ -443,6 +443,195 @@ static void what_cannot_be_is_refused(void **state)
     free(scenario);
 }
 
+/* Request `tag` with a shared beginning. */
+static void offer_shared(ServingUnit *unit, double at_s, uint32_t prompt, uint32_t prefix,
+                         uint32_t tag)
+{
+    Error error = {0};
+    const QueuedRequest request = {.arrival_s = at_s,
+                                   .first_s = -1,
+                                   .prompt = prompt,
+                                   .output = 20,
+                                   .tag = tag,
+                                   .prefix = prefix};
+    assert_int_equal(unit_advance(unit, at_s, &error), STATUS_OK);
+    assert_int_equal(unit_offer(unit, &request, &error), STATUS_OK);
+}
+
+/* A cache on the side that reads: the second prompt is read from behind what it shares, and travels
+ * whole. On the side that answers there is none. */
+static void beginnings_are_kept_where_they_are_read(void **state)
+{
+    Scenario *scenario = disaggregated(1, 1, no_limit);
+    Error error = {0};
+    PrefixTree tree = {.piece_tokens = 800};
+    (void)state;
+    assert_int_equal(prefix_tree_add(&tree, 1, 0, &error), STATUS_OK);
+    assert_int_equal(prefix_tree_add(&tree, 2, 0, &error), STATUS_OK);
+    const double whole_s = seen_of(scenario, 1, 1000, 20).first_s[0] - 1;
+    for (int own = 0; own < 3; own++) {
+        /* As serving says, switched on, switched off. */
+        scenario->serving.prefix_cache = own != 1;
+        scenario->serving.disaggregated.prefill.prefix_cache = own == 1 ? 2 : own == 2 ? 1 : 0;
+        assert_int_equal(serving_keeps_prefixes(&scenario->serving), own != 2);
+        Seen seen;
+        ServingUnit *unit = unit_of(scenario, &seen, 0);
+        assert_int_equal(unit_share(unit, &tree, &error), STATUS_OK);
+        offer_shared(unit, 1, 1000, 1, 0);
+        offer_shared(unit, 50, 1000, 1, 1);
+        offer_shared(unit, 100, 1000, 2, 2);
+        run_out(unit);
+        assert_near(seen.first_s[0] - 1, whole_s, 1e-12);
+        assert_near(seen.first_s[2] - 100, whole_s, 1e-12);
+        if (own == 2)
+            assert_near(seen.first_s[1] - 50, whole_s, 1e-12);
+        else
+            assert_true(seen.first_s[1] - 50 < 0.5 * whole_s);
+        assert_near(unit_transfers(unit)->bytes, 3 * ceil(1000 / 16.0) * block_bytes(scenario), 1);
+        const ReplicaCounters prefill = unit_side(unit, SIDE_PREFILL).counters;
+        const ReplicaCounters decode = unit_side(unit, SIDE_DECODE).counters;
+        assert_near(prefill.cache_hit, own == 2 ? 0 : 800, 0);
+        assert_near(decode.cache_hit, 0, 0);
+        unit_destroy(unit);
+    }
+    scenario->serving.disaggregated.decode.prefix_cache = 2;
+    assert_int_equal(plan_check(scenario, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "decode.prefix_cache"));
+    prefix_tree_free(&tree);
+    free(scenario);
+}
+
+/* With little memory and a slow link, what travels is neither forgotten nor lost: all requests end,
+ * and in the end nobody holds any. */
+static void shared_blocks_stay_until_they_have_gone(void **state)
+{
+    enum { REQUESTS = 300, PREFIXES = 12 };
+    Scenario *scenario = disaggregated(1, 2, 1e9);
+    Error error = {0};
+    PrefixTree tree = {.piece_tokens = 320};
+    OccupancySeries series[SERVING_SIDES] = {{0}};
+    Seen seen;
+    (void)state;
+    scenario->serving.prefix_cache = 1;
+    scenario->serving.context_limit = 1024;
+    scenario->hardware.gpu.memory_bytes = 20e9;
+    for (uint32_t i = 1; i <= PREFIXES; i++)
+        assert_int_equal(prefix_tree_add(&tree, i, 0, &error), STATUS_OK);
+    ServingUnit *unit = unit_of(scenario, &seen, 0);
+    unit_watch(unit, series);
+    assert_int_equal(unit_share(unit, &tree, &error), STATUS_OK);
+    for (uint32_t i = 0; i < REQUESTS; i++)
+        offer_shared(unit, 0.02 * i, 340 + i * 97 % 600, 1 + i * 7 % PREFIXES, i);
+    run_out(unit);
+    assert_int_equal(seen.count, REQUESTS);
+    const ReplicaMemory memory = unit_side(unit, SIDE_PREFILL).memory;
+    double most = 0;
+    for (size_t i = 0; i < occupancy_count(&series[SIDE_PREFILL]); i++)
+        most = fmax(most, occupancy_mean(&series[SIDE_PREFILL], i).kv_blocks);
+    print_message("  prefill side: up to %.0f of %.0f blocks\n", most, memory.blocks);
+    assert_true(most > 0.5 * memory.blocks && most <= memory.blocks);
+    /* Nobody there for a long time: nothing is held. */
+    const double end_s = seen.last_s;
+    offer_shared(unit, end_s + 1e4, 700, 1, REQUESTS);
+    run_out(unit);
+    assert_int_equal(seen.count, REQUESTS + 1);
+    for (int side = 0; side < SERVING_SIDES; side++) {
+        const size_t middle = (size_t)((end_s + 5e3) / series[side].part_s);
+        assert_near(occupancy_mean(&series[side], middle).kv_blocks, 0, 0);
+        assert_near(occupancy_mean(&series[side], middle).running, 0, 0);
+    }
+    unit_destroy(unit);
+    prefix_tree_free(&tree);
+    free(scenario);
+}
+
+static void speculate(Scenario *scenario)
+{
+    SpeculationSpec *speculation = &scenario->serving.speculation;
+    speculation->length = 4;
+    speculation->acceptance = 1;
+    speculation->draft_tensor = 1;
+    speculation->draft = (ModelSpec){.layers = 4,
+                                     .d_model = 1024,
+                                     .d_ff = 4096,
+                                     .heads = 8,
+                                     .kv_heads = 8,
+                                     .head_dim = 128,
+                                     .vocab_size = 32000,
+                                     .experts = 1,
+                                     .experts_per_token = 1};
+}
+
+/* The draft on both sides, on one, on none. Without it the prefill side is as fast and as empty as
+ * without speculation and sends the model's own keys and values; the decode side then reads the
+ * prompt with the draft before its first round. */
+static void drafts_belong_to_a_side(void **state)
+{
+    Scenario *scenario = disaggregated(1, 1, 5e9);
+    DisaggregatedSpec *spec = &scenario->serving.disaggregated;
+    Seen seen[4];
+    double bytes[4], prefill_bytes[4], decode_bytes[4];
+    (void)state;
+    spec->first_token = FIRST_TOKEN_FROM_PREFILL;
+    enum { PLAIN, BOTH, DECODE_ONLY, NEITHER };
+    for (int kind = PLAIN; kind <= NEITHER; kind++) {
+        if (kind == BOTH)
+            speculate(scenario);
+        spec->prefill.drafts = kind >= DECODE_ONLY ? DRAFTS_NONE : DRAFTS_AS_SERVING;
+        spec->decode.drafts = kind == NEITHER ? DRAFTS_NONE : DRAFTS_AS_SERVING;
+        ServingUnit *unit = unit_of(scenario, &seen[kind], 0);
+        unit_seed(unit, 1);
+        offer(unit, 1, 1600, 101, 0);
+        run_out(unit);
+        bytes[kind] = unit_transfers(unit)->bytes;
+        prefill_bytes[kind] = unit_side(unit, SIDE_PREFILL).memory.draft_weights_bytes;
+        decode_bytes[kind] = unit_side(unit, SIDE_DECODE).memory.draft_weights_bytes;
+        unit_destroy(unit);
+    }
+    assert_near(seen[NEITHER].first_s[0], seen[PLAIN].first_s[0], 0);
+    assert_near(seen[NEITHER].end_s[0], seen[PLAIN].end_s[0], 0);
+    assert_near(seen[DECODE_ONLY].first_s[0], seen[PLAIN].first_s[0], 0);
+    assert_true(seen[BOTH].first_s[0] > seen[PLAIN].first_s[0]);
+    assert_true(seen[BOTH].end_s[0] < seen[PLAIN].end_s[0]);
+    assert_near(bytes[DECODE_ONLY], bytes[PLAIN], 0);
+    const double draft_block = 16.0 * 2 * 4 * 8 * 128 * 2;
+    assert_near(bytes[BOTH] - bytes[PLAIN], 100 * draft_block, 1);
+    assert_near(prefill_bytes[DECODE_ONLY], 0, 0);
+    assert_true(decode_bytes[DECODE_ONLY] > 0);
+    assert_near(decode_bytes[DECODE_ONLY], decode_bytes[BOTH], 0);
+    assert_near(decode_bytes[NEITHER], 0, 0);
+    /* What the prefill side saves, less the way of the draft's keys and values, the decode side
+     * takes: the same reading on the same GPU, once. */
+    const double reading_s = seen[BOTH].first_s[0] - seen[PLAIN].first_s[0];
+    const double sending_s = 100 * draft_block / 5e9;
+    const double later_s = seen[DECODE_ONLY].end_s[0] - seen[BOTH].end_s[0];
+    assert_true(reading_s > 0);
+    assert_near(later_s + sending_s, 0, 0.5 * reading_s);
+    free(scenario);
+}
+
+/* A side with weights of its own precision has their format too. */
+static void a_side_has_its_own_weights(void **state)
+{
+    Scenario *scenario = disaggregated(1, 1, no_limit);
+    Scenario one;
+    Error error = {0};
+    DisaggregatedSpec *spec = &scenario->serving.disaggregated;
+    (void)state;
+    scenario->serving.weight_precision = PRECISION_INT4;
+    scenario->serving.weights = (WeightFormat){
+        .of = (SidePrecision)(SIDE_PRECISION_FIRST + PRECISION_INT4), .wide_rate = 0.7};
+    spec->prefill.weight_precision = (SidePrecision)(SIDE_PRECISION_FIRST + PRECISION_FP8);
+    assert_int_equal(plan_check(scenario, &error), STATUS_OK);
+    serving_side_scenario(scenario, SIDE_PREFILL, &one);
+    assert_int_equal(one.serving.weight_precision, PRECISION_FP8);
+    assert_near(one.serving.weights.wide_rate, 0, 0);
+    serving_side_scenario(scenario, SIDE_DECODE, &one);
+    assert_int_equal(one.serving.weight_precision, PRECISION_INT4);
+    assert_near(one.serving.weights.wide_rate, 0.7, 0);
+    free(scenario);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -457,6 +646,10 @@ int main(void)
         cmocka_unit_test(the_slowest_part_sets_the_rate),
         cmocka_unit_test(all_gpus_are_paid_for),
         cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(beginnings_are_kept_where_they_are_read),
+        cmocka_unit_test(shared_blocks_stay_until_they_have_gone),
+        cmocka_unit_test(drafts_belong_to_a_side),
+        cmocka_unit_test(a_side_has_its_own_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -87,7 +87,7 @@ Status plot_load_over_time(const char *directory, const Scenario *scenario,
         if (occupancy_count(&forecast->over_time[side]) > 0)
             plot.sides[plot.side_count++] = (ServingSide)side;
     put_data(data.out, &plot);
-    format_quantity(forecast->point.rate_per_s, "1/s", rate, sizeof rate);
+    format_quantity(forecast->point.rate_per_s, "requests/s", rate, sizeof rate);
     format_quantity(forecast->over_time[SIDE_DECODE].part_s, "s", part, sizeof part);
     snprintf(title, sizeof title,
              "At %s KV memory is at most %.3g%% full, and at most %.3g requests wait", rate,

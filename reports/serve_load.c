@@ -17,8 +17,8 @@ static void print_verdict(FILE *out, const LoadForecast *forecast, const LoadOpt
 {
     const LoadPoint *point = &forecast->point;
     char rate[64], most[64];
-    format_quantity(point->rate_per_s, "1/s", rate, sizeof rate);
-    format_quantity(forecast->stable_maximum_per_s, "1/s", most, sizeof most);
+    format_quantity(point->rate_per_s, "requests/s", rate, sizeof rate);
+    format_quantity(forecast->stable_maximum_per_s, "requests/s", most, sizeof most);
     if (!point->stable)
         ascii_wrapf(out, 0,
                     "unstable: %s arrive, at most %s can be served; the line grows without end",
@@ -94,11 +94,11 @@ void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast
     ascii_linef(out, "%s", scenario->title);
     print_verdict(out, forecast, options);
     terminal_latencies(out, point->latency_s[0]);
-    terminal_quantity(out, "requests", point->requests_per_s, "1/s");
+    terminal_quantity(out, "finished", point->requests_per_s, "requests/s");
     terminal_quantity(out, "input", point->input_tokens_per_s, "tokens/s");
     terminal_quantity(out, "output", point->output_tokens_per_s, "tokens/s");
     if (options->slo.count > 0)
-        terminal_quantity(out, "goodput", point->goodput_per_s, "1/s");
+        terminal_quantity(out, "goodput", point->goodput_per_s, "requests/s");
     ascii_linef(out, "  %-26s %.1f%%, of bandwidth %.1f%% (first stage busy %.1f%%)",
                 "FLOP/s used (MFU)", 100 * point->mfu, 100 * point->mbu, 100 * point->busy);
     ascii_linef(out, "  %-26s %.1f%%, %.1f sequences decode at a time", "KV memory in use",

@@ -106,7 +106,7 @@ static void print_answer(FILE *out, const SearchReport *report)
         ascii_linef(out, "nothing holds the objective; nearest miss: %.3g times its limit",
                     best->worst);
     else if (report->curve == NULL)
-        ascii_linef(out, "fewest GPUs that hold the objective at %.4g 1/s: %.0f", best->rate_per_s,
+        ascii_linef(out, "fewest GPUs that hold the objective at %.4g requests/s: %.0f", best->rate_per_s,
                     best->gpus);
     else
         ascii_linef(out, "lowest cost of 1k tokens that holds the objective: %s", cost);

@@ -72,8 +72,8 @@ void terminal_speculation(FILE *out, const SpeculationSpec *speculation,
     char most[64], before[64];
     if (map->count == 0)
         return;
-    format_quantity(forecast->stable_maximum_per_s, "1/s", most, sizeof most);
-    format_quantity(plain->stable_maximum_per_s, "1/s", before, sizeof before);
+    format_quantity(forecast->stable_maximum_per_s, "", most, sizeof most);
+    format_quantity(plain->stable_maximum_per_s, "requests/s", before, sizeof before);
     ascii_linef(out, "speculation: %.0f drafts a round, %.2f tokens expected of it, %.2f had",
                 speculation->length, map->tokens_per_round, forecast->point.tokens_per_round);
     if (speculation->rule == ACCEPT_RELAXED)

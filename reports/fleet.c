@@ -29,7 +29,7 @@ void terminal_fleet(FILE *out, const Scenario *scenario, const FleetResult *resu
     const ClusterResult *all = &result->all;
     char rate[64], most[64], with[64], without[64];
     format_quantity(result->asked / result->seconds, "requests/s", rate, sizeof rate);
-    format_quantity(result->maximum_per_s * all->replicas, "requests/s", most, sizeof most);
+    format_quantity(result->maximum_per_s * all->replicas, "", most, sizeof most);
     format_quantity(all->usd_per_1k_tokens, "USD", with, sizeof with);
     format_quantity(all->usd_per_1k_without_reuse, "USD", without, sizeof without);
     ascii_linef(out, "%s", scenario->title);

@@ -60,33 +60,47 @@ static Seconds dense_gemm(const Clock *clock, const Operator *op)
     return seconds;
 }
 
-/* One rank's experts: `rows` of them, products per expert in one launch. The weight gradient of
- * expert e is dB_e[k,n] = A_e^T[k,rows_e] dC_e: equal m = k for all, depth rows_e, of which the
- * mean is taken. No operator before an expert quantises its rows, which come from other ranks or
- * in another order (Transformer Engine, module/grouped_linear.py). */
-static Seconds rank_grouped_gemm(const Clock *clock, const GemmMachine *machine, const Operator *op,
-                                 size_t experts)
+/* The weight gradient of one rank's experts, `used` of which have rows, mean_rows on average: for
+ * expert e dB_e[k,n] = A_e^T[k,rows_e] dC_e, equal m = k for all, depth rows_e, of which the mean
+ * is taken. Overwrites the clock's rows. */
+static double grouped_weight_seconds(const Clock *clock, const GemmMachine *machine, double n,
+                                     double k, size_t used, double mean_rows)
 {
     const double trained = 1.0 - clock->scenario->training.frozen;
+    if (used == 0)
+        return 0.0;
+    for (size_t i = 0; i < used; i++)
+        clock->rows[i] = k;
+    return trained *
+           (gemm_machine_seconds(machine, clock->rows, used, n, mean_rows) -
+            gpu_quantise_seconds(machine->gpu, machine->precision, k * (double)used, mean_rows));
+}
+
+/* One rank's experts: the clock's rows, products per expert in one launch. No operator before an
+ * expert quantises its rows, which come from other ranks or in another order (Transformer Engine,
+ * module/grouped_linear.py). `back`, where it is wanted: of the product back from n to k, whose
+ * forward is this one's gradient and the other way round. */
+static Seconds rank_grouped_gemm(const Clock *clock, const GemmMachine *machine, const Operator *op,
+                                 size_t experts, Seconds *back)
+{
     double total = 0.0;
-    for (size_t i = 0; i < experts; i++)
+    size_t used = 0;
+    for (size_t i = 0; i < experts; i++) {
         total += clock->rows[i];
+        used += clock->rows[i] > 0.0;
+    }
     Seconds seconds = {
         .forward = gemm_machine_seconds(machine, clock->rows, experts, op->n, op->k),
         .backward = gemm_machine_seconds(machine, clock->rows, experts, op->k, op->n),
     };
-    if (op->backward_twice == 0)
-        return seconds;
-    size_t used = 0;
-    for (size_t i = 0; i < experts; i++)
-        if (clock->rows[i] > 0.0)
-            clock->rows[used++] = op->k;
     const double mean_rows = used > 0 ? total / (double)used : 0.0;
-    if (used > 0)
-        seconds.weight =
-            trained * (gemm_machine_seconds(machine, clock->rows, used, op->n, mean_rows) -
-                       gpu_quantise_seconds(machine->gpu, machine->precision, op->k * (double)used,
-                                            mean_rows));
+    if (back != NULL) {
+        *back = (Seconds){.forward = seconds.backward, .backward = seconds.forward};
+        back->weight = grouped_weight_seconds(clock, machine, op->k, op->n, used, mean_rows);
+        back->backward += back->weight;
+    }
+    if (op->backward_twice != 0)
+        seconds.weight = grouped_weight_seconds(clock, machine, op->n, op->k, used, mean_rows);
     seconds.backward += seconds.weight;
     return seconds;
 }
@@ -104,9 +118,18 @@ static Seconds kept_dense_gemm(const Clock *clock, const Operator *op)
     return seconds;
 }
 
-/* Every rank's time from its own experts' loads; all wait for the slowest. */
-static ProductTimes sampled_grouped_gemm(const Clock *clock, const GemmMachine *machine,
-                                         const Operator *op, size_t draw, size_t sample)
+static void add_rank(ProductTimes *times, Seconds seconds, size_t ranks)
+{
+    times->forward += seconds.forward / (double)ranks;
+    times->backward += seconds.backward / (double)ranks;
+    times->weight += seconds.weight / (double)ranks;
+    times->worst_forward = fmax(times->worst_forward, seconds.forward);
+    times->worst_backward = fmax(times->worst_backward, seconds.backward);
+}
+
+/* Every rank's time from its own experts' loads; all wait for the slowest. `back` may be NULL. */
+static void sample_grouped_gemm(const Clock *clock, const GemmMachine *machine, const Operator *op,
+                                size_t draw, size_t sample, ProductTimes *times, ProductTimes *back)
 {
     const double *share = expert_load_share(clock->load, draw, sample);
     size_t ranks = clock->load->ranks;
@@ -114,24 +137,39 @@ static ProductTimes sampled_grouped_gemm(const Clock *clock, const GemmMachine *
     double all_rows = op->m * (double)ranks;
     size_t distinct = clock->load->balanced ? 1 : ranks;
 
-    ProductTimes times = {0};
+    *times = (ProductTimes){0};
+    if (back != NULL)
+        *back = (ProductTimes){0};
     for (size_t rank = 0; rank < distinct; rank++) {
         for (size_t i = 0; i < experts; i++)
             clock->rows[i] = share[rank * experts + i] * all_rows;
-        Seconds seconds = rank_grouped_gemm(clock, machine, op, experts);
-        times.forward += seconds.forward / (double)distinct;
-        times.backward += seconds.backward / (double)distinct;
-        times.weight += seconds.weight / (double)distinct;
-        times.worst_forward = fmax(times.worst_forward, seconds.forward);
-        times.worst_backward = fmax(times.worst_backward, seconds.backward);
+        Seconds seconds_back;
+        add_rank(
+            times,
+            rank_grouped_gemm(clock, machine, op, experts, back != NULL ? &seconds_back : NULL),
+            distinct);
+        if (back != NULL)
+            add_rank(back, seconds_back, distinct);
     }
-    return times;
+}
+
+/* The product that leads back from what `op` makes, as the second of an MLP without a gate does. */
+static const Operator *find_back(const OperatorList *list, const Operator *op)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const Operator *other = &list->operators[i];
+        if (other != op && other->kind == op->kind && other->m == op->m && other->n == op->k &&
+            other->k == op->n && other->backward_twice != 0)
+            return other;
+    }
+    return NULL;
 }
 
 /* [draw][sample]. Drawn loads follow from the ranks and from the tokens that they have together,
- * which is m times the ranks over k: the key holds both. */
-static const ProductTimes *kept_grouped_gemm(const Clock *clock, const Operator *op,
-                                             ProductTimes *scratch)
+ * which is m times the ranks over k: the key holds both. Where products are kept, the one back is
+ * worked out beside it. */
+static const ProductTimes *kept_grouped_gemm(const Clock *clock, const OperatorList *list,
+                                             const Operator *op, ProductTimes *scratch)
 {
     const ProductKey key = product_key(clock, op);
     const ExpertLoad *load = clock->load;
@@ -139,11 +177,21 @@ static const ProductTimes *kept_grouped_gemm(const Clock *clock, const Operator 
     if (kept != NULL)
         return kept;
     const GemmMachine machine = gemm_machine(&clock->gpu, clock->precision);
+    const Operator *other = clock->products != NULL ? find_back(list, op) : NULL;
+    ProductTimes *back = NULL;
+    if (other != NULL) {
+        const ProductKey other_key = product_key(clock, other);
+        back = product_memo_new_series(clock->products, &other_key, NULL);
+    }
     ProductTimes *times = product_memo_new_series(clock->products, &key, scratch);
+    if (times == back) /* in each other's place */
+        back = NULL;
     for (size_t draw = 0; draw < load->draws; draw++)
-        for (size_t sample = 0; sample < load->samples; sample++)
-            times[draw * load->samples + sample] =
-                sampled_grouped_gemm(clock, &machine, op, draw, sample);
+        for (size_t sample = 0; sample < load->samples; sample++) {
+            const size_t place = draw * load->samples + sample;
+            sample_grouped_gemm(clock, &machine, op, draw, sample, &times[place],
+                                back != NULL ? &back[place] : NULL);
+        }
     return times;
 }
 
@@ -421,11 +469,12 @@ static void finish_block(const Clock *clock, BlockTime *block)
 }
 
 /* What a layer of each draw takes longer or shorter than another. */
-static void add_drawn(const Clock *clock, const Operator *op, size_t draws, BlockTime *blocks)
+static void add_drawn(const Clock *clock, const OperatorList *list, const Operator *op,
+                      size_t draws, BlockTime *blocks)
 {
     ProductTimes scratch[PRODUCT_SERIES];
     if (op->kind == OPERATOR_GROUPED_GEMM) {
-        const ProductTimes *times = kept_grouped_gemm(clock, op, scratch);
+        const ProductTimes *times = kept_grouped_gemm(clock, list, op, scratch);
         for (size_t draw = 0; draw < draws; draw++)
             add_grouped_gemm(clock, times + draw * clock->load->samples, &blocks[draw]);
     }
@@ -441,7 +490,7 @@ void block_times(const Clock *clock, const OperatorList *list, size_t draws, Blo
     for (size_t draw = 0; draw < draws; draw++)
         blocks[draw] = common;
     for (size_t i = 0; i < list->count; i++)
-        add_drawn(clock, &list->operators[i], draws, blocks);
+        add_drawn(clock, list, &list->operators[i], draws, blocks);
     for (size_t draw = 0; draw < draws; draw++)
         finish_block(clock, &blocks[draw]);
 }

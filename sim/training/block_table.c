@@ -18,17 +18,22 @@ typedef struct BlockKey {
 _Static_assert(sizeof(BlockKey) == sizeof(ParallelSpec), "a plan is whole words");
 
 typedef struct Place {
-    BlockKey key;
-    uint64_t age; /* 0: empty */
     int filled[RECOMPUTE_MODES];
     size_t first_mode; /* the one that `times` came with */
     BlockSet by_mode[RECOMPUTE_MODES];
     BlockTimes times;
 } Place;
 
+/* What is where; apart from it, since a search for a plan looks at little else. */
+typedef struct Label {
+    BlockKey key;
+    uint64_t age; /* 0: empty */
+} Label;
+
 struct BlockTable {
     BlockMemo memo;
     uint64_t clock;
+    Label labels[TABLE_PLACES];
     Place places[TABLE_PLACES];
 };
 
@@ -84,17 +89,18 @@ static uint64_t hash_of(const BlockKey *key)
 }
 
 /* The place of a key, or the one of its ways that was filled longest ago. */
-static Place *place_of(BlockTable *table, const BlockKey *key)
+static size_t place_of(BlockTable *table, const BlockKey *key)
 {
-    Place *ways = &table->places[hash_of(key) % (TABLE_PLACES / TABLE_WAYS) * TABLE_WAYS];
-    Place *oldest = ways;
-    for (size_t i = 0; i < TABLE_WAYS; i++) {
-        if (ways[i].age > 0 && memcmp(&ways[i].key, key, sizeof *key) == 0)
-            return &ways[i];
-        if (ways[i].age < oldest->age)
-            oldest = &ways[i];
+    const size_t first = hash_of(key) % (TABLE_PLACES / TABLE_WAYS) * TABLE_WAYS;
+    size_t oldest = first;
+    for (size_t i = first; i < first + TABLE_WAYS; i++) {
+        const Label *label = &table->labels[i];
+        if (label->age > 0 && memcmp(&label->key, key, sizeof *key) == 0)
+            return i;
+        if (label->age < table->labels[oldest].age)
+            oldest = i;
     }
-    oldest->age = 0;
+    table->labels[oldest].age = 0;
     return oldest;
 }
 
@@ -114,8 +120,10 @@ Status block_table_find(BlockTable *table, const Scenario *scenario, unsigned lo
     const ParallelSpec *parallel = &scenario->training.parallel;
     const size_t mode = mode_of(parallel);
     const BlockKey key = key_of(parallel);
-    Place *place = place_of(table, &key);
-    if (place->age == 0) {
+    const size_t found = place_of(table, &key);
+    Label *label = &table->labels[found];
+    Place *place = &table->places[found];
+    if (label->age == 0) {
         Status status = block_set_fill(scenario, seed, replication, &table->memo, &place->times,
                                        &place->by_mode[mode], error);
         if (status != STATUS_OK)
@@ -123,8 +131,8 @@ Status block_table_find(BlockTable *table, const Scenario *scenario, unsigned lo
         memset(place->filled, 0, sizeof place->filled);
         place->filled[mode] = 1;
         place->first_mode = mode;
-        place->key = key;
-        place->age = ++table->clock;
+        label->key = key;
+        label->age = ++table->clock;
     }
     if (!place->filled[mode]) {
         block_set_recompute(&place->times, parallel, &place->by_mode[place->first_mode],

@@ -130,16 +130,23 @@ static void put_near_forward(const Half *half, size_t stage, double end_s)
     half->near_forward_s[stage] = end_s;
 }
 
-/* 2 I near forwards, then i + 1 pairs of a near and a far one. The stage before is two near
- * forwards ahead, and one pair. */
+/* 2 I near forwards, of which number k of stage i ends as in a flow shop at (the first one) + k
+ * (the longest up to stage i); then i + 1 pairs of a near and a far one. The stage before is two
+ * near forwards ahead, and one pair. */
 static void warm_up(const Half *half)
 {
     const size_t p = half->stages;
-    for (size_t round = 0; round < 2 * (p - 1); round++)
-        for (size_t i = 0; i < p - 1 - round / 2; i++) {
-            const double ready_s = from_outside(half, half->near_forward_s, i);
-            put_near_forward(half, i, run_block(half, i, ready_s, FORWARD, NEAR));
-        }
+    double first_s = 0.0, longest_s = 0.0;
+    for (size_t i = 0; i < p; i++) {
+        const double task_s = half->seconds[FORWARD][NEAR][i];
+        const double ahead = 2.0 * (double)(p - 1 - i);
+        longest_s = later(longest_s, task_s);
+        first_s += task_s;
+        half->near_forward_before_s[i] = first_s + (ahead - 2.0) * longest_s;
+        half->near_forward_s[i] = half->free_s[i] = first_s + (ahead - 1.0) * longest_s;
+        first_s += half->send_s;
+    }
+    half->near_forward_before_s[p - 1] = half->near_forward_s[p - 1] = half->free_s[p - 1] = 0.0;
     for (size_t pair = 0; pair < p; pair++)
         for (size_t i = p; i-- > pair;) {
             const double near_s = from_outside(half, half->near_forward_before_s, i);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLACES = 1 << 12, SERIES_PLACES = 1 << 10, KEY_WORDS = sizeof(ProductKey) / 8 };
+enum { PLACES = 1 << 12, SERIES_PLACES = 1 << 12, KEY_WORDS = sizeof(ProductKey) / 8 };
 _Static_assert(sizeof(ProductKey) == 5 * sizeof(uint64_t), "a key is whole words");
 
 typedef struct Place {

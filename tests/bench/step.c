@@ -1,4 +1,5 @@
-/* How fast steps are simulated, in seconds of this process on one core.
+/* How fast steps are simulated, in seconds of this process on one core; plans are evaluated five
+ * times over, and the best run and the median are printed.
  *
  * - Plans: distinct plans of the GPT-4 model on A100 in random order, through the plan evaluator,
  * and beside it the same plans through what `train` does for its one midpoint, nothing kept.
@@ -20,7 +21,7 @@
 #include <time.h>
 
 enum { DISTINCT_PLANS = 60000, FRESH_PLANS = 500, FULL_RUNS = 10, SCHEDULES = 6 };
-enum { GROWTH_ROUNDS = 3, GROWTH_PLANS = 100 };
+enum { RUNS = 5, GROWTH_ROUNDS = 3, GROWTH_PLANS = 100 };
 static const unsigned long long SEED = 20240229;
 
 static double seconds_now(void)
@@ -80,15 +81,36 @@ static size_t draw_plans(const Scenario *base, PlanEvaluator *evaluator, Plan *p
     return found;
 }
 
-/* Seconds for all `count` plans once; how many fit. */
-static double evaluate_all(PlanEvaluator *evaluator, const Plan *plans, size_t count, size_t *fit)
+/* Seconds for all plans once, run by run; from the shortest on. */
+typedef struct Runs {
+    double seconds[RUNS];
+} Runs;
+
+static int compare_seconds(const void *one, const void *other)
 {
+    const double a = *(const double *)one, b = *(const double *)other;
+    return (a > b) - (a < b);
+}
+
+/* `fresh`: by an evaluator that has met no layers, a new one each run. */
+static Runs evaluate_all(PlanEvaluator *evaluator, const Scenario *fresh, const Plan *plans,
+                         size_t count)
+{
+    Runs runs;
+    Error error;
     PlanResult result;
-    *fit = 0;
-    const double start_s = seconds_now();
-    for (size_t i = 0; i < count; i++)
-        *fit += plan_evaluate(evaluator, &plans[i], &result) == STATUS_OK;
-    return seconds_now() - start_s;
+    for (size_t run = 0; run < RUNS; run++) {
+        PlanEvaluator *used =
+            fresh != NULL ? plan_evaluator_create(fresh, SEED, &error) : evaluator;
+        const double start_s = seconds_now();
+        for (size_t i = 0; used != NULL && i < count; i++)
+            plan_evaluate(used, &plans[i], &result);
+        runs.seconds[run] = seconds_now() - start_s;
+        if (fresh != NULL)
+            plan_evaluator_destroy(used);
+    }
+    qsort(runs.seconds, RUNS, sizeof runs.seconds[0], compare_seconds);
+    return runs;
 }
 
 /* What `train` does for its midpoint: check, memory, operators to seconds, the step with all
@@ -125,6 +147,14 @@ static void print_rate(const char *what, size_t count, double seconds)
            (double)count / seconds, 1e6 * seconds / (double)count);
 }
 
+static void print_runs(const char *what, size_t count, const Runs *runs)
+{
+    const double best_s = runs->seconds[0], median_s = runs->seconds[RUNS / 2];
+    printf("  %-34s %6zu plans, %7.0f plans/s (%.2f us each), median %7.0f (%.2f)\n", what, count,
+           (double)count / best_s, 1e6 * best_s / (double)count, (double)count / median_s,
+           1e6 * median_s / (double)count);
+}
+
 static const char *const schedule_names[SCHEDULES] = {
     [SCHEDULE_1F1B] = "1f1b",   [SCHEDULE_GPIPE] = "gpipe", [SCHEDULE_INTERLEAVED] = "interleaved",
     [SCHEDULE_ZB_H1] = "zb_h1", [SCHEDULE_ZB_2P] = "zb_2p", [SCHEDULE_DUALPIPE] = "dualpipe"};
@@ -133,13 +163,13 @@ static const char *const schedule_names[SCHEDULES] = {
 static void bench_schedules(PlanEvaluator *evaluator, const Plan *plans, size_t count, Plan *some)
 {
     for (int schedule = 0; schedule < SCHEDULES; schedule++) {
-        size_t chosen = 0, fit;
+        size_t chosen = 0;
         for (size_t i = 0; i < count; i++)
             if ((int)plans[i].parallel.schedule == schedule)
                 some[chosen++] = plans[i];
+        const Runs runs = evaluate_all(evaluator, NULL, some, chosen);
         if (chosen > 0)
-            print_rate(schedule_names[schedule], chosen,
-                       evaluate_all(evaluator, some, chosen, &fit));
+            print_runs(schedule_names[schedule], chosen, &runs);
     }
 }
 
@@ -193,35 +223,34 @@ static int bench_plans(const Scenario *base)
     Plan *plans = calloc(DISTINCT_PLANS, sizeof *plans);
     Plan *fitting = calloc(DISTINCT_PLANS, sizeof *fitting);
     Plan *some = calloc(DISTINCT_PLANS, sizeof *some);
-    PlanEvaluator *first = plan_evaluator_create(base, SEED, &error);
-    PlanEvaluator *second = plan_evaluator_create(base, SEED, &error);
-    int failed =
-        plans == NULL || fitting == NULL || some == NULL || first == NULL || second == NULL;
+    PlanEvaluator *evaluator = plan_evaluator_create(base, SEED, &error);
+    int failed = plans == NULL || fitting == NULL || some == NULL || evaluator == NULL;
     if (!failed) {
-        size_t contradictory, fit, chosen = 0;
-        const size_t count = draw_plans(base, first, plans, DISTINCT_PLANS, &contradictory);
-        printf("%zu distinct plans of %s in random order (%zu more contradict themselves):\n",
-               count, base->model.name, contradictory);
-        const double all_s = evaluate_all(first, plans, count, &fit);
-        print_rate("all, nothing known before", count, all_s);
+        size_t contradictory, chosen = 0;
+        const size_t count = draw_plans(base, evaluator, plans, DISTINCT_PLANS, &contradictory);
+        printf("%zu distinct plans of %s in random order (%zu more contradict themselves), best of "
+               "%d runs:\n",
+               count, base->model.name, contradictory, RUNS);
+        const Runs all = evaluate_all(NULL, base, plans, count);
+        print_runs("all, nothing known before", count, &all);
         for (size_t i = 0; i < count; i++) {
             PlanResult result;
-            if (plan_evaluate(first, &plans[i], &result) == STATUS_OK)
+            if (plan_evaluate(evaluator, &plans[i], &result) == STATUS_OK)
                 fitting[chosen++] = plans[i];
         }
-        const double fitting_s = evaluate_all(second, fitting, chosen, &fit);
-        print_rate("that fit, nothing known before", chosen, fitting_s);
-        print_rate("that fit, layers known", chosen, evaluate_all(second, fitting, chosen, &fit));
-        bench_schedules(second, fitting, chosen, some);
-        bench_growth(second, base->training.sequence_length);
+        const Runs unknown = evaluate_all(NULL, base, fitting, chosen);
+        print_runs("that fit, nothing known before", chosen, &unknown);
+        const Runs known = evaluate_all(evaluator, NULL, fitting, chosen);
+        print_runs("that fit, layers known", chosen, &known);
+        bench_schedules(evaluator, fitting, chosen, some);
+        bench_growth(evaluator, base->training.sequence_length);
         const size_t fresh = chosen < FRESH_PLANS ? chosen : FRESH_PLANS;
         const double fresh_s = evaluate_fresh(base, fitting, fresh);
         print_rate("that fit, nothing kept (reference)", fresh, fresh_s);
         printf("  evaluator/reference rate on plans that fit: %.1f\n",
-               fresh_s / (double)fresh / (fitting_s / (double)chosen));
+               fresh_s / (double)fresh / (unknown.seconds[RUNS / 2] / (double)chosen));
     }
-    plan_evaluator_destroy(first);
-    plan_evaluator_destroy(second);
+    plan_evaluator_destroy(evaluator);
     free(some);
     free(fitting);
     free(plans);

@@ -81,8 +81,11 @@ $(B)/%.o: %.c $(B)/flags
 	$(if $(filter 1,$(V)),,@echo "  CC $<")
 	$(Q)$(CC) $(ALL_CFLAGS) $(OWN_CFLAGS) -MMD -MP -c -o $@ $<
 
-# Loops over independent, finite, positive numbers: maxima and sums of several at once give the same.
+# What a search for plans spends its time in, and loops over independent, finite, positive numbers, where maxima and
+# sums of several at once give the same.
 ifeq ($(SANITIZE),)
+searched := block_set block_time dualpipe fold line paced pipeline sharding stage_time steady step_end
+$(searched:%=$(B)/sim/training/%.o) $(B)/hw/gemm.o: OWN_CFLAGS := -O3
 $(B)/sim/training/wave.o $(B)/sim/training/wave_ahead.o: OWN_CFLAGS := -O3 -ffinite-math-only -fno-signed-zeros
 endif
 

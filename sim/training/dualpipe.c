@@ -124,12 +124,6 @@ static inline double from_inside(const Half *half, const double *output_s, const
  * order in which every input is the last output of a neighbour (or that before the last, where it
  * says so). */
 
-static void put_near_forward(const Half *half, size_t stage, double end_s)
-{
-    half->near_forward_before_s[stage] = half->near_forward_s[stage];
-    half->near_forward_s[stage] = end_s;
-}
-
 /* 2 I near forwards, of which number k of stage i ends as in a flow shop at (the first one) + k
  * (the longest up to stage i); then i + 1 pairs of a near and a far one. The stage before is two
  * near forwards ahead, and one pair. */
@@ -147,26 +141,44 @@ static void warm_up(const Half *half)
         first_s += half->send_s;
     }
     half->near_forward_before_s[p - 1] = half->near_forward_s[p - 1] = half->free_s[p - 1] = 0.0;
-    for (size_t pair = 0; pair < p; pair++)
+    const double *restrict near_s = half->seconds[FORWARD][NEAR];
+    const double *restrict far_s = half->seconds[FORWARD][FAR];
+    double *restrict before_s = half->near_forward_before_s;
+    double *restrict last_s = half->near_forward_s;
+    double *restrict end_s = half->far_forward_s, *restrict free_s = half->free_s;
+    for (size_t pair = 0; pair < p; pair++) {
+        double inside_s = 0.0; /* what the stage behind handed on */
         for (size_t i = p; i-- > pair;) {
-            const double near_s = from_outside(half, half->near_forward_before_s, i);
-            put_near_forward(half, i, run_block(half, i, near_s, FORWARD, NEAR));
-            const double far_s = from_inside(half, half->far_forward_s, half->near_forward_s, i);
-            half->far_forward_s[i] = run_block(half, i, far_s, FORWARD, FAR);
+            const double outside_s = i > 0 ? before_s[i - 1] + half->send_s : 0.0;
+            const double up_s = later(free_s[i], outside_s) + near_s[i];
+            before_s[i] = last_s[i];
+            last_s[i] = up_s;
+            if (i + 1 == p)
+                inside_s = up_s; /* the opposite stage's */
+            inside_s = later(up_s, inside_s + half->send_s) + far_s[i];
+            free_s[i] = end_s[i] = inside_s;
         }
+    }
 }
 
 /* I times a far backward, its weight gradient and a far forward. */
 static void first_backwards(const Half *half)
 {
-    for (size_t round = 0; round + 1 < half->stages; round++)
+    const double *restrict backward_s = half->seconds[BACKWARD][FAR];
+    const double *restrict weight_s = half->seconds[WEIGHT][FAR];
+    const double *restrict forward_s = half->seconds[FORWARD][FAR];
+    double *restrict back_s = half->far_backward_s, *restrict up_s = half->far_forward_s;
+    double *restrict free_s = half->free_s;
+    for (size_t round = 0; round + 1 < half->stages; round++) {
+        double outside_s = 0.0; /* what the stage before handed on, sent */
         for (size_t i = 0; i + 1 < half->stages - round; i++) {
-            const double back_s = from_outside(half, half->far_backward_s, i);
-            half->far_backward_s[i] = run_block(half, i, back_s, BACKWARD, FAR);
-            half->free_s[i] += half->seconds[WEIGHT][FAR][i];
-            const double far_s = half->far_forward_s[i + 1] + half->send_s;
-            half->far_forward_s[i] = run_block(half, i, far_s, FORWARD, FAR);
+            const double end_s = later(free_s[i], outside_s) + backward_s[i];
+            back_s[i] = end_s;
+            outside_s = end_s + half->send_s;
+            free_s[i] = up_s[i] =
+                later(end_s + weight_s[i], up_s[i + 1] + half->send_s) + forward_s[i];
         }
+    }
 }
 
 /* Two overlapped blocks: X of the near forward with the far backward, and Y of the others. X waits
@@ -230,14 +242,20 @@ static void run_loop(const Half *half)
 /* I times a whole far backward and an overlapped far forward. */
 static void last_forwards(const Half *half)
 {
-    for (size_t round = 0; round + 1 < half->stages; round++)
+    const double *restrict whole_s = half->seconds[WHOLE_BACKWARD][FAR];
+    const double *restrict both_s = half->seconds[OVERLAPPED][FAR];
+    double *restrict back_s = half->far_backward_s, *restrict free_s = half->free_s;
+    for (size_t round = 0; round + 1 < half->stages; round++) {
+        double outside_s = 0.0;
         for (size_t i = 0; i + 1 < half->stages - round; i++) {
-            const double back_s = from_outside(half, half->far_backward_s, i);
-            half->far_backward_s[i] = run_block(half, i, back_s, WHOLE_BACKWARD, FAR);
-            run_block(half, i, half->free_s[i + 1] + half->send_s, OVERLAPPED, FAR);
+            const double end_s = later(free_s[i], outside_s) + whole_s[i];
+            back_s[i] = end_s;
+            outside_s = end_s + half->send_s;
+            free_s[i] = later(end_s, free_s[i + 1] + half->send_s) + both_s[i];
         }
+    }
     for (size_t i = 0; i < half->stages; i++)
-        half->near_backward_s[i] = half->free_s[i];
+        half->near_backward_s[i] = free_s[i];
 }
 
 /* Of the i + 1 last pairs of backwards, those that are whole; the weight gradients of the others

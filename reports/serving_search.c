@@ -76,8 +76,9 @@ void price_speed_sentence(const PriceSpeed *curve, char *text, size_t text_bytes
              fast_met   ? "Price and reading speed are met together."
              : slow_met ? "The price is met together with a slow reader, not with a fast one."
                         : "Price and reading speed are not met together.");
-    snprintf(text, text_bytes, "%s At nearly full load %s; %.3g tokens/s %s, %.3g tokens/s %s.",
-             together, most, curve->slow_tokens_per_s, slow, curve->fast_tokens_per_s, fast);
+    snprintf(text, text_bytes, "%s At %.0f%% of full load %s; %.3g tokens/s %s, %.3g tokens/s %s.",
+             together, 100 * curve->load, most, curve->slow_tokens_per_s, slow,
+             curve->fast_tokens_per_s, fast);
 }
 
 /* ---- terminal -----------------------------------------------------------------------------------

@@ -172,7 +172,8 @@ typedef struct ServingSpec {
     ArrivalProcess arrivals;
     double arrival_cv;               /* of the gaps between requests, arrivals: gamma */
     double reader_slow, reader_fast; /* tokens/s that readers want; 0: not said */
-    double diurnal_swing;            /* rate * (1 + swing * sin(2 pi t / day)) */
+    double reader_load; /* share of the stable maximum at which prices stand against these speeds */
+    double diurnal_swing; /* rate * (1 + swing * sin(2 pi t / day)) */
     SpeculationSpec speculation;
     PreemptionRule preemption;
     int prefix_cache;       /* keys and values of shared beginnings are kept */

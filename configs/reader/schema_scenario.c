@@ -274,6 +274,9 @@ static const Field SERVING_FIELDS[] = {
                  "tokens/s with which a slow reader is content; 0: not said"),
     NUMBER_FIELD("reader_fast", ServingSpec, reader_fast, DIMENSION_NUMBER, 0, 1e6, "0", 0,
                  "tokens/s with which a fast reader is content; 0: not said"),
+    NUMBER_FIELD("reader_load", ServingSpec, reader_load, DIMENSION_FRACTION, 0.01, 0.99, "95%", 0,
+                 "--find price: share of the stable maximum at which the price is drawn against "
+                 "reading speed"),
     NUMBER_FIELD("diurnal_swing", ServingSpec, diurnal_swing, DIMENSION_FRACTION, 0, 0.999, "0", 0,
                  "rate over a day: mean * (1 + swing * sin)"),
     WORD_FIELD(

@@ -9,7 +9,6 @@
 #include <string.h>
 
 enum { REQUESTS = 1000 };
-static const double nearly_full = 0.95;
 
 typedef struct Job {
     const Scenario *scenario;
@@ -33,7 +32,7 @@ static Status simulate(void *context, size_t index, size_t worker, Error *error)
     }
     serving_laid_out(job->scenario, &layout, point->max_batch, scenario);
     scenario->serving.replicas = 1;
-    scenario->serving.utilisation = nearly_full;
+    scenario->serving.utilisation = scenario->serving.reader_load;
     scenario->serving.diurnal_swing = 0;
     point->gpus = serving_gpus(&scenario->serving);
     status = serve_load(scenario, &options, forecast, error);
@@ -49,10 +48,11 @@ static Status simulate(void *context, size_t index, size_t worker, Error *error)
     const double usd_per_s = load->economics.usd_per_hour / 3600;
     /* What the replica could sell is told at its maximum: a window of finished requests has noise
      * that the maximum of a line that is never empty has not. */
-    const double sold = nearly_full * forecast->stable_maximum_per_s / load->requests_per_s;
+    const double could_sell = scenario->serving.reader_load * forecast->stable_maximum_per_s;
+    const double sold = could_sell / load->requests_per_s;
     point->decoding = load->decoding * point->pipeline;
     point->tokens_per_s = tpot_s > 0 ? 1 / tpot_s : 0;
-    point->requests_per_s = nearly_full * forecast->stable_maximum_per_s;
+    point->requests_per_s = could_sell;
     point->usd_per_1k_tokens =
         1e3 * usd_per_s / (sold * (load->input_tokens_per_s + load->output_tokens_per_s));
     point->usd_per_1k_output = 1e3 * usd_per_s / (sold * load->output_tokens_per_s);
@@ -108,9 +108,14 @@ Status price_speed(const Scenario *scenario, unsigned long long seed, size_t thr
 {
     Job job = {.scenario = scenario, .seed = seed, .points = curve->points};
     memset(curve, 0, sizeof *curve);
+    if (!(scenario->serving.reader_load > 0 && scenario->serving.reader_load < 1))
+        return error_set(error, STATUS_INVALID,
+                         "serving.reader_load is %g: more than 0 and less than 1 is needed",
+                         scenario->serving.reader_load);
     curve->wanted_usd_per_1k = scenario->prices.wanted_per_1k_usd;
     curve->slow_tokens_per_s = scenario->serving.reader_slow;
     curve->fast_tokens_per_s = scenario->serving.reader_fast;
+    curve->load = scenario->serving.reader_load;
     list_points(scenario, curve);
     const Status status = parallel_for(curve->count, threads, simulate, &job, error);
     if (status != STATUS_OK)

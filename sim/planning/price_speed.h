@@ -1,6 +1,6 @@
 /* Price against reading speed: what 1,000 tokens cost and how fast a reader gets them, over the
- * batch and the stages of the pipeline, at nearly full load (the price of a replica that always has
- * work; any idle time makes tokens dearer and hardly faster). */
+ * batch and the stages of the pipeline, at nearly full load (serving.reader_load: the price of a
+ * replica that always has work; any idle time makes tokens dearer and hardly faster). */
 #ifndef SIM_PLANNING_PRICE_SPEED_H
 #define SIM_PLANNING_PRICE_SPEED_H
 
@@ -22,6 +22,7 @@ typedef struct PriceSpeed {
     size_t count;
     PriceSpeedPoint points[MAX_PRICE_SPEED_POINTS]; /* by stages, then by batch */
     double wanted_usd_per_1k, slow_tokens_per_s, fast_tokens_per_s;
+    double load; /* share of the stable maximum */
     size_t cheapest_slow,
         cheapest_fast;       /* that a slow, a fast reader is content with; count: none */
     size_t fastest_at_price; /* count: no point is as cheap */

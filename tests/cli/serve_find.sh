@@ -32,8 +32,8 @@ cmp -s "$work/out" "$work/first" || fail "the result depends on the number of th
 run 1 serve "$work/small.yaml" --find gpus --load 2 --slo 'tpot<1us' --json
 json '(.found | not) and .best.worst > 1 and (.tried | length) >= 1'
 
-run 0 serve "$work/small.yaml" --set serving.tensor=8 --set serving.max_batch=64 --find price --slo 'ttft<2s,tpot<60ms' --margin 0.5 --out "$work/price"
-stdout_has "lowest cost"; stdout_has "a margin of 50.0%"; stdout_has "At nearly full load"
+run 0 serve "$work/small.yaml" --set serving.tensor=8 --set serving.max_batch=64 --set serving.reader_load=90% --find price --slo 'ttft<2s,tpot<60ms' --margin 0.5 --out "$work/price"
+stdout_has "lowest cost"; stdout_has "a margin of 50.0%"; stdout_has "At 90% of full load"
 screen_fits
 [ -s "$work/price/price-speed.png" ] && [ -s "$work/price/price-speed.csv" ] || fail "no curve"
 trials=$(wc -l <"$work/price/tried.csv")
@@ -48,6 +48,7 @@ run 2 serve "$work/small.yaml" --find gpus --load 3; stderr_has "--slo"
 run 2 serve "$work/small.yaml" --find price --load 3 --slo 'ttft<2s'; stderr_has "exclude"
 run 2 serve "$work/small.yaml" --load 3 --margin 0.5; stderr_has "--find price"
 run 2 serve "$work/small.yaml" --find price --slo 'ttft<2s' --margin 1
+run 2 serve "$work/small.yaml" --find price --slo 'ttft<2s' --set serving.reader_load=100%; stderr_has "serving.reader_load"
 run 2 serve "$work/small.yaml" --find prices --slo 'ttft<2s'; stderr_has "price"
 
 [ "$failures" -eq 0 ]

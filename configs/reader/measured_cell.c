@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { WORDS_BYTES = 64 };
@@ -134,6 +135,23 @@ static bool zero_stage(const char *words, double *value)
     return true;
 }
 
+/* The one number of four digits. */
+static bool year_in(const char *text, double *value)
+{
+    size_t found = 0;
+    for (const char *at = text; *at != '\0';) {
+        const size_t digits = strspn(at, "0123456789");
+        if (digits == 4) {
+            *value = strtod(at, NULL);
+            found++;
+        }
+        at += digits > 0 ? digits : 1;
+    }
+    if (found != 1)
+        *value = nan("");
+    return found == 1;
+}
+
 bool cell_number(const char *text, CellWords kind, double *value)
 {
     char number[WORDS_BYTES], words[WORDS_BYTES];
@@ -142,7 +160,9 @@ bool cell_number(const char *text, CellWords kind, double *value)
     cell_words(text, words, sizeof words);
     if (cell_is_empty(text) && strpbrk(text, "0123456789") == NULL)
         return true;
-    const char unit = kind == CELL_PER_CENT ? '%' : '\0';
+    const char unit = kind == CELL_MEASURED ? '%' : '\0';
+    if (kind == CELL_MEASURED)
+        text += strspn(text, " ~");
     if (bare_number(text, unit, number, sizeof number) && csv_number(number, value)) {
         if (kind == CELL_ABSENT && *value == 0)
             *value = nan("");
@@ -151,6 +171,8 @@ bool cell_number(const char *text, CellWords kind, double *value)
     *value = nan("");
     if (kind == CELL_ABSENT && strcmp(words, "none") == 0)
         return true;
+    if (kind == CELL_YEAR)
+        return year_in(text, value);
     if (kind == CELL_TOKENS && bare_number(text, 'k', number, sizeof number) &&
         csv_number(number, value)) {
         *value *= tokens_of_k;

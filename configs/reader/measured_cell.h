@@ -15,7 +15,8 @@ typedef enum CellWords {
     CELL_SWITCH,   /* "true", "yes", "on" */
     CELL_GATED,    /* the same, "swiglu", "gelu" */
     CELL_SHARDING, /* "ZeRO-3", "FSDP", "DDP" */
-    CELL_PER_CENT  /* "46%" */
+    CELL_MEASURED, /* "46%", "~410" */
+    CELL_YEAR      /* "2024-07", "July 2024" */
 } CellWords;
 
 /* "", "-", "n/a", "unknown", "not stated" and the like. */

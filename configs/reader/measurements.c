@@ -114,12 +114,12 @@ typedef struct NumberColumn {
         NAME, offsetof(Measurement, MEMBER), 0, 0, MINIMUM, MAXIMUM, CELL_PLAIN                    \
     }
 static const NumberColumn NUMBER_COLUMNS[] = {
-    COUNT("year", year, 0, 1950, 2200),
+    SPELLED("year", year, 0, 1950, 2200, CELL_YEAR),
     QUANTITY("params_total_b", params_total_b, 1e-6, 1e6),
     QUANTITY("params_active_b", params_active_b, 1e-6, 1e6),
-    COUNT("n_layers", layers, 1, 1, 10000),
-    COUNT("d_model", d_model, 1, 1, 1e6),
-    COUNT("n_heads", heads, 1, 1, 10000),
+    COUNT("n_layers", layers, 0, 1, 10000),
+    COUNT("d_model", d_model, 0, 1, 1e6),
+    COUNT("n_heads", heads, 0, 1, 10000),
     COUNT("n_kv_heads", kv_heads, 0, 1, 10000),
     COUNT("head_dim", head_dim, 0, 1, 65536),
     COUNT("d_ff", d_ff, 0, 1, 1e7),
@@ -129,12 +129,12 @@ static const NumberColumn NUMBER_COLUMNS[] = {
     COUNT("n_shared_experts", shared_experts, 0, 0, 10000),
     SPELLED("moe_layer_every", moe_every, 0, 1, 10000, CELL_ABSENT),
     COUNT("vocab", vocab, 0, 1, 1e8),
-    SPELLED("seq_len", sequence_length, 1, 1, 1e8, CELL_TOKENS),
-    COUNT("n_gpus", gpus, 1, 1, 1e7),
+    SPELLED("seq_len", sequence_length, 0, 1, 1e8, CELL_TOKENS),
+    COUNT("n_gpus", gpus, 0, 1, 1e7),
     COUNT("gpus_per_node", gpus_per_node, 0, 1, 100000),
     QUANTITY("inter_node_gbps_per_gpu", nic_gbps, 0.01, 1e6),
-    COUNT("tp", tensor, 1, 1, 1024),
-    COUNT("pp", pipeline, 1, 1, 1024),
+    COUNT("tp", tensor, 0, 1, 1024),
+    COUNT("pp", pipeline, 0, 1, 1024),
     SPELLED("vpp", virtual_stages, 0, 1, 10000, CELL_ABSENT),
     COUNT("dp", data, 0, 1, 1e7),
     SPELLED("ep", expert, 0, 1, 10000, CELL_ABSENT),
@@ -142,9 +142,9 @@ static const NumberColumn NUMBER_COLUMNS[] = {
     SPELLED("sequence_parallel", sequence_parallel, 0, 0, 1, CELL_SWITCH),
     SPELLED("zero_stage", zero_stage, 0, 0, 3, CELL_SHARDING),
     COUNT("micro_batch", micro_batch, 0, 1, 1e5),
-    COUNT("global_batch_seqs", batch_sequences, 1, 1, 1e9),
+    COUNT("global_batch_seqs", batch_sequences, 0, 1, 1e9),
     QUANTITY("tokens_per_s_per_gpu", tokens_per_s_per_gpu, 1e-6, 1e12),
-    {"value", offsetof(Measurement, value), 1, 0, 1e-12, 1e15, CELL_PER_CENT},
+    {"value", offsetof(Measurement, value), 1, 0, 1e-12, 1e15, CELL_MEASURED},
 };
 enum {
     NUMBER_COLUMN_COUNT = sizeof NUMBER_COLUMNS / sizeof NUMBER_COLUMNS[0],
@@ -173,8 +173,8 @@ static Status missing_column(const CsvTable *table, const char *name, Error *err
         char brief[TEXT_BRIEF_BYTES];
         error_hint(error, "is it '%s'?", text_brief(brief, nearest.best));
     } else {
-        error_hint(error, "needed: id, n_layers, d_model, n_heads, gpu, n_gpus, tp, pp, seq_len, "
-                          "global_batch_seqs, metric, value");
+        error_hint(error, "needed: id, gpu, metric, value; and what a step needs, in columns that "
+                          "configs/measurements/training_validation.csv has");
     }
     snprintf(error->file, sizeof error->file, "%s", table->file);
     error->line = table->header[0].line;

@@ -1,16 +1,18 @@
 /* Published measurements of training throughput: one configuration and one measured value a row.
  *
  * The table is recognised from its header; columns may stand in any order, others are ignored.
- *   needed:   id, n_layers, d_model, n_heads, gpu, n_gpus, tp, pp, seq_len, global_batch_seqs,
- *             metric, value
- *   optional: split, source, source_locator, year, model, dense_or_moe, stack, schedule,
- * n_kv_heads, head_dim, d_ff, gated_mlp, n_experts, top_k, n_shared_experts, moe_layer_every,
- * vocab, params_total_b, params_active_b, gpus_per_node, inter_node_gbps_per_gpu, vpp, dp, ep, cp,
- *             sequence_parallel, zero_stage, recompute, micro_batch, precision, mfu_convention,
- * notes, tokens_per_s_per_gpu Cells are read as people write them (configs/reader/measured_cell.h):
- * "1,024", "8 (assumed)", "n/a", "true", "ZeRO-3", "8k" tokens, "46%", "tok/s/GPU". A row that
- * cannot be a measurement (text in a number, an impossible value, no value) is listed as skipped
- * with its reason, and the file goes on.
+ *   needed:   id, gpu, metric, value
+ *   optional: split, source, source_locator, year, model, dense_or_moe, stack, schedule, n_layers,
+ *             d_model, n_heads, n_kv_heads, head_dim, d_ff, gated_mlp, n_experts, top_k,
+ *             n_shared_experts, moe_layer_every, vocab, seq_len, params_total_b, params_active_b,
+ *             n_gpus, gpus_per_node, inter_node_gbps_per_gpu, tp, pp, vpp, dp, ep, cp,
+ *             global_batch_seqs, sequence_parallel, zero_stage, recompute, micro_batch, precision,
+ *             mfu_convention, notes, tokens_per_s_per_gpu
+ *
+ * Cells are read as people write them (configs/reader/measured_cell.h): "1,024", "8 (assumed)",
+ * "n/a", "true", "ZeRO-3", "8k" tokens, "46%", "tok/s/GPU". A row that cannot be a measurement
+ * (text in a number, an impossible value, no value) is listed as skipped with its reason, and the
+ * file goes on.
  */
 #ifndef CONFIGS_READER_MEASUREMENTS_H
 #define CONFIGS_READER_MEASUREMENTS_H

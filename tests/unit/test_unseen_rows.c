@@ -366,7 +366,13 @@ static void test_cells(void **state)
                  {"FSDP", CELL_SHARDING, 3},
                  {"stage 1", CELL_SHARDING, 1},
                  {"ZeRO", CELL_SHARDING, HUGE_VAL},
-                 {"46.5%", CELL_PER_CENT, 46.5},
+                 {"46.5%", CELL_MEASURED, 46.5},
+                 {"~410", CELL_MEASURED, 410},
+                 {"2024-07", CELL_YEAR, 2024},
+                 {"July 2024", CELL_YEAR, 2024},
+                 {"2024 or 2025", CELL_YEAR, HUGE_VAL},
+                 {"recently", CELL_YEAR, HUGE_VAL},
+                 {"2024", CELL_YEAR, 2024},
                  {"1e400", CELL_PLAIN, HUGE_VAL},
                  {"0x10", CELL_PLAIN, HUGE_VAL},
                  {"", CELL_PLAIN, -1}};
@@ -581,6 +587,25 @@ static void test_layers_from_parameters(void **state)
     release(&of);
 }
 
+/* A table that has few columns: what they would say is not stated. */
+static void test_few_columns(void **state)
+{
+    (void)state;
+    char text[] = "id,model,gpu,metric,value,n_gpus,tp,pp\n"
+                  "z-1,Llama 3 8B,H100,tok/s/GPU,9000,8,1,1\n"
+                  "z-2,Some model,H100,tok/s/GPU,9000,8,1,1\n"
+                  "z-3,Llama 3 8B,,tok/s/GPU,9000,8,1,1\n";
+    const Table table = {.text = text, .used = sizeof text - 1};
+    Run of;
+    run(&table, &of);
+    assert_int_equal(of.result.row_count, 1);
+    assert_true(default_taken(&of.result.rows[0].defaults, DEFAULT_LENGTH));
+    assert_true(default_taken(&of.result.rows[0].defaults, DEFAULT_BATCH));
+    assert_non_null(strstr(reason_of(&of, "z-2"), "n_layers"));
+    assert_non_null(strstr(reason_of(&of, "z-3"), "gpu"));
+    release(&of);
+}
+
 /* ---- anything ----------------------------------------------------------------------------------
  */
 
@@ -628,6 +653,7 @@ int main(void)
         cmocka_unit_test(test_other_gpus),
         cmocka_unit_test(test_named_models),
         cmocka_unit_test(test_layers_from_parameters),
+        cmocka_unit_test(test_few_columns),
         cmocka_unit_test(test_anything),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -207,6 +207,10 @@ static Lanes fill_lanes(const SplitTimes *split, size_t stages, double start_s, 
 WITHIN void lanes_go(const Front *before, const Front *after, const Lanes *lanes, double send_s)
 {
     const size_t count = lanes->rows * LANES;
+    for (size_t lane = 1; lane < LANES; lane++) {
+        before->up_s[(ptrdiff_t)lane - LANES] = before->up_s[count - LANES + lane - 1];
+        before->down_s[count + lane - 1] = before->down_s[lane];
+    }
     const double *restrict below_s = before->up_s - LANES, *restrict own_s = before->down_s;
     const double *restrict above_s = before->down_s + LANES;
     const double *restrict forward_s = lanes->forward_s, *restrict backward_s = lanes->backward_s;
@@ -218,18 +222,6 @@ WITHIN void lanes_go(const Front *before, const Front *after, const Lanes *lanes
         next_up_s[i] = up_s;
         next_down_s[i] = later(up_s, above_s[i] + send_s) + backward_s[i];
     }
-    for (size_t lane = 1; lane < LANES; lane++) {
-        after->up_s[(ptrdiff_t)lane - LANES] = after->up_s[count - LANES + lane - 1];
-        after->down_s[count + lane - 1] = after->down_s[lane];
-    }
-}
-
-static inline void show_up(const Lanes *lanes, const Front *front, size_t stage, double up_s)
-{
-    const size_t lane = stage / lanes->rows;
-    front->up_s[place_in_lanes(lanes, stage)] = up_s;
-    if (stage % lanes->rows + 1 == lanes->rows && lane + 1 < LANES)
-        front->up_s[(ptrdiff_t)lane + 1 - LANES] = up_s;
 }
 
 /* begin_split_front in lanes. */
@@ -240,9 +232,9 @@ static inline void begin_lanes(const Lanes *lanes, const Front *before, const Sp
     if (front <= ahead) {
         const size_t stage = ahead - front;
         before->down_s[place_in_lanes(lanes, stage)] = split->up_s[stage];
-        show_up(lanes, before, stage, split->up_s[stage]);
+        before->up_s[place_in_lanes(lanes, stage)] = split->up_s[stage];
         if (stage > 0)
-            show_up(lanes, before, stage - 1, split->up_before_s[stage - 1]);
+            before->up_s[place_in_lanes(lanes, stage - 1)] = split->up_before_s[stage - 1];
     } else if (front <= ahead + stages) {
         const size_t stage = front - ahead - 1;
         lanes->due_s[place_in_lanes(lanes, stage)] = split->weight_s[stage];

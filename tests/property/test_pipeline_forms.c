@@ -145,8 +145,8 @@ static void test_small_shapes_equal_recurrence(void **state)
     assert_non_null(general);
     assert_non_null(input);
     RandomStream stream = random_stream(SEED, "small shapes", 0);
-    for (size_t shape = 0; shape < 4 * SMALL_P * SMALL_M; shape++) {
-        const size_t p = 1 + shape / 4 % SMALL_P, m = 1 + shape / 4 / SMALL_P;
+    for (size_t shape = 0; shape < 3 * 4 * SMALL_P * SMALL_M; shape++) {
+        const size_t p = 1 + shape / 4 % SMALL_P, m = 1 + shape / 4 / SMALL_P % SMALL_M;
         *input = (StepInput){
             .schedule = schedules[shape % 4], .stages = p, .microbatches = m, .replicas = 1};
         input->virtual_stages = 1;
@@ -159,9 +159,11 @@ static void test_small_shapes_equal_recurrence(void **state)
         for (size_t i = 0; i < p * input->virtual_stages; i++) {
             ChunkTime *chunk = &input->chunk[i];
             chunk->layers = 1;
-            set_phase(&chunk->forward, 1.0 + spread * random_uniform(&stream), 0.0, 0.0);
-            set_phase(&chunk->backward, 2.0 + spread * random_uniform(&stream), 0.1,
-                      0.9 + 0.1 * random_uniform(&stream));
+            const double forward_s = 1.0 + spread * random_uniform(&stream);
+            const double backward_s = 2.0 + spread * random_uniform(&stream);
+            const double weight_s = 0.9 + 0.1 * random_uniform(&stream);
+            set_phase(&chunk->forward, forward_s, 0.0, 0.0);
+            set_phase(&chunk->backward, backward_s, 0.1, weight_s);
             if (i < p)
                 input->stage[i] = (StageTime){
                     .layers = 3, .forward = chunk->forward, .backward = chunk->backward};

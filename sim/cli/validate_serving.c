@@ -52,12 +52,20 @@ static Status fit_engines(Session *session, const ServingRows *rows)
     Error error = {0};
     for (size_t i = 0; i < line->fit_count; i++) {
         EngineFit fit;
-        const Status status =
-            serving_fit(rows, engine_named(line->fits[i]), &options, &fit, &error);
+        const Status status = serving_fit(rows, engine_named(line->fits[i]), line->split == NULL,
+                                          &options, &fit, &error);
         session_progress_clear(session);
         if (status != STATUS_OK)
             return session_fail(session, &error);
         printf("# engine-%s.yaml: %zu rows\n", fit.engine, fit.rows);
+        if (fit.by_fold.n > 0)
+            printf("# each fold of %d left out once: %zu rows, median %.1f%%, p90 %.1f%%\n",
+                   SERVING_FOLDS, fit.by_fold.n, 100 * fit.by_fold.median_abs,
+                   100 * fit.by_fold.p90_abs);
+        if (fit.by_source.n > 0)
+            printf("# each of %zu sources left out once: %zu rows, median %.1f%%, p90 %.1f%%\n",
+                   fit.sources, fit.by_source.n, 100 * fit.by_source.median_abs,
+                   100 * fit.by_source.p90_abs);
         for (size_t j = 0; j < ENGINE_PARAMETERS; j++) {
             char value[UNITS_TEXT_BYTES];
             units_format(ENGINE_PARAMETER[j].seconds ? DIMENSION_SECONDS : DIMENSION_FRACTION,

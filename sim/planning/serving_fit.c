@@ -27,14 +27,34 @@ static double *parameter(Scenario *scenario, size_t index)
     return (double *)(void *)(serving + ENGINE_PARAMETER[index].offset);
 }
 
+/* Rows that a fit leaves out: a fold, a source, or none. */
+typedef struct LeftOut {
+    int fold;        /* -1: none */
+    uint64_t source; /* 0: none */
+} LeftOut;
+static const LeftOut NOTHING = {.fold = -1};
+
+static int left_out(const LeftOut *left, const ServingRow *row)
+{
+    return row->fold == left->fold || (left->source != 0 && row->source == left->source);
+}
+
 static int used(const ServingRow *row, const char *engine)
 {
     return strcmp(row->engine, engine) == 0 && !row->held_back && row->what != CASE_LARGEST &&
            row->what != CASE_OPEN_LOOP && row->what != CASE_MEMORY;
 }
 
-static double objective(const ServingRows *rows, const char *engine, const double *values,
-                        Scenario *scratch, size_t *count)
+/* Errors of rows, relative. */
+typedef struct Judged {
+    double *errors; /* NULL: not wanted */
+    size_t count;
+} Judged;
+
+/* Mean |ln(predicted / measured)| of the rows that are left out (`of_left`) or of the others. */
+static double objective(const ServingRows *rows, const char *engine, const LeftOut *left,
+                        int of_left, const double *values, Scenario *scratch, size_t *count,
+                        Judged *judged)
 {
     double sum = 0;
     *count = 0;
@@ -43,7 +63,7 @@ static double objective(const ServingRows *rows, const char *engine, const doubl
         const ServingRow *row = &rows->rows[i];
         double predicted[MOST_TOGETHER];
         together = serving_rows_together(rows, i);
-        if (!used(row, engine))
+        if (!used(row, engine) || left_out(left, row) != of_left)
             continue;
         *scratch = *row->scenario;
         for (size_t j = 0; j < ENGINE_PARAMETERS; j++)
@@ -54,13 +74,22 @@ static double objective(const ServingRows *rows, const char *engine, const doubl
             if (predicted[j] > 0) {
                 sum += fabs(log(predicted[j] / row[j].measured));
                 ++*count;
+                if (judged != NULL)
+                    judged->errors[judged->count++] = predicted[j] / row[j].measured - 1;
             }
     }
     return *count > 0 ? sum / (double)*count : HUGE_VAL;
 }
 
+/* Of a launch that is there at all: never none. */
+static int is_share(const EngineParameter *what)
+{
+    return !what->seconds && what->start >= 1;
+}
+
 /* One parameter's candidates around its value, the best kept. */
-static int improve(const ServingRows *rows, size_t index, Scenario *scratch, EngineFit *fit)
+static int improve(const ServingRows *rows, const LeftOut *left, size_t index, Scenario *scratch,
+                   EngineFit *fit)
 {
     static const double FACTORS[] = {0, 0.5, 0.75, 0.9, 1.1, 1.33, 2};
     const EngineParameter *what = &ENGINE_PARAMETER[index];
@@ -72,11 +101,11 @@ static int improve(const ServingRows *rows, size_t index, Scenario *scratch, Eng
         size_t count;
         memcpy(tried, fit->values, sizeof tried);
         tried[index] = fmin(what->maximum, from);
-        if (!what->seconds && what->start >= 1)
+        if (is_share(what))
             tried[index] = fmax(0.05, tried[index]);
         if (tried[index] == fit->values[index])
             continue;
-        const double error = objective(rows, fit->engine, tried, scratch, &count);
+        const double error = objective(rows, fit->engine, left, 0, tried, scratch, &count, NULL);
         if (error < fit->after - least_gain) {
             fit->after = error;
             fit->values[index] = tried[index];
@@ -86,11 +115,76 @@ static int improve(const ServingRows *rows, size_t index, Scenario *scratch, Eng
     return better;
 }
 
-Status serving_fit(const ServingRows *rows, const char *engine, const ForecastOptions *options,
-                   EngineFit *fit, Error *error)
+/* From fit->values on; fills rows, before and after. */
+static Status search(const ServingRows *rows, const LeftOut *left, const ForecastOptions *options,
+                     Scenario *scratch, EngineFit *fit, Error *error)
+{
+    int better = 1;
+    fit->before = fit->after =
+        objective(rows, fit->engine, left, 0, fit->values, scratch, &fit->rows, NULL);
+    for (size_t round = 0; round < MOST_ROUNDS && better && fit->rows > 0; round++) {
+        better = 0;
+        if (options->progress != NULL &&
+            options->progress(options->progress_context, round, MOST_ROUNDS) != 0)
+            return error_set(error, STATUS_INTERRUPTED, "interrupted after %zu rounds of the fit",
+                             round);
+        for (size_t i = 0; i < ENGINE_PARAMETERS && i * ROWS_PER_PARAMETER < fit->rows; i++)
+            better |= improve(rows, left, i, scratch, fit);
+    }
+    return STATUS_OK;
+}
+
+/* The rows that `left` leaves out, predicted by a fit without them. It begins with an engine that
+ * costs nothing: what is shipped has seen them. */
+static Status judge(const ServingRows *rows, const LeftOut *left, const ForecastOptions *options,
+                    const char *engine, Scenario *scratch, Judged *judged, Error *error)
+{
+    EngineFit fit = {0};
+    size_t count;
+    strncpy(fit.engine, engine, sizeof fit.engine - 1);
+    for (size_t i = 0; i < ENGINE_PARAMETERS; i++)
+        fit.values[i] = is_share(&ENGINE_PARAMETER[i]) ? 1 : 0;
+    const Status status = search(rows, left, options, scratch, &fit, error);
+    if (status == STATUS_OK && fit.rows > 0)
+        objective(rows, fit.engine, left, 1, fit.values, scratch, &count, judged);
+    return status;
+}
+
+static Status cross_validate(const ServingRows *rows, const ForecastOptions *options,
+                             Scenario *scratch, EngineFit *fit, Error *error)
+{
+    Judged folds = {calloc(rows->count + 1, sizeof(double)), 0};
+    Judged sources = {calloc(rows->count + 1, sizeof(double)), 0};
+    Status status = STATUS_OK;
+    if (folds.errors == NULL || sources.errors == NULL)
+        status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    for (int fold = 0; fold < SERVING_FOLDS && status == STATUS_OK; fold++) {
+        const LeftOut left = {.fold = fold};
+        status = judge(rows, &left, options, fit->engine, scratch, &folds, error);
+    }
+    for (size_t i = 0; i < rows->count && status == STATUS_OK; i++) {
+        const LeftOut left = {.fold = -1, .source = rows->rows[i].source};
+        int seen = !used(&rows->rows[i], fit->engine);
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = used(&rows->rows[j], fit->engine) && rows->rows[j].source == left.source;
+        if (seen)
+            continue;
+        fit->sources++;
+        status = judge(rows, &left, options, fit->engine, scratch, &sources, error);
+    }
+    if (status == STATUS_OK && folds.count > 0)
+        fit->by_fold = error_statistics(folds.errors, folds.count);
+    if (status == STATUS_OK && fit->sources > 1 && sources.count > 0)
+        fit->by_source = error_statistics(sources.errors, sources.count);
+    free(folds.errors);
+    free(sources.errors);
+    return status;
+}
+
+Status serving_fit(const ServingRows *rows, const char *engine, int crossed,
+                   const ForecastOptions *options, EngineFit *fit, Error *error)
 {
     Scenario *scratch = malloc(sizeof *scratch);
-    int better = 1;
     if (scratch == NULL)
         return error_set(error, STATUS_ENVIRONMENT, "out of memory");
     memset(fit, 0, sizeof *fit);
@@ -101,20 +195,12 @@ Status serving_fit(const ServingRows *rows, const char *engine, const ForecastOp
             for (size_t j = 0; j < ENGINE_PARAMETERS; j++)
                 fit->values[j] = *parameter(scratch, j);
         }
-    fit->before = fit->after = objective(rows, engine, fit->values, scratch, &fit->rows);
-    for (size_t round = 0; round < MOST_ROUNDS && better && fit->rows > 0; round++) {
-        better = 0;
-        if (options->progress != NULL &&
-            options->progress(options->progress_context, round, MOST_ROUNDS) != 0) {
-            free(scratch);
-            return error_set(error, STATUS_INTERRUPTED, "interrupted after %zu rounds of the fit",
-                             round);
-        }
-        for (size_t i = 0; i < ENGINE_PARAMETERS && i * ROWS_PER_PARAMETER < fit->rows; i++)
-            better |= improve(rows, i, scratch, fit);
-    }
+    Status status = search(rows, &NOTHING, options, scratch, fit, error);
+    if (status == STATUS_OK && fit->rows == 0)
+        status =
+            error_set(error, STATUS_INVALID, "the engine %.60s has no row to be fitted to", engine);
+    if (status == STATUS_OK && crossed)
+        status = cross_validate(rows, options, scratch, fit, error);
     free(scratch);
-    return fit->rows > 0 ? STATUS_OK
-                         : error_set(error, STATUS_INVALID,
-                                     "the engine %.60s has no row to be fitted to", engine);
+    return status;
 }

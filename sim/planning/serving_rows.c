@@ -2,6 +2,7 @@
 
 #include "configs/reader/sample.h"
 #include "models/plan_check.h"
+#include "sim/engine/random.h"
 #include "sim/planning/serving_names.h"
 #include "sim/planning/serving_shape.h"
 #include "sim/planning/serving_table.h"
@@ -503,6 +504,8 @@ static const char *add_row(Reading *reading, size_t index, Status *status, Error
     snprintf(row.gpu, sizeof row.gpu, "%s", names.hardware);
     snprintf(row.model, sizeof row.model, "%s", names.model);
     const char *split = text_of(reading, index, COLUMN_SPLIT);
+    row.fold = (int)(random_hash(row.id) / SERVING_FOLDS % SERVING_FOLDS);
+    row.source = random_hash(text_of(reading, index, COLUMN_SOURCE));
     row.held_back = split[0] != '\0' ? strcmp(split, "validation") == 0 : kernel_held_back(row.id);
     serving_rows_push(reading->rows, &row);
 

@@ -20,6 +20,8 @@
 #include "sim/planning/kernel_validation.h"
 #include "sim/planning/serving_names.h"
 
+#include <stdint.h>
+
 /* What is simulated for a row. */
 typedef enum ServingCase {
     CASE_STATIC,      /* a batch that starts at once, nothing behind it */
@@ -61,6 +63,9 @@ typedef struct EngineFit {
     size_t rows;          /* that the fit used */
     double before, after; /* mean |ln(predicted / measured)| of these */
     double values[ENGINE_PARAMETERS];
+    /* These rows predicted by fits that left out their fold, or all rows of their source. */
+    ErrorStatistics by_fold, by_source;
+    size_t sources;
 } EngineFit;
 typedef struct EngineParameter {
     const char *key;
@@ -86,7 +91,8 @@ typedef struct ServingRow {
     double requests; /* of a whole run, all queued at its start; 0: not known */
     double shortest; /* lengths of a closed loop: uniform between this share and the whole */
     int held_back;   /* from fits */
-    int fold;        /* of deployments: 0..SERVING_FOLDS - 1, the first is held back */
+    uint64_t source; /* hash of what a table says of it; 0: nothing */
+    int fold;        /* 0..SERVING_FOLDS - 1; of deployments the first is held back */
     char assumed[ASSUMED_BYTES]; /* what stands for cells that the row leaves out or spells its way
                                   */
     int queued; /* the time to the first token is mostly waiting: the engine is past its load */
@@ -121,9 +127,10 @@ Status serving_validate(const ServingRows *rows, KernelPart part, const char *fi
                         const ForecastOptions *options, KernelValidation *result, Error *error);
 
 /* Fits the constants of one engine to its rows that are not held back, by a pattern search; rows of
- * loads near saturation (CASE_LARGEST, CASE_OPEN_LOOP) are left out. STATUS_INVALID when it has no
+ * loads near saturation (CASE_LARGEST, CASE_OPEN_LOOP) are left out. `crossed`: fill by_fold and,
+ * with more than one source, by_source, too, which takes a fit each. STATUS_INVALID when it has no
  * row. */
-Status serving_fit(const ServingRows *rows, const char *engine, const ForecastOptions *options,
-                   EngineFit *fit, Error *error);
+Status serving_fit(const ServingRows *rows, const char *engine, int crossed,
+                   const ForecastOptions *options, EngineFit *fit, Error *error);
 
 #endif

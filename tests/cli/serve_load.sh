@@ -119,6 +119,8 @@ json 'all(.skipped[]; .reason != "")'
 run 0 validate serving --split validation --json
 json 'all(.rows[]; .held_back)'
 run 1 validate serving --fail-above 0.0001
+run 0 validate serving --fit deepspeed-2022; stdout_has "each fold of 5 left out once"
+run 0 validate serving --fit deepspeed-2022 --split fitted; stdout_lacks "left out once"
 run 0 validate serving; stdout_has "by engine"; stdout_has "skipped"
 screen_fits
 

@@ -61,6 +61,22 @@ double model_value_head_dim(const ModelSpec *model)
     return model_has_latent_attention(model) ? model->v_head_dim : model->head_dim;
 }
 
+double model_indexer_weights(const ModelSpec *model)
+{
+    if (model->sparse_keys <= 0)
+        return 0;
+    return model->q_lora_rank * model->index_heads * model->index_head_dim +
+           model->d_model * (model->index_head_dim + model->index_heads);
+}
+
+double model_index_key_bytes(const ModelSpec *model)
+{
+    static const double channels_of_a_scale = 128, scale_bytes = 4;
+    if (model->sparse_keys <= 0)
+        return 0;
+    return model->index_head_dim + scale_bytes * ceil(model->index_head_dim / channels_of_a_scale);
+}
+
 double model_windowed_share(const ModelSpec *model)
 {
     if (model->attention_window <= 0)
@@ -70,10 +86,12 @@ double model_windowed_share(const ModelSpec *model)
 
 double model_window_share(const ModelSpec *model, double length)
 {
-    const double window = model->attention_window;
+    /* A chosen part of the tokens before costs what the last of them would. */
+    const int sparse = model->sparse_keys > 0;
+    const double window = sparse ? model->sparse_keys : model->attention_window;
     if (window <= 0 || window >= length)
         return 1;
-    const double windowed = model_windowed_share(model);
+    const double windowed = sparse ? 1 : model_windowed_share(model);
     /* The first tokens of a window see a triangle of w^2 / 2, the other s - w see w each; a causal
      * square has s^2 / 2. */
     return 1 - windowed + windowed * window * (2 * length - window) / (length * length);
@@ -102,7 +120,7 @@ static double latent_attention(const ModelSpec *model)
     const double down = d * (model->kv_lora_rank + model->rope_head_dim);
     const double up =
         model->kv_lora_rank * model->heads * (model->nope_head_dim + model->v_head_dim);
-    return query + down + up + model->heads * model->v_head_dim * d;
+    return query + down + up + model->heads * model->v_head_dim * d + model_indexer_weights(model);
 }
 
 ModelParameters model_parameters(const ModelSpec *model)
@@ -207,7 +225,8 @@ double model_kv_heads_on_rank(const ModelSpec *model, double tensor)
 double model_kv_bytes_per_token(const ModelSpec *model, double bytes_per_element)
 {
     if (model_has_latent_attention(model))
-        return model->layers * (model->kv_lora_rank + model->rope_head_dim) * bytes_per_element;
+        return model->layers * ((model->kv_lora_rank + model->rope_head_dim) * bytes_per_element +
+                                model_index_key_bytes(model));
     return 2 * model->layers * model->kv_heads * model->head_dim * bytes_per_element;
 }
 

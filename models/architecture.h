@@ -38,6 +38,12 @@ double model_shared_width(const ModelSpec *model); /* of all shared experts toge
 
 /* Query and value channels of one head in the attention core. Latent attention without absorption
  * (training): a query of nope + rope channels, a value of v channels. */
+/* Sparse attention: weights of one layer's indexer (queries from the query's latent, one key and a
+ * weight for each query from the stream), and bytes of the key that it keeps of a token in a layer:
+ * 8 bits a channel and a 32-bit scale for 128 of them (DeepSeek-V3.2-Exp, 2025). 0: none. */
+double model_indexer_weights(const ModelSpec *model);
+double model_index_key_bytes(const ModelSpec *model);
+
 int model_has_latent_attention(const ModelSpec *model);
 double model_query_head_dim(const ModelSpec *model);
 double model_value_head_dim(const ModelSpec *model);

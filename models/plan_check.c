@@ -99,6 +99,9 @@ static Status check_model_counts(const Scenario *scenario, Error *error)
         {"model.v_head_dim", model->v_head_dim, model->kv_lora_rank > 0, 1},
         {"model.attention_window", model->attention_window, 1, 0},
         {"model.window_layers", model->window_layers, 1, 0},
+        {"model.sparse_keys", model->sparse_keys, 1, 0},
+        {"model.index_heads", model->index_heads, model->sparse_keys > 0, 1},
+        {"model.index_head_dim", model->index_head_dim, model->sparse_keys > 0, 1},
         {"model.routed_groups", model->routed_groups, 1, 0},
         {"model.learned_positions", model->learned_positions, 1, 0},
         {"hardware.node.gpus", scenario->hardware.node.gpus, 1, 1},
@@ -328,6 +331,10 @@ static Status check_layers_of_chunks(const Scenario *scenario, Error *error)
 static Status check_training(const Scenario *scenario, Error *error)
 {
     const ParallelSpec *parallel = &scenario->training.parallel;
+    if (scenario->model.sparse_keys > 0)
+        return error_set(error, STATUS_INVALID,
+                         "model.sparse_keys = %g: training of such a model is not simulated",
+                         scenario->model.sparse_keys);
     Status status = plan_check_split(scenario, "training.parallel.tensor", parallel->tensor,
                                      "training.parallel.pipeline", parallel->pipeline, error);
     if (status == STATUS_OK)

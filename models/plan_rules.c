@@ -58,6 +58,16 @@ Status plan_check_model(const ModelSpec *model, Error *error)
         return error_set(error, STATUS_INVALID,
                          "model.kv_heads = %g: latent attention has keys for each of %g heads",
                          model->kv_heads, model->heads);
+    if (model->sparse_keys > 0 && model->q_lora_rank <= 0)
+        return error_set(error, STATUS_INVALID,
+                         "model.sparse_keys = %g: the indexer's queries come from the latent of "
+                         "model.q_lora_rank, which is 0",
+                         model->sparse_keys);
+    if (model->sparse_keys > 0 && model->attention_window > 0)
+        return error_set(
+            error, STATUS_INVALID,
+            "model.sparse_keys = %g and model.attention_window = %g exclude each other",
+            model->sparse_keys, model->attention_window);
     return STATUS_OK;
 }
 

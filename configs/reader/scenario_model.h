@@ -48,6 +48,10 @@ typedef struct ModelSpec {
     double v_head_dim;        /* latent attention: value channels of a head */
     double attention_window;  /* tokens that a token looks back at most; 0: all */
     double window_layers;     /* layers that the window holds for; 0: all */
+    double sparse_keys;       /* of those before it that an indexer chooses for a token (DeepSeek
+                                 sparse attention, on latent attention alone); 0: all */
+    double index_heads;       /* of the indexer's queries */
+    double index_head_dim;    /* channels of these and of its one key a token */
     double routed_groups;     /* of experts that one token's copies go to at most; 0: any */
     double learned_positions; /* rows of a table of positions; 0: none (rotary or none) */
     VisionSpec vision;

@@ -51,7 +51,8 @@ static double whole_attention(const ServingSpec *serving, const ModelSpec *model
 {
     if (model_has_latent_attention(model))
         return *one_copy = model->d_model *
-                           (model->q_lora_rank + model->kv_lora_rank + model->rope_head_dim);
+                               (model->q_lora_rank + model->kv_lora_rank + model->rope_head_dim) +
+                           model_indexer_weights(model);
     *one_copy = 2 * model->d_model * model->kv_heads * model->head_dim;
     return 2 * model->d_model * serve_kv_heads_on_rank(serving, model) * model->head_dim;
 }
@@ -99,9 +100,11 @@ static StageShare stage_share(const Scenario *scenario, const StageLayout *layou
     const double kept =
         model->attention_window > 0 ? fmin(1, model->attention_window / serving->context_limit) : 1;
     const double windowed = model_windowed_share(model);
-    share.kv_bytes_per_token = layers * (1 - windowed + windowed * kept) *
-                               serve_kv_elements_on_rank(serving, model) *
-                               precision_bytes(serving->kv_precision) / groups;
+    share.kv_bytes_per_token =
+        layers * (1 - windowed + windowed * kept) *
+        (serve_kv_elements_on_rank(serving, model) * precision_bytes(serving->kv_precision) +
+         model_index_key_bytes(model)) /
+        groups;
     return share;
 }
 

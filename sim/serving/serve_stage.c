@@ -1,5 +1,6 @@
 #include "hw/attention.h"
 #include "hw/collective.h"
+#include "hw/gemm.h"
 #include "models/weight_format.h"
 #include "sim/serving/stage_cost.h"
 
@@ -189,10 +190,13 @@ double stage_cost_kv_bytes(const StageCost *cost, const PassLoad *load)
     const DecodeAttention share = decode_share(cost, load);
     const double elements =
         share.latent ? share.key_dim : share.kv_heads * (share.key_dim + share.value_dim);
-    const double windowed = model_windowed_share(&cost->key.model);
-    const double context = (1 - windowed) * load->context +
-                           windowed * fmin(load->context, cost->key.model.attention_window);
-    return share.sequences * context * elements * cost->kv_element_bytes;
+    const ModelSpec *model = &cost->key.model;
+    const double windowed = model->sparse_keys > 0 ? 1 : model_windowed_share(model);
+    const double looked_at = model->sparse_keys > 0 ? model->sparse_keys : model->attention_window;
+    const double context =
+        (1 - windowed) * load->context + windowed * fmin(load->context, looked_at);
+    const double index_bytes = load->context * model_index_key_bytes(model);
+    return share.sequences * (context * elements * cost->kv_element_bytes + index_bytes);
 }
 
 double stage_cost_weight_bytes(const StageCost *cost, double layers, const TokenCost *tokens)
@@ -275,10 +279,43 @@ static void add_looking_back(StageCost *cost, const PassLoad *load, double windo
             window > 0 ? fmin(load->prefill_context, window) : load->prefill_context;
         const double length = fmax(1, 2 * context);
         const double ways = stage_attention_ways(key->attention_data, key->tensor);
-        const double head_dim = (model_query_head_dim(model) + model_value_head_dim(model)) / 2;
+        /* A token that looks at chosen ones has them to itself: queries meet the latents, as in
+         * decoding. */
+        const int chosen = model->sparse_keys > 0 && 2 * load->prefill_context > model->sparse_keys;
+        const double head_dim =
+            chosen ? model->kv_lora_rank + model->rope_head_dim / 2
+                   : (model_query_head_dim(model) + model_value_head_dim(model)) / 2;
         time->compute_s += layers * fullest_prompts(cost, load) / length *
                            gpu_attention_forward_seconds(gpu, cost->attention, 1, length,
                                                          ceil(model->heads / ways), head_dim);
+    }
+}
+
+/* The indexer of sparse attention: every query of a token meets the keys of all tokens before it.
+ * Decoding reads these keys; prompts multiply them, and write a score for each pair, of which the
+ * largest are looked for. */
+static void add_indexer(const StageCost *cost, const PassLoad *load, ServeStageTime *time)
+{
+    const StageCostKey *key = &cost->key;
+    const ModelSpec *model = &key->model;
+    const GpuSpec *gpu = &key->hardware.gpu;
+    static const double score_bytes = 4; /* fp32 */
+    if (load->decode > 0) {
+        const DecodeAttention keys = {.sequences = decode_share(cost, load).sequences,
+                                      .context = load->context,
+                                      .kv_heads = 1,
+                                      .heads = model->index_heads,
+                                      .key_dim = model_index_key_bytes(model),
+                                      .kv_element_bytes = 1};
+        time->kv_s += gpu_decode_seconds(gpu, &keys);
+    }
+    if (load->prefill > 0) {
+        const double tokens = fullest_prompts(cost, load);
+        const double context = fmax(1, load->prefill_context);
+        const Precision precision = gpu->peak_fp8_flops_per_s > 0 ? PRECISION_FP8 : PRECISION_BF16;
+        time->compute_s += gpu_gemm_seconds(gpu, precision, tokens * model->index_heads, context,
+                                            model->index_head_dim) +
+                           gpu_memory_bound_seconds(gpu, 2 * score_bytes * tokens * context);
     }
 }
 
@@ -286,6 +323,11 @@ static void add_looking_back(StageCost *cost, const PassLoad *load, double windo
 static void add_attention(StageCost *cost, const PassLoad *load, ServeStageTime *time)
 {
     const ModelSpec *model = &cost->key.model;
+    if (model->sparse_keys > 0) {
+        add_looking_back(cost, load, model->sparse_keys, 1, time);
+        add_indexer(cost, load, time);
+        return;
+    }
     const double windowed = model_windowed_share(model);
     if (windowed > 0)
         add_looking_back(cost, load, model->attention_window, windowed, time);

@@ -106,6 +106,11 @@ static double add_projections(const StageCostKey *key, double tokens, LayerCost 
     add_gemm(key, tokens, heads * (model->nope_head_dim + model->v_head_dim), model->kv_lora_rank,
              cost);
     add_gemm(key, tokens, d, heads * model->v_head_dim, cost);
+    /* Every rank chooses the same tokens: the indexer is not cut. */
+    if (model->sparse_keys > 0) {
+        add_gemm(key, tokens, model->index_heads * model->index_head_dim, model->q_lora_rank, cost);
+        add_gemm(key, tokens, model->index_head_dim + model->index_heads, d, cost);
+    }
     return q_width + kv_latent;
 }
 

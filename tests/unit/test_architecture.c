@@ -106,6 +106,31 @@ static void latent_attention_by_hand(void **state)
     assert_near(model_flops_per_token(&model, 4096).attention_full, 61 * 2 * h * 320 * 4096, 1);
 }
 
+/* GLM-5 by hand: DeepSeek's latent attention with an indexer of 32 queries beside it; published:
+ * 744 billion parameters, 40 of them active. */
+static void indexer_by_hand(void **state)
+{
+    (void)state;
+    const ModelSpec model = shipped_model("glm-5");
+    const ModelParameters count = model_parameters(&model);
+    const double d = 6144, h = 64;
+    const double indexer = 2048 * 32 * 128 + d * (128 + 32);
+    const double layer =
+        d * 2048 + 2048 * h * 256 + d * 576 + 512 * h * (192 + 256) + h * 256 * d + indexer;
+    assert_near(model_indexer_weights(&model), indexer, 0);
+    assert_near(count.attention, 78 * layer, 1);
+    assert_near(count.total / 1e9, 744, 744 * 0.01);
+    assert_near(count.active / 1e9, 40, 40 * 0.05);
+    /* 128 channels in 8 bits and a scale. */
+    assert_near(model_kv_bytes_per_token(&model, 2), 78 * (576 * 2 + 132), 0);
+    /* Up to 2,048 tokens everything is looked at; then the square becomes a band. */
+    const double square = 78 * 2 * h * (256 + 256) * 2048.0;
+    assert_near(model_flops_per_token(&model, 2048).attention_full, square, 1);
+    assert_near(model_window_share(&model, 2048), 1, 0);
+    assert_near(model_window_share(&model, 8192), 2048 * (2 * 8192.0 - 2048) / (8192.0 * 8192),
+                1e-12);
+}
+
 static void layers_of_two_kinds(void **state)
 {
     (void)state;
@@ -255,11 +280,17 @@ static void bytes_of_precisions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gpt4_leak),           cmocka_unit_test(published_sizes),
-        cmocka_unit_test(conventions),         cmocka_unit_test(kv_cache_of_multi_head_540b),
-        cmocka_unit_test(heads_on_a_rank),     cmocka_unit_test(experts_touched),
-        cmocka_unit_test(bytes_of_precisions), cmocka_unit_test(latent_attention_by_hand),
-        cmocka_unit_test(layers_of_two_kinds), cmocka_unit_test(windows),
+        cmocka_unit_test(gpt4_leak),
+        cmocka_unit_test(published_sizes),
+        cmocka_unit_test(conventions),
+        cmocka_unit_test(kv_cache_of_multi_head_540b),
+        cmocka_unit_test(heads_on_a_rank),
+        cmocka_unit_test(experts_touched),
+        cmocka_unit_test(bytes_of_precisions),
+        cmocka_unit_test(latent_attention_by_hand),
+        cmocka_unit_test(indexer_by_hand),
+        cmocka_unit_test(layers_of_two_kinds),
+        cmocka_unit_test(windows),
         cmocka_unit_test(served_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

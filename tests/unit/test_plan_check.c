@@ -37,6 +37,7 @@ static void checked_plans(void **state)
         FIELD(training.parallel.expert_tensor, 3, "training.parallel.expert"),
         FIELD(model.dense_layers, 120, "model.dense_layers"),
         FIELD(model.kv_lora_rank, 512, "model.nope_head_dim"),
+        FIELD(model.sparse_keys, 2048, "model.index_heads"),
 #undef FIELD
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -67,6 +68,30 @@ static void checked_serving(void **state)
     assert_int_equal(plan_check(&scenario, &error), STATUS_INVALID);
     assert_non_null(strstr(error.message, "model.vision.cross_every"));
     scenario.model.vision.cross_every = 0;
+    /* An indexer's queries come from the query's latent; such a model is served, not trained. */
+    Scenario sparse = scenario;
+    sparse.model.sparse_keys = 2048;
+    sparse.model.index_heads = 64;
+    sparse.model.index_head_dim = 128;
+    assert_int_equal(plan_check(&sparse, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "model.q_lora_rank"));
+    sparse.model.kv_lora_rank = 512;
+    sparse.model.q_lora_rank = 1536;
+    sparse.model.nope_head_dim = sparse.model.v_head_dim = 128;
+    sparse.model.kv_heads = sparse.model.heads;
+    assert_int_equal(plan_check(&sparse, &error), STATUS_OK);
+    sparse.model.attention_window = 4096;
+    assert_int_equal(plan_check(&sparse, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "model.attention_window"));
+    sparse = leak();
+    sparse.model = scenario.model;
+    sparse.model.sparse_keys = 2048;
+    sparse.model.index_heads = sparse.model.index_head_dim = 64;
+    sparse.model.kv_lora_rank = sparse.model.q_lora_rank = 512;
+    sparse.model.nope_head_dim = sparse.model.v_head_dim = 128;
+    sparse.model.kv_heads = sparse.model.heads;
+    assert_int_equal(plan_check(&sparse, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "training of such a model"));
     scenario.serving.output_tokens = 8000;
     assert_int_equal(plan_check(&scenario, &error), STATUS_INVALID);
     assert_non_null(strstr(error.message, "serving.context_limit"));

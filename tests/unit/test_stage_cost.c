@@ -271,6 +271,41 @@ static void test_graphs_spare_the_host(void **state)
     assert_true(serve_stage_time(&scenario, 8, 64, 1000, 10, 5).total_s >= host_s);
 }
 
+/* Sparse attention: as long as every token is looked at only the indexer is added; behind that the
+ * keys and values that are read stay as many, and the indexer's keys alone grow. */
+static void test_chosen_keys_stay_as_many(void **state)
+{
+    (void)state;
+    Scenario scenario;
+    latent_scenario(&scenario);
+    Scenario sparse = scenario;
+    sparse.model.sparse_keys = 2048;
+    sparse.model.index_heads = 64;
+    sparse.model.index_head_dim = 128;
+    const double dense_s[] = {serve_stage_time(&scenario, 61, 64, 2000, 0, 0).kv_s,
+                              serve_stage_time(&scenario, 61, 64, 64000, 0, 0).kv_s};
+    const double sparse_s[] = {serve_stage_time(&sparse, 61, 64, 2000, 0, 0).kv_s,
+                               serve_stage_time(&sparse, 61, 64, 64000, 0, 0).kv_s};
+    assert_true(sparse_s[0] > dense_s[0] && sparse_s[0] < 2 * dense_s[0]);
+    assert_true(sparse_s[1] < dense_s[1] / 3 && sparse_s[1] > sparse_s[0]);
+    /* Prompts: of 64,000 tokens most pairs are scored by the indexer alone. Tensor ways cut heads
+     * and not the indexer: groups of attention are where it pays. */
+    sparse.serving.attention_data = scenario.serving.attention_data = 8;
+    const double prompt_s = serve_stage_time(&sparse, 61, 0, 0, 8192, 32000).compute_s;
+    assert_true(prompt_s < serve_stage_time(&scenario, 61, 0, 0, 8192, 32000).compute_s);
+
+    StageCost *cost = calloc(1, sizeof *cost);
+    assert_non_null(cost);
+    const PassLoad load = {.decode = 1, .context = 10000};
+    sparse.serving.attention_data = 1;
+    stage_cost_prepare(cost, &sparse);
+    assert_near(stage_cost_kv_bytes(cost, &load), 2048 * 576 * 2 + 10000 * 132, 1e-6);
+    free(cost);
+    ServeMemory memory;
+    serve_memory(&sparse, &memory);
+    assert_near(memory.kv_bytes_per_token, 61 * (576 * 2.0 + 132), 1e-6);
+}
+
 /* Of layers with experts alone, in graphs as well. */
 static void test_experts_have_an_overhead_of_their_own(void **state)
 {
@@ -338,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_a_pass_takes_as_long_as_its_fullest_group),
         cmocka_unit_test(test_graphs_spare_the_host),
         cmocka_unit_test(test_experts_have_an_overhead_of_their_own),
+        cmocka_unit_test(test_chosen_keys_stay_as_many),
         cmocka_unit_test(test_two_batch_overlap_hides_exchanges),
         cmocka_unit_test(test_plans_that_groups_do_not_fit),
     };

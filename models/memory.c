@@ -270,7 +270,8 @@ typedef struct LayerActivations {
     double input;  /* of the layer: all that full recomputation keeps */
     double linear; /* everything but the scores */
     double scores; /* softmax, its mask and its dropped-out copy; fused kernels keep none */
-    double by_operators, by_modules; /* what is kept of it all with these scopes of recomputation */
+    /* what is kept of it all with these scopes of recomputation */
+    double by_operators, by_modules, by_experts, but_qkv;
 } LayerActivations;
 
 /* Vectors of one token that tensor parallelism cuts in attention: Q, K, V and the output. Latent
@@ -349,14 +350,24 @@ static LayerActivations layer_activations(const Scenario *scenario, int experts)
      * activation_checkpoint.py, selective by operators). */
     const double product_outputs = (attention - mixed) + hidden * (matrices - 1) / matrices;
     const double narrow_outputs = d * (experts ? 1 + routed : 2);
-    layer.by_operators = tokens * activation_bytes *
-                         (mixed + product_outputs / 2 + (d + narrow_outputs / 2) * whole_share);
+    const double kept = training->precision == PRECISION_FP8 ? 0 : 0.5; /* fp8: not in its list */
+    layer.by_operators =
+        tokens * activation_bytes *
+        (mixed + kept * product_outputs + (d + kept * narrow_outputs) * whole_share);
     /* Outputs of norms and of activation functions are products' inputs, computed again from what
      * went into them (Megatron-Core, recompute_modules layernorm and moe_act). */
     const double light_cut = hidden / matrices;
     const double light_whole = 2 * d;
     layer.by_modules =
         layer.linear - tokens * input_bytes * (light_cut + light_whole * whole_share);
+    /* Attention keeps all but its normed input, an MLP or its experts only what goes into them; a
+     * layer without experts has none to leave out. */
+    const double normed = tokens * input_bytes * 2 * d * whole_share;
+    layer.by_experts = layer.linear - normed;
+    if (experts)
+        layer.by_experts = tokens * (activation_bytes * (attention + 2 * d * whole_share) -
+                                     (activation_bytes - input_bytes) * mixed);
+    layer.but_qkv = tokens * activation_bytes * (attention - mixed + d * whole_share);
     /* 5 a s^2 b / t: softmax output and its dropped-out copy (2 bytes each), mask (1 byte). */
     if (training->attention == ATTENTION_UNFUSED)
         layer.scores = (2 * activation_bytes + mask_bytes) * model->heads / tensor * tokens *
@@ -373,6 +384,8 @@ static KeptActivations kept_activations(const Scenario *scenario, int experts)
         [SELECTIVE_SCORES] = {layer.linear, layer.scores},
         [SELECTIVE_OPERATORS] = {layer.by_operators, everything},
         [SELECTIVE_MODULES] = {layer.by_modules + layer.scores, layer.linear - layer.by_modules},
+        [SELECTIVE_EXPERTS] = {layer.by_experts + layer.scores, layer.linear - layer.by_experts},
+        [SELECTIVE_BUT_QKV] = {layer.but_qkv, everything},
     };
     const KeptActivations by_mode[] = {
         [RECOMPUTE_NONE] = {everything, 0},

@@ -62,6 +62,19 @@ static void add_gemm(OperatorList *list, const char *name, double m, double n, d
                          .backward_twice = 1});
 }
 
+static void mark_qkv(OperatorList *list)
+{
+    if (list->count > 0)
+        list->operators[list->count - 1].qkv = 1;
+}
+
+/* All from `first` on. */
+static void mark_last(OperatorList *list, size_t first)
+{
+    for (size_t i = first; i < list->count; i++)
+        list->operators[i].last = 1;
+}
+
 static void add_grouped(OperatorList *list, const char *name, double groups, double m, double n,
                         double k)
 {
@@ -148,6 +161,7 @@ static void add_plain_attention(OperatorList *list, const Scenario *scenario, co
     const double kv_width = 2 * model_kv_heads_on_rank(model, cut->tensor) * model->head_dim;
     add_gather(list, cut, "attention all-gather", cut->tokens);
     add_gemm(list, "qkv", cut->tokens, query_width + kv_width, cut->d);
+    mark_qkv(list);
     add_attention_core(list, scenario, cut, kv_width);
     add_gemm(list, "attention output", cut->tokens, cut->d, query_width);
 }
@@ -176,8 +190,10 @@ static void add_latent_attention(OperatorList *list, const Scenario *scenario, c
                        cut->tokens * latents * activation_bytes);
     add_gemm(list, "query up", cut->tokens, query_width,
              model->q_lora_rank > 0 ? model->q_lora_rank : cut->d);
+    mark_qkv(list);
     add_gemm(list, "key-value up", cut->tokens, heads * (model->nope_head_dim + model->v_head_dim),
              model->kv_lora_rank);
+    mark_qkv(list);
     add_attention_core(list, scenario, cut, query_width + value_width);
     add_gemm(list, "attention output", cut->tokens, cut->d, value_width);
 }
@@ -200,16 +216,23 @@ static void add_dense_mlp(OperatorList *list, const ModelSpec *model, const Cut 
     const double local = width / cut->tensor;
     add_gemm(list, names[0], cut->tokens, (model->gated_mlp ? 2 : 1) * local, cut->d);
     add_activation(list, model, names[1], cut->tokens, local);
+    const size_t last = list->count;
     add_gemm(list, names[2], cut->tokens, cut->d, local);
+    mark_last(list, last);
 }
 
+/* Rows are weighted by the router's probabilities in the activation function (Megatron-Core,
+ * weighted_bias_swiglu; NeMo Automodel, experts.py), so that nothing needs the last product again.
+ */
 static void add_expert_products(OperatorList *list, const ModelSpec *model, const Cut *cut,
                                 double groups, double rows)
 {
     const double local = model_expert_width(model) / cut->expert_tensor;
     add_grouped(list, "expert up", groups, rows, (model->gated_mlp ? 2 : 1) * local, cut->d);
     add_activation(list, model, "expert activation", rows, local);
+    const size_t last = list->count;
     add_grouped(list, "expert down", groups, rows, cut->d, local);
+    mark_last(list, last);
 }
 
 /* Rows of the experts for one token: its copies, or with a capacity factor as many places as the
@@ -238,7 +261,9 @@ static void add_sliced_experts(OperatorList *list, const Scenario *scenario, con
     add_gather(list, cut, "expert all-gather", cut->tokens);
     add_permute(list, cut, "expert permute", cut->tokens, copies);
     add_expert_products(list, model, cut, model->experts, cut->tokens * copies);
+    const size_t last = list->count;
     add_permute(list, cut, "expert combine", cut->tokens, copies);
+    mark_last(list, last);
 }
 
 /* Experts spread over the expert-parallel group, a slice of each over expert-tensor ranks: every
@@ -259,11 +284,13 @@ static void add_spread_experts(OperatorList *list, const Scenario *scenario, con
     if (cut->expert_tensor > 1)
         add_collective(list, "expert all-gather", OPERATOR_EXPERT_ALL_GATHER, gathered_bytes);
     add_expert_products(list, model, cut, model->experts / ways, rows);
+    const size_t last = list->count;
     if (cut->expert_tensor > 1)
         add_collective(list, "expert reduce", OPERATOR_EXPERT_REDUCE_SCATTER, gathered_bytes);
     if (ways > 1)
         add_collective(list, "expert return", OPERATOR_ALL_TO_ALL, sent_bytes);
     add_permute(list, cut, "expert combine", cut->local_tokens, copies);
+    mark_last(list, last);
 }
 
 static void add_moe_block(OperatorList *list, const Scenario *scenario, const Cut *cut)
@@ -273,6 +300,7 @@ static void add_moe_block(OperatorList *list, const Scenario *scenario, const Cu
     const ModelSpec *model = &scenario->model;
     const double shared_width = model_shared_width(model);
     const int sliced = !plan_experts_are_spread(&scenario->training.parallel);
+    const size_t first = list->count;
 
     /* The router reads every token and writes one score an expert; its product is too thin to
      * matter. */
@@ -289,8 +317,12 @@ static void add_moe_block(OperatorList *list, const Scenario *scenario, const Cu
             add_gather(list, cut, "shared expert all-gather", cut->tokens);
         add_dense_mlp(list, model, cut, shared_names, shared_width);
     }
+    const size_t last = list->count;
     if (sliced || shared_width > 0)
         add_reduce(list, cut, "mlp reduce", cut->tokens);
+    mark_last(list, last);
+    for (size_t i = first; i < list->count; i++)
+        list->operators[i].experts = 1;
 }
 
 static void add_mlp_block(OperatorList *list, const Scenario *scenario, const Cut *cut, int experts)
@@ -303,9 +335,13 @@ static void add_mlp_block(OperatorList *list, const Scenario *scenario, const Cu
     } else {
         add_gather(list, cut, "mlp all-gather", cut->tokens);
         add_dense_mlp(list, model, cut, names, model->d_ff);
+        const size_t last = list->count;
         add_reduce(list, cut, "mlp reduce", cut->tokens);
+        mark_last(list, last);
     }
+    const size_t last = list->count;
     add_residual(list, cut, "mlp residual");
+    mark_last(list, last);
 }
 
 void operators_layer_forward(const Scenario *scenario, OperatorList *list)
@@ -322,6 +358,37 @@ void operators_dense_layer_forward(const Scenario *scenario, OperatorList *list)
     list->count = 0;
     add_attention_block(list, scenario, &cut);
     add_mlp_block(list, scenario, &cut, 0);
+}
+
+static int has_mark(const Operator *op, OperatorMark mark)
+{
+    const int marks[] = {
+        [MARK_QKV] = op->qkv, [MARK_EXPERTS] = op->experts, [MARK_LAST] = op->last};
+    return marks[mark];
+}
+
+/* Of one layer and token: what a rank does times the ranks that share the tokens. */
+static double marked_flops_of(const Scenario *scenario, const OperatorList *list, OperatorMark mark)
+{
+    const Cut cut = cut_of(scenario);
+    double sum = 0;
+    for (size_t i = 0; i < list->count; i++)
+        sum += has_mark(&list->operators[i], mark) ? list->operators[i].flops : 0;
+    return sum * cut.tensor / cut.tokens;
+}
+
+double operators_marked_flops(const Scenario *scenario, OperatorMark mark)
+{
+    OperatorList list;
+    const ModelSpec *model = &scenario->model;
+    const double with_experts = model->experts > 1 ? model_expert_layers(model) : 0;
+    operators_dense_layer_forward(scenario, &list);
+    double flops = (model->layers - with_experts) * marked_flops_of(scenario, &list, mark);
+    if (with_experts > 0) {
+        operators_layer_forward(scenario, &list);
+        flops += with_experts * marked_flops_of(scenario, &list, mark);
+    }
+    return flops;
 }
 
 /* Every pair of a query and a key of `length` and `seen` vectors, priced as so many causal squares

@@ -35,7 +35,10 @@ typedef struct Operator {
     double bytes;    /* memory operators and collectives; attention: keys and values of one pass */
     double flops;    /* forward FLOPs on this rank (causal attention halved); 0 for the rest */
     int backward_twice; /* GEMMs: dgrad and wgrad, each of the forward's FLOPs */
-    int light; /* memory operators that cost little to do again: norms and activation functions */
+    int light;   /* memory operators that cost little to do again: norms and activation functions */
+    int qkv;     /* products that make queries, keys and values */
+    int experts; /* of a layer's experts: router, ways there and back, all that is in between */
+    int last;  /* at the end of a layer: what it makes is added up, its backward needs none of it */
     int moves; /* memory operators that put rows in other places: no fusion with neighbours */
 } Operator;
 
@@ -56,6 +59,10 @@ void operators_dense_layer_forward(const Scenario *scenario, OperatorList *list)
 /* One cross-attention layer, and one layer of the image encoder; empty for text alone. */
 void operators_cross_forward(const Scenario *scenario, OperatorList *list);
 void operators_encoder_layer(const Scenario *scenario, OperatorList *list);
+
+/* FLOPs of all layers, forward, for one token, that some recomputations leave out or are about. */
+typedef enum OperatorMark { MARK_QKV, MARK_EXPERTS, MARK_LAST } OperatorMark;
+double operators_marked_flops(const Scenario *scenario, OperatorMark mark);
 
 /* Of a memory operator's bytes and launches, what a fused stack leaves. */
 double operator_left_by_fusion(const Scenario *scenario, const Operator *op);

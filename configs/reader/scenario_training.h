@@ -13,8 +13,15 @@ typedef enum Recompute { RECOMPUTE_NONE, RECOMPUTE_SELECTIVE, RECOMPUTE_FULL } R
 typedef enum SelectiveScope {
     SELECTIVE_SCORES,    /* attention scores: Megatron-LM (Korthikanti et al. 2022, section 5) */
     SELECTIVE_OPERATORS, /* all but attention and every second matrix product: torchtitan */
-    SELECTIVE_MODULES    /* norms and activation functions: Megatron-Core, recompute_modules */
+    SELECTIVE_MODULES,   /* norms and activation functions: Megatron-Core, recompute_modules */
+    SELECTIVE_EXPERTS,   /* norms and the whole layer of experts: the same, layernorm and moe */
+    SELECTIVE_BUT_QKV,   /* all but queries, keys and values: MaxText, save_qkv_proj */
+    SELECTIVE_SCOPES
 } SelectiveScope;
+typedef enum Fp8Scaling {
+    FP8_TENSOR, /* one a tensor */
+    FP8_ROW     /* one for each row of a product's left operand and column of its right one */
+} Fp8Scaling;
 typedef enum Dropout { DROPOUT_MASKED, DROPOUT_NONE } Dropout;
 typedef enum PipelineSchedule {
     SCHEDULE_1F1B,
@@ -28,6 +35,12 @@ typedef enum ZeroOwner {
     OWNER_ALL, /* every rank a slice of each parameter: all-gather and reduce-scatter */
     OWNER_ONE, /* one rank the whole of a parameter: broadcast and reduce */
 } ZeroOwner;
+
+typedef enum ZeroCopies {
+    COPIES_NONE, /* collectives work on the tensors themselves */
+    COPIES_FLAT, /* gradients are put side by side, converted and divided: PyTorch's FSDP */
+    COPIES_EACH  /* parameters are copied out of what was gathered, gradients in: FSDP2 */
+} ZeroCopies;
 
 typedef enum LayoutOrder {
     OUTERMOST_PIPELINE, /* a stage of all replicas side by side, then the next stage */
@@ -64,6 +77,8 @@ typedef struct ParallelSpec {
     double gather_limit;            /* parameters that ZeRO-3 holds gathered; 0: two layers */
     double dispatch_sms;            /* multiprocessors that a dispatch by nodes occupies */
     ZeroOwner zero_owner;           /* who holds a parameter that ZeRO-3 divides */
+    ZeroCopies zero_copies;         /* what ZeRO-3 copies besides */
+    int recompute_stops;            /* recomputing ends where the backward has what it needs */
 } ParallelSpec;
 
 typedef struct TrainingSpec {
@@ -83,6 +98,8 @@ typedef struct TrainingSpec {
     double fused;           /* share of element-wise operators that a fused stack saves, 0..1 */
     Dropout dropout;        /* masks of dropout behind attention and MLP are kept */
     int fp8_inputs;         /* inputs of fp8 matrix products are kept in fp8 only */
+    Fp8Scaling fp8_scaling; /* how many values share a scale */
+    int fp8_gather; /* what fp8 products read is gathered in fp8: weights of ZeRO-3, activations */
     double gradient_bytes_per_param; /* stored; 0: one gradient in gradient_precision */
     double
         frozen; /* share of the parameters that is not trained: 1 for LoRA, but for its adapters */

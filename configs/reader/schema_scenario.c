@@ -17,11 +17,14 @@ static const char *const EXPERT_PRECISION_WORDS[] = {"as_weights", "fp4", NULL};
 static const char *const LOAD_WORDS[] = {"balanced", "uniform",        "lognormal", "dirichlet",
                                          "zipf",     "auxiliary_loss", "power_law", NULL};
 static const char *const RECOMPUTE_WORDS[] = {"none", "selective", "full", NULL};
-static const char *const SCOPE_WORDS[] = {"scores", "operators", "modules", NULL};
+static const char *const SCOPE_WORDS[] = {"scores",  "operators", "modules",
+                                          "experts", "but_qkv",   NULL};
+static const char *const FP8_SCALING_WORDS[] = {"tensor", "row", NULL};
 static const char *const DROPOUT_WORDS[] = {"masked", "none", NULL};
 static const char *const SCHEDULE_WORDS[] = {"1f1b",  "gpipe",    "interleaved", "zb_h1",
                                              "zb_2p", "dualpipe", NULL};
 static const char *const OWNER_WORDS[] = {"all", "one", NULL};
+static const char *const COPIES_WORDS[] = {"none", "flat", "each", NULL};
 static const char *const OUTERMOST_WORDS[] = {"pipeline", "data", NULL};
 static const char *const DISPATCH_WORDS[] = {"copies", "nodes", NULL};
 static const char *const ATTENTION_WORDS[] = {"unfused", "flash1", "flash2", "flash3", NULL};
@@ -75,7 +78,8 @@ static const Field PARALLEL_FIELDS[] = {
     WORD_FIELD(
         "selective_scope", ParallelSpec, selective_scope, SCOPE_WORDS, "scores",
         "of recompute: selective: attention scores; all operators but attention and every second "
-        "matrix product; or the modules norm and activation"),
+        "matrix product; the modules norm and activation; norms and the whole layer of experts; or "
+        "all but queries, keys and values"),
     WORD_FIELD("outermost", ParallelSpec, outermost, OUTERMOST_WORDS, "pipeline",
                "ways that lie farthest apart: pipeline stages, or whole replicas (data)"),
     NUMBER_FIELD("gather_limit", ParallelSpec, gather_limit, DIMENSION_COUNT, 0, 1e13, "0", 0,
@@ -85,6 +89,13 @@ static const Field PARALLEL_FIELDS[] = {
                  "multiprocessors that a dispatch by nodes occupies (DeepEP's own default: 20)"),
     WORD_FIELD("zero_owner", ParallelSpec, zero_owner, OWNER_WORDS, "all",
                "of a parameter under ZeRO-3: a slice on all ranks, or the whole on one of them"),
+    WORD_FIELD(
+        "zero_copies", ParallelSpec, zero_copies, COPIES_WORDS, "none",
+        "what ZeRO-3 copies beside its collectives: nothing, gradients into flat ones (FSDP), "
+        "or each parameter out and each gradient in (FSDP2)"),
+    WORD_FIELD(
+        "recompute_stops", ParallelSpec, recompute_stops, BOOL_WORDS, "false",
+        "recomputing ends where the backward has what it needs, before a layer's last product"),
 };
 static const Schema PARALLEL_SCHEMA = {.name = "parallel", GROUP_FIELDS(PARALLEL_FIELDS)};
 
@@ -157,6 +168,10 @@ static const Field TRAINING_FIELDS[] = {
                  "share of the parameters that is not trained (LoRA: 1)"),
     WORD_FIELD("fp8_inputs", TrainingSpec, fp8_inputs, BOOL_WORDS, "false",
                "inputs of fp8 matrix products are kept in fp8 only"),
+    WORD_FIELD("fp8_scaling", TrainingSpec, fp8_scaling, FP8_SCALING_WORDS, "tensor",
+               "values of an fp8 operand that share a scale: the tensor's, or a row's"),
+    WORD_FIELD("fp8_gather", TrainingSpec, fp8_gather, BOOL_WORDS, "false",
+               "what fp8 products read is gathered in fp8: weights under ZeRO-3, activations"),
     NUMBER_FIELD("gradient_bytes_per_param", TrainingSpec, gradient_bytes_per_param,
                  DIMENSION_NUMBER, 0, 64, "0", 0,
                  "stored gradients with their copies; 0: one of gradient_precision"),

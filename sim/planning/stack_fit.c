@@ -17,7 +17,7 @@ const FitParameterSpec FIT_PARAMETER_SPECS[FIT_PARAMETERS] = {
     [FIT_FUSED] = {"", "fused", TRAINING(fused), 0, 0, 0.9, 1, 0.01, "%"},
     [FIT_TENSOR_OVERLAP] = {"parallel", "tensor_overlap", TRAINING(parallel.tensor_overlap), 0.5, 0,
                             1, 0, 0.01, "%"},
-    [FIT_EXPERT_OVERLAP] = {"parallel", "expert_overlap", TRAINING(parallel.expert_overlap), 0, 0,
+    [FIT_EXPERT_OVERLAP] = {"parallel", "expert_overlap", TRAINING(parallel.expert_overlap), 0.5, 0,
                             1, 0, 0.01, "%"},
 };
 
@@ -91,19 +91,22 @@ void fit_add_family(char families[FIT_FAMILIES_BYTES], const char *id)
                  family);
 }
 
+/* What a row can tell. */
+static void add_told(const Scenario *scenario, int told[FIT_PARAMETERS])
+{
+    const ParallelSpec *parallel = &scenario->training.parallel;
+    told[FIT_KERNEL_OVERHEAD] = told[FIT_LAUNCH] = told[FIT_FUSED] = 1;
+    if (parallel->tensor > 1 && parallel->tensor_overlap > 0)
+        told[FIT_TENSOR_OVERLAP] = 1;
+    if (scenario->model.experts > 1 && parallel->expert > 1 && parallel->expert_overlap > 0)
+        told[FIT_EXPERT_OVERLAP] = 1;
+}
+
 static void activate(FitSearch *search)
 {
-    const int everywhere[FIT_PARAMETERS] = {
-        [FIT_KERNEL_OVERHEAD] = 1, [FIT_LAUNCH] = 1, [FIT_FUSED] = 1};
-    memcpy(search->active, everywhere, sizeof everywhere);
-    for (size_t i = 0; i < search->row_count; i++) {
-        const Scenario *scenario = search->rows[i].scenario;
-        const ParallelSpec *parallel = &scenario->training.parallel;
-        if (parallel->tensor > 1 && parallel->tensor_overlap > 0)
-            search->active[FIT_TENSOR_OVERLAP] = 1;
-        if (scenario->model.experts > 1 && parallel->expert > 1)
-            search->active[FIT_EXPERT_OVERLAP] = 1;
-    }
+    memset(search->active, 0, sizeof search->active);
+    for (size_t i = 0; i < search->row_count; i++)
+        add_told(search->rows[i].scenario, search->active);
 }
 
 /* Errors of all rows, and room for the work on a group. */
@@ -233,7 +236,7 @@ static Status fit_group(FitSearch *search, StackFits *fits, Gathered *gathered, 
         StackFit *fit = find_fit(fits, measured_base_stack(search->rows[i].base));
         fit->fit_rows = search->row_count;
         memcpy(fit->families, families, sizeof families);
-        memcpy(fit->fitted, search->active, sizeof fit->fitted);
+        add_told(search->rows[i].scenario, fit->fitted);
         memcpy(fit->value, best.value, sizeof fit->value);
         gathered->after[gathered->rows + i] = exp(search->rows[i].log_error) - 1;
     }

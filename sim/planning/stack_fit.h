@@ -23,7 +23,7 @@ typedef enum FitParameter {
     FIT_LAUNCH,
     FIT_FUSED,
     FIT_TENSOR_OVERLAP, /* where the stack overlaps at all, and rows have tensor ways */
-    FIT_EXPERT_OVERLAP, /* where rows have expert ways */
+    FIT_EXPERT_OVERLAP, /* likewise with expert ways */
     FIT_PARAMETERS
 } FitParameter;
 

@@ -20,19 +20,31 @@ enum { STARTS = 3, MOST_ITERATIONS = 160, MOST_RESTARTS = 3 };
 /* ---- rows --------------------------------------------------------------------------------------
  */
 
-static void put_parameters(const int *active, const double *value, Scenario *scenario)
+static double *field_of(Scenario *scenario, int parameter)
 {
-    for (int i = 0; i < FIT_PARAMETERS; i++)
-        if (active[i] != 0)
-            *(double *)((char *)&scenario->training + FIT_PARAMETER_SPECS[i].offset) = value[i];
+    return (double *)((char *)&scenario->training + FIT_PARAMETER_SPECS[parameter].offset);
 }
 
-/* Neutral values for what the stack does; what it does not do (no overlap) stays off. */
+/* What a row's stack does not do, which is to overlap, stays off. */
+static int is_off(int parameter, double value)
+{
+    return (parameter == FIT_TENSOR_OVERLAP || parameter == FIT_EXPERT_OVERLAP) && !(value > 0);
+}
+
+static void put_parameters(const int *active, const double *value, Scenario *scenario)
+{
+    for (int i = 0; i < FIT_PARAMETERS; i++) {
+        double *field = field_of(scenario, i);
+        if (active[i] != 0 && !is_off(i, *field))
+            *field = value[i];
+    }
+}
+
 static void put_neutral(Scenario *scenario)
 {
     for (int i = 0; i < FIT_PARAMETERS; i++) {
-        double *field = (double *)((char *)&scenario->training + FIT_PARAMETER_SPECS[i].offset);
-        if (i != FIT_TENSOR_OVERLAP || *field > 0)
+        double *field = field_of(scenario, i);
+        if (!is_off(i, *field))
             *field = FIT_PARAMETER_SPECS[i].neutral;
     }
 }

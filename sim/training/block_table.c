@@ -7,7 +7,7 @@
 enum { TABLE_PLACES = 1 << 11, TABLE_WAYS = 4 };
 
 /* Modes of recomputation: none, each scope of the selective one, full. */
-enum { WITHOUT, SELECTIVE, FULL = SELECTIVE + SELECTIVE_MODULES + 1, RECOMPUTE_MODES };
+enum { WITHOUT, SELECTIVE, FULL = SELECTIVE + SELECTIVE_SCOPES, RECOMPUTE_MODES };
 
 /* A plan with all that layers do not depend on set to nothing. As words, since the whole of it is
  * compared: a field that is not named below counts. */
@@ -74,6 +74,7 @@ static BlockKey key_of(const ParallelSpec *parallel)
     kept.schedule = SCHEDULE_1F1B;
     kept.recompute = RECOMPUTE_NONE;
     kept.selective_scope = SELECTIVE_SCORES;
+    kept.zero_copies = COPIES_NONE;
     kept.overlap_grad_reduce = kept.overlap_param_gather = 0;
     memcpy(&key, &kept, sizeof key);
     return key;

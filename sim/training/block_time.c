@@ -40,6 +40,29 @@ static ProductKey product_key(const Clock *clock, const Operator *op)
  * where that is fused, and a transposed copy at once: A for the forward and the weight gradient, dC
  * for both gradients (Transformer Engine, cast_transpose; module/linear.py). The tables behind the
  * fit quantise the rows of every product. */
+/* What scales by rows add (torchao, float8_linear.py, recipe rowwise): each product has its own
+ * copies, since rows of the one are columns of the other, so that dC and A are quantised once more
+ * and the weights for either product that reads them; and the results of the backward, whose
+ * products accumulate slowly, are scaled in a pass of their own (float8_ops.py). */
+static Seconds row_scaling(const Clock *clock, const Operator *op, double trained)
+{
+    static const double result_bytes = 2.0 * 2.0; /* read and written in 16 bits */
+    const GpuSpec *gpu = &clock->gpu;
+    const Precision precision = clock->precision;
+    const double weights_s = gpu_quantise_seconds(gpu, precision, op->n, op->k);
+    if (clock->scenario->training.fp8_scaling != FP8_ROW || precision != PRECISION_FP8)
+        return (Seconds){0};
+    Seconds more = {
+        .forward = weights_s,
+        .backward = weights_s + gpu_memory_bound_seconds(gpu, result_bytes * op->m * op->k),
+    };
+    if (op->backward_twice != 0)
+        more.weight = trained * (gpu_quantise_seconds(gpu, precision, op->m, op->k) +
+                                 gpu_quantise_seconds(gpu, precision, op->m, op->n) +
+                                 gpu_memory_bound_seconds(gpu, result_bytes * op->n * op->k));
+    return more;
+}
+
 static Seconds dense_gemm(const Clock *clock, const Operator *op)
 {
     const GpuSpec *gpu = &clock->gpu;
@@ -56,7 +79,10 @@ static Seconds dense_gemm(const Clock *clock, const Operator *op)
     if (op->backward_twice != 0)
         seconds.weight = trained * (gpu_gemm_seconds(gpu, precision, op->k, op->n, op->m) -
                                     gpu_quantise_seconds(gpu, precision, op->k, op->m));
-    seconds.backward += seconds.weight;
+    const Seconds more = row_scaling(clock, op, trained);
+    seconds.forward += more.forward;
+    seconds.weight += more.weight;
+    seconds.backward += more.backward + seconds.weight;
     return seconds;
 }
 
@@ -204,7 +230,8 @@ static void add_compute(BlockTime *block, Seconds seconds)
 
 /* The mean over the drawn microbatches: of the mean rank as computing, of what the slowest takes
  * longer as imbalance. */
-static void add_grouped_gemm(const Clock *clock, const ProductTimes *times, BlockTime *block)
+static void add_grouped_gemm(const Clock *clock, const Operator *op, const ProductTimes *times,
+                             BlockTime *block)
 {
     const double slower = 1.0 + clock->scenario->training.kernel_overhead;
     const size_t samples = clock->load->samples;
@@ -214,6 +241,8 @@ static void add_grouped_gemm(const Clock *clock, const ProductTimes *times, Bloc
                                      .backward = weight * times->backward,
                                      .weight = weight * times->weight});
         block->products_s += weight * times->forward;
+        block->experts_s += slower * weight * times->forward;
+        block->last_s += op->last != 0 ? slower * weight * times->forward : 0.0;
         block->forward.expert_imbalance_s += weight * (times->worst_forward - times->forward);
         block->backward.expert_imbalance_s += weight * (times->worst_backward - times->backward);
         block->drawn_forward_s[i] += times->worst_forward + (slower - 1.0) * times->forward;
@@ -281,15 +310,27 @@ static void add_memory_bound(const Clock *clock, const Operator *op, BlockTime *
     add_compute(block, seconds);
     block->memory_bound_s += seconds.forward;
     block->light_s += op->light != 0 ? seconds.forward : 0.0;
+    block->norms_s += op->light != 0 && op->experts == 0 ? seconds.forward : 0.0;
 }
 
-static double tensor_collective(const Clock *clock, const Operator *op, Collective collective)
+/* The gradient of what was gathered is summed in 16 bits, whatever it was gathered in. */
+static Seconds tensor_collective(const Clock *clock, const Operator *op, Collective collective)
 {
-    const ParallelSpec *parallel = &clock->scenario->training.parallel;
+    const TrainingSpec *training = &clock->scenario->training;
+    const ParallelSpec *parallel = &training->parallel;
+    const HardwareSpec *hardware = &clock->scenario->hardware;
     if (parallel->tensor <= 1.0)
-        return 0.0;
-    return collective_seconds(&clock->scenario->hardware, collective, op->bytes, parallel->tensor,
-                              clock->tensor_ranks_per_node);
+        return (Seconds){0};
+    Seconds seconds = {.backward =
+                           collective_seconds(hardware, collective, op->bytes, parallel->tensor,
+                                              clock->tensor_ranks_per_node)};
+    seconds.forward = seconds.backward;
+    if (training->fp8_gather && collective == COLLECTIVE_ALL_GATHER)
+        seconds.forward = collective_seconds(hardware, collective,
+                                             op->bytes * precision_bytes(clock->precision) /
+                                                 precision_bytes(PRECISION_BF16),
+                                             parallel->tensor, clock->tensor_ranks_per_node);
+    return seconds;
 }
 
 /* Between the ranks that hold slices of the same expert. */
@@ -303,12 +344,21 @@ static double expert_slices_collective(const Clock *clock, const Operator *op)
 }
 
 /* The share that runs beside computing is settled when all of the block's computing is known. */
-static void add_tensor(const Clock *clock, double seconds, BlockTime *block)
+static void add_tensor(const Clock *clock, Seconds seconds, BlockTime *block)
 {
     const double beside = clock->scenario->training.parallel.tensor_overlap;
-    block->forward.tensor_s += (1.0 - beside) * seconds;
-    block->backward.tensor_s += (1.0 - beside) * seconds;
-    block->tensor_beside_s += beside * seconds;
+    block->forward.tensor_s += (1.0 - beside) * seconds.forward;
+    block->backward.tensor_s += (1.0 - beside) * seconds.backward;
+    block->tensor_beside_s += beside * 0.5 * (seconds.forward + seconds.backward);
+}
+
+/* Products that start on what has arrived are linear layers (Transformer Engine's user buffers);
+ * the slices of an expert wait for the rows of all their ranks. */
+static void add_expert_slices(const Clock *clock, const Operator *op, BlockTime *block)
+{
+    const double seconds = expert_slices_collective(clock, op);
+    block->forward.tensor_s += seconds;
+    block->backward.tensor_s += seconds;
 }
 
 /* All copies of this rank's tokens to the ranks of their experts, or back. The way there of a
@@ -367,12 +417,30 @@ static void add_launches(const Clock *clock, const Operator *op, BlockTime *bloc
     block->backward_launch_s += kernels * launch_s * (op->backward_twice != 0 ? 2.0 : 1.0);
 }
 
+/* Seconds of kernels, launches included, and of exposed communication, to what recomputation may
+ * be about. */
+static void add_marked(const Operator *op, double seconds, double tensor_s, BlockTime *block)
+{
+    if (op->qkv != 0)
+        block->qkv_s += seconds;
+    if (op->experts != 0) {
+        block->experts_s += seconds;
+        block->experts_tensor_s += tensor_s;
+    }
+    if (op->last != 0) {
+        block->last_s += seconds;
+        block->last_tensor_s += tensor_s;
+    }
+}
+
 /* What does not depend on the experts' loads. Communication is done again in the backward: the
  * gradient takes the opposite way. */
 static void add_operator(const Clock *clock, const Operator *op, BlockTime *block)
 {
-    Seconds product;
-    double seconds;
+    Seconds product, seconds;
+    const double slower = 1.0 + clock->scenario->training.kernel_overhead;
+    const double compute_s = block->forward.compute_s, launch_s = block->forward_launch_s;
+    const double tensor_s = block->forward.tensor_s;
     add_launches(clock, op, block);
     switch (op->kind) {
     case OPERATOR_GEMM:
@@ -397,12 +465,15 @@ static void add_operator(const Clock *clock, const Operator *op, BlockTime *bloc
         break;
     case OPERATOR_EXPERT_ALL_GATHER:
     case OPERATOR_EXPERT_REDUCE_SCATTER:
-        add_tensor(clock, expert_slices_collective(clock, op), block);
+        add_expert_slices(clock, op, block);
         break;
     case OPERATOR_GROUPED_GEMM:
     case OPERATOR_ALL_TO_ALL:
         break; /* see add_drawn */
     }
+    add_marked(
+        op, slower * (block->forward.compute_s - compute_s) + (block->forward_launch_s - launch_s),
+        block->forward.tensor_s - tensor_s, block);
 }
 
 double block_memory_share(const BlockTime *block)
@@ -454,7 +525,9 @@ static void finish_block(const Clock *clock, BlockTime *block)
     block->backward.weight_s *= slower;
     block->attention_s *= slower;
     block->products_s *= slower;
+    block->kept_products_s = clock->precision == PRECISION_FP8 ? 0.0 : block->products_s / 2.0;
     block->light_s *= slower;
+    block->norms_s *= slower;
     block->memory_bound_s *= slower;
 
     block->forward.compute_s += block->forward_launch_s;
@@ -476,7 +549,7 @@ static void add_drawn(const Clock *clock, const OperatorList *list, const Operat
     if (op->kind == OPERATOR_GROUPED_GEMM) {
         const ProductTimes *times = kept_grouped_gemm(clock, list, op, scratch);
         for (size_t draw = 0; draw < draws; draw++)
-            add_grouped_gemm(clock, times + draw * clock->load->samples, &blocks[draw]);
+            add_grouped_gemm(clock, op, times + draw * clock->load->samples, &blocks[draw]);
     }
     for (size_t draw = 0; op->kind == OPERATOR_ALL_TO_ALL && draw < draws; draw++)
         add_all_to_all(clock, op, draw, &blocks[draw]);
@@ -502,14 +575,43 @@ BlockTime block_time(const Clock *clock, const OperatorList *list)
     return block;
 }
 
+/* The experts' way there and back once more, or only there; the same tokens at the same experts, so
+ * that deviations add up, not variances. */
+static void add_experts_again(double share, BlockPhases *phases)
+{
+    const StagePhase *forward = &phases->forward;
+    StagePhase *backward = &phases->backward;
+    backward->expert_s += share * forward->expert_s;
+    backward->expert_imbalance_s += forward->expert_imbalance_s;
+    const double deviation_s =
+        sqrt(forward->expert_variance_s2) + sqrt(backward->expert_variance_s2);
+    backward->expert_variance_s2 = deviation_s * deviation_s;
+}
+
+/* A whole layer, or all of it but what is not needed: PyTorch's torch.utils.checkpoint without
+ * reentrance stops at the last tensor that was kept (set_checkpoint_early_stop, on since version
+ * 2.1), XLA removes what nothing uses. */
+static void add_whole(const ParallelSpec *parallel, const BlockTime *block, double kept_s,
+                      BlockPhases *phases)
+{
+    const int stops = parallel->recompute_stops != 0;
+    const double left_s = kept_s + (stops ? block->last_s : 0.0);
+    const double left_tensor_s = stops ? block->last_tensor_s : 0.0;
+    phases->backward.recompute_s += fmax(0.0, block->forward.compute_s - left_s);
+    phases->backward.tensor_s += fmax(0.0, block->forward.tensor_s - left_tensor_s);
+    add_experts_again(stops ? 0.5 : 1.0, phases);
+}
+
 /* What a scope of selective recomputation does again: the attention core; all that torchtitan's
- * policy does not keep, which are attention's output and every second product's (the layer's sums
- * over tensor ranks are kept, its gathers are not: half of that communication); or norms and
- * activation functions. */
-static void add_selective(const ParallelSpec *parallel, const BlockTime *block,
-                          StagePhase *backward)
+ * policy does not keep, which are attention's output and every second product's but for those in
+ * fp8, which it does not know (_scaled_mm; the layer's sums over tensor ranks are kept, its gathers
+ * are not: half of that communication); norms and activation functions; norms and all of the
+ * experts; or all but queries, keys and values. */
+static void add_selective(const ParallelSpec *parallel, const BlockTime *block, BlockPhases *phases)
 {
     const StagePhase *forward = &block->forward;
+    StagePhase *backward = &phases->backward;
+    const double stopped_s = parallel->recompute_stops != 0 ? block->last_s : 0.0;
     switch (parallel->selective_scope) {
     case SELECTIVE_SCORES:
         backward->recompute_s += block->attention_s;
@@ -517,11 +619,22 @@ static void add_selective(const ParallelSpec *parallel, const BlockTime *block,
         break;
     case SELECTIVE_OPERATORS:
         backward->recompute_s +=
-            fmax(0.0, forward->compute_s - block->attention_s - block->products_s / 2.0);
+            fmax(0.0, forward->compute_s - block->attention_s - block->kept_products_s -
+                          (block->kept_products_s > 0.0 ? 0.0 : stopped_s));
         backward->tensor_s += (forward->tensor_s - block->attention_ring_s) / 2.0;
         break;
     case SELECTIVE_MODULES:
         backward->recompute_s += block->light_s;
+        break;
+    case SELECTIVE_EXPERTS:
+        backward->recompute_s += block->norms_s + block->experts_s;
+        backward->tensor_s += block->experts_tensor_s;
+        add_experts_again(1.0, phases);
+        break;
+    case SELECTIVE_BUT_QKV:
+        add_whole(parallel, block, block->qkv_s, phases);
+        break;
+    case SELECTIVE_SCOPES:
         break;
     }
 }
@@ -529,19 +642,9 @@ static void add_selective(const ParallelSpec *parallel, const BlockTime *block,
 BlockPhases block_with_recomputation(const ParallelSpec *parallel, const BlockTime *block)
 {
     BlockPhases phases = {block->forward, block->backward};
-    const StagePhase *forward = &phases.forward;
-    StagePhase *backward = &phases.backward;
     if (parallel->recompute == RECOMPUTE_SELECTIVE)
-        add_selective(parallel, block, backward);
-    if (parallel->recompute != RECOMPUTE_FULL)
-        return phases;
-    backward->recompute_s += forward->compute_s;
-    backward->tensor_s += forward->tensor_s;
-    backward->expert_s += forward->expert_s;
-    backward->expert_imbalance_s += forward->expert_imbalance_s;
-    /* the same tokens at the same experts: deviations add up, not variances */
-    const double deviation_s =
-        sqrt(forward->expert_variance_s2) + sqrt(backward->expert_variance_s2);
-    backward->expert_variance_s2 = deviation_s * deviation_s;
+        add_selective(parallel, block, &phases);
+    if (parallel->recompute == RECOMPUTE_FULL)
+        add_whole(parallel, block, 0.0, &phases);
     return phases;
 }

@@ -20,7 +20,12 @@ typedef struct BlockTime {
     double attention_s;      /* attention cores of the forward, for selective recomputation */
     double attention_ring_s; /* exposed passes of keys and values in that */
     double products_s;       /* matrix products of the forward, likewise */
+    double kept_products_s;  /* of those, what recomputation by operators keeps */
     double light_s;          /* norms and activation functions of the forward, likewise */
+    double norms_s;          /* those of them outside of experts */
+    double qkv_s;            /* products that make queries, keys and values, with their launches */
+    double experts_s, experts_tensor_s; /* all computing of a layer's experts, and exposed TP */
+    double last_s, last_tensor_s;       /* what no backward needs, at the end of a layer */
     double forward_launch_s, backward_launch_s, attention_launch_s; /* of kernels, by the host */
     double drawn_forward_s[MAX_LOAD_SAMPLES]; /* of the experts, one microbatch each */
     double drawn_backward_s[MAX_LOAD_SAMPLES];

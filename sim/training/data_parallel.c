@@ -91,13 +91,44 @@ static double owner_seconds(const HardwareSpec *hardware, const CopyGroup *group
     return p2p_seconds(hardware, bytes, same_node) + (nodes - 1.0) * hardware->fabric.ring_hop_s;
 }
 
+/* What PyTorch's FSDP moves in the memory of a rank for each unit that it gathers whole. Version 1
+ * keeps flat parameters, of which the modules have views: the gradients of the views are put side
+ * by side (autograd of split), converted to the precision of the reduction and divided beforehand
+ * (torch/distributed/fsdp/_runtime_utils.py, _reduce_grad). Version 2 copies each parameter out of
+ * what was gathered and each gradient, converted on the way, into what is reduced
+ * (fully_shard/_fsdp_collectives.py, all_gather_copy_out and chunk_cat). */
+static void add_copies(const Scenario *scenario, double parameters, double trained,
+                       double weight_bytes, DataParallelTime *time)
+{
+    const TrainingSpec *training = &scenario->training;
+    const GpuSpec *gpu = &scenario->hardware.gpu;
+    const double computed = precision_bytes(PRECISION_BF16); /* of a gradient, as it is made */
+    const double reduced = precision_bytes(training->gradient_precision);
+    const double converted = reduced > computed ? computed + reduced : 0.0;
+    switch (training->parallel.zero_copies) {
+    case COPIES_FLAT:
+        time->reduce_copies_s =
+            gpu_memory_bound_seconds(gpu, trained * (2.0 * computed + converted + 2.0 * reduced));
+        break;
+    case COPIES_EACH:
+        time->gather_copies_s = gpu_memory_bound_seconds(gpu, parameters * 2.0 * weight_bytes);
+        time->reduce_copies_s = gpu_memory_bound_seconds(gpu, trained * (computed + reduced));
+        break;
+    case COPIES_NONE:
+        break;
+    }
+}
+
 static DataParallelTime group_time(const Scenario *scenario, const CopyGroup *group,
                                    double parameters, double bucket_bytes)
 {
     const TrainingSpec *training = &scenario->training;
     const HardwareSpec *hardware = &scenario->hardware;
     const int sharded = training->parallel.zero_stage >= 1.0;
-    const double weight_bytes = precision_bytes(PRECISION_BF16); /* what the products read */
+    /* what the products read */
+    const double weight_bytes = precision_bytes(
+        training->fp8_gather && training->parallel.zero_stage >= 3.0 ? training->precision
+                                                                     : PRECISION_BF16);
     const double gradient_bytes = precision_bytes(training->gradient_precision);
     /* Frozen parameters have no gradient and no update; only full sharding still gathers them. */
     const double trained = parameters * (1.0 - training->frozen);
@@ -112,6 +143,9 @@ static DataParallelTime group_time(const Scenario *scenario, const CopyGroup *gr
         time.gather_s = owner_seconds(hardware, group, parameters * weight_bytes);
         time.reduce_s = owner_seconds(hardware, group, trained * gradient_bytes);
     }
+
+    if (training->parallel.zero_stage >= 3.0 && group->shards > 1.0)
+        add_copies(scenario, parameters, trained, weight_bytes, &time);
 
     /* Adam reads and writes its state, reads the gradient, writes the weight. */
     double own_parameters = sharded ? trained / group->shards : trained;
@@ -131,6 +165,8 @@ static DataParallelTime both_groups_time(const DataParallelGroups *groups, doubl
             group_time(groups->scenario, &groups->spread, spread, bucket_bytes);
         time.reduce_s += experts.reduce_s;
         time.gather_s += experts.gather_s;
+        time.gather_copies_s += experts.gather_copies_s;
+        time.reduce_copies_s += experts.reduce_copies_s;
         time.optimizer_s += experts.optimizer_s;
     }
     return time;

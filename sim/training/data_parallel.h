@@ -9,9 +9,11 @@
 /* Seconds of the whole stage, nothing hidden. Source of what ZeRO moves: Rajbhandari et al. 2020,
  * section 7. */
 typedef struct DataParallelTime {
-    double reduce_s;    /* gradients: all-reduce (stage 0) or reduce-scatter */
-    double gather_s;    /* weights: all-gather (stage 1 and up) */
-    double optimizer_s; /* reads and writes of this GPU's share of the optimizer state */
+    double reduce_s; /* gradients: all-reduce (stage 0) or reduce-scatter */
+    double gather_s; /* weights: all-gather (stage 1 and up) */
+    double gather_copies_s,
+        reduce_copies_s; /* of ZeRO-3, by the GPU itself, beside its collectives */
+    double optimizer_s;  /* reads and writes of this GPU's share of the optimizer state */
 } DataParallelTime;
 
 /* Ranks that hold copies of the same parameters: sharding groups of neighbours, and one rank of

@@ -32,6 +32,9 @@ void sharding_add(ShardingSum *sum, const ShardedUnit *unit)
     else
         sum->forward_s += overlap_exposed_s(sum->rates, before->forward_s, unit->gather_s);
 
+    sum->forward_s += unit->gather_copies_s;
+    sum->backward_s += unit->gather_copies_s + unit->reduce_copies_s;
+
     /* In the backward the gather of the last unit and the reduction of the first have nothing
      * beside them: they are added at the end and here. */
     if (sum->overlap_gather == 0)

@@ -20,6 +20,7 @@
 typedef struct ShardedUnit {
     double forward_s, backward_s; /* all that the computing stream waits for */
     double gather_s, reduce_s;
+    double gather_copies_s, reduce_copies_s; /* by the GPU itself: nothing hides them */
 } ShardedUnit;
 
 /* Sums over the units of a stage, added in the order of the forward pass. */

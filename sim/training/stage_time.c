@@ -85,7 +85,9 @@ static ShardedUnit sharded_unit(const BlockPhases *block, const DataParallelTime
     return (ShardedUnit){.forward_s = forward.total_s,
                          .backward_s = backward.total_s,
                          .gather_s = time->gather_s,
-                         .reduce_s = time->reduce_s};
+                         .reduce_s = time->reduce_s,
+                         .gather_copies_s = time->gather_copies_s,
+                         .reduce_copies_s = time->reduce_copies_s};
 }
 
 static DataParallelTime unit_time(const DataParallelGroups *groups, PartParameters part)
@@ -326,16 +328,35 @@ static double trained_flops(const Scenario *scenario, const ModelFlops *flops)
     return flops->training - scenario->training.frozen * flops->matmul;
 }
 
-/* By scope: attention, every second product of the layers, or none but what is too light to count.
- */
+/* Of layers that are done again whole. */
+static double whole_flops(const Scenario *scenario, const ModelFlops *flops, double head)
+{
+    const double whole = flops->forward - head;
+    return scenario->training.parallel.recompute_stops != 0
+               ? whole - operators_marked_flops(scenario, MARK_LAST)
+               : whole;
+}
+
+/* By scope: attention; every second product of the layers; none but what is too light to count; the
+ * experts'; all but queries, keys and values. */
 static double selective_flops(const Scenario *scenario, const ModelFlops *flops, double head)
 {
-    const double by_scope[] = {
-        [SELECTIVE_SCORES] = flops->attention_causal,
-        [SELECTIVE_OPERATORS] = (flops->matmul - head) / 2.0,
-        [SELECTIVE_MODULES] = 0.0,
-    };
-    return by_scope[scenario->training.parallel.selective_scope];
+    switch (scenario->training.parallel.selective_scope) {
+    case SELECTIVE_SCORES:
+        return flops->attention_causal;
+    case SELECTIVE_OPERATORS:
+        return scenario->training.precision == PRECISION_FP8
+                   ? whole_flops(scenario, flops, head) - flops->attention_causal
+                   : (flops->matmul - head) / 2.0;
+    case SELECTIVE_EXPERTS:
+        return operators_marked_flops(scenario, MARK_EXPERTS);
+    case SELECTIVE_BUT_QKV:
+        return whole_flops(scenario, flops, head) - operators_marked_flops(scenario, MARK_QKV);
+    case SELECTIVE_MODULES:
+    case SELECTIVE_SCOPES:
+        break;
+    }
+    return 0.0;
 }
 
 /* FLOPs that the GPUs do: the model's own, and what layers do again. The head is not recomputed. */
@@ -344,7 +365,7 @@ static double hardware_flops_per_token(const Scenario *scenario, const ModelFlop
     double head = 2.0 * scenario->model.d_model * scenario->model.vocab_size;
     double again = 0.0;
     if (scenario->training.parallel.recompute == RECOMPUTE_FULL)
-        again = flops->forward - head;
+        again = whole_flops(scenario, flops, head);
     else if (scenario->training.parallel.recompute == RECOMPUTE_SELECTIVE)
         again = selective_flops(scenario, flops, head);
     return trained_flops(scenario, flops) + again;

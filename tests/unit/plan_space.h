@@ -55,7 +55,8 @@ static inline Plan plan_space_draw(RandomStream *stream, const Plan *base, const
     parallel->zero_stage = PLAN_SPACE_PICK(stream, 0, 1, 2, 3);
     parallel->micro_batch = PLAN_SPACE_PICK(stream, 1, 1, 2, 4);
     parallel->recompute = (Recompute)PLAN_SPACE_PICK(stream, 0, 1, 2);
-    parallel->selective_scope = (SelectiveScope)PLAN_SPACE_PICK(stream, 0, 1, 2);
+    parallel->selective_scope = (SelectiveScope)PLAN_SPACE_PICK(stream, 0, 1, 2, 3, 4);
+    parallel->recompute_stops = random_uniform(stream) < 0.25;
     parallel->schedule = (PipelineSchedule)PLAN_SPACE_PICK(stream, 0, 1, 2, 3, 4, 5);
     parallel->virtual_stages =
         parallel->schedule == SCHEDULE_INTERLEAVED ? PLAN_SPACE_PICK(stream, 2, 3, 4, 5, 8) : 1;

@@ -123,6 +123,12 @@ static void activations_that_stacks_do_not_keep(void **state)
     assert_near(stage_memory(&scenario, &layout, 0).activations_bytes, unit * 13 + one * 32, 1);
     training->parallel.selective_scope = SELECTIVE_MODULES;
     assert_near(stage_memory(&scenario, &layout, 0).activations_bytes, unit * 20 + one * 12, 1);
+    /* All but two norms' outputs of a dense layer: 28; input, Q, K and V: 8. */
+    training->parallel.selective_scope = SELECTIVE_EXPERTS;
+    assert_near(stage_memory(&scenario, &layout, 0).activations_bytes, unit * 28 + one * 4, 1);
+    training->parallel.selective_scope = SELECTIVE_BUT_QKV;
+    assert_near(stage_memory(&scenario, &layout, 0).activations_bytes, unit * 8 + one * 32, 1);
+    training->parallel.selective_scope = SELECTIVE_MODULES;
     /* A loss that keeps 16-bit logits and their gradient. */
     const double before = stage_memory(&scenario, &layout, 3).activations_bytes;
     training->logit_bytes = 4;

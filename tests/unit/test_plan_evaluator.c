@@ -98,7 +98,7 @@ static void assert_bits(double got, double expected, const char *what)
 
 /* Plans that fit, by what they differ in. */
 typedef struct Coverage {
-    size_t schedule[6], zero_stage[4], recompute[3], scope[3], spread[2];
+    size_t schedule[6], zero_stage[4], recompute[3], scope[SELECTIVE_SCOPES], spread[2];
 } Coverage;
 
 static void cover(const ParallelSpec *parallel, Coverage *coverage)
@@ -188,7 +188,7 @@ static void check_many(const Scenario *base, double gpus, size_t count, size_t l
     assert_covered(coverage.schedule, 6);
     assert_covered(coverage.zero_stage, 4);
     assert_covered(coverage.recompute, 3);
-    assert_covered(coverage.scope, 3);
+    assert_covered(coverage.scope, SELECTIVE_SCOPES);
     assert_covered(coverage.spread, 2);
     long_way_free(way);
     plan_evaluator_destroy(evaluator);

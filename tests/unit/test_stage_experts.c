@@ -51,6 +51,42 @@ static void test_expert_ways_and_nodes(void **state)
     free(slow_network);
 }
 
+/* Gathers for slices of experts show whatever share of tensor communication is hidden, those of
+ * attention do not; and norms with all of the experts are more to do again than norms, and less
+ * than the layer. */
+static void test_experts_wait_and_again(void **state)
+{
+    (void)state;
+    Scenario scenario = dense(4, 1, 4);
+    scenario.training.parallel.sequence_parallel = 1;
+    scenario.model.experts = 8;
+    scenario.model.experts_per_token = 2;
+    scenario.training.parallel.expert = 2;
+    StepInput *shown = input_of(&scenario);
+    scenario.training.parallel.tensor_overlap = 1;
+    StepInput *hidden = input_of(&scenario);
+    const double left = hidden->stage[0].forward.tensor_s / shown->stage[0].forward.tensor_s;
+    assert_true(left > 0.3 && left < 0.9);
+    free(shown);
+    free(hidden);
+
+    scenario.training.parallel.recompute = RECOMPUTE_SELECTIVE;
+    double again_s[2];
+    for (int i = 0; i < 2; i++) {
+        scenario.training.parallel.selective_scope = i ? SELECTIVE_EXPERTS : SELECTIVE_MODULES;
+        StepInput *input = input_of(&scenario);
+        again_s[i] = input->stage[0].backward.recompute_s;
+        assert_near(input->stage[0].backward.expert_s, (1 + i) * input->stage[0].forward.expert_s,
+                    1e-9);
+        free(input);
+    }
+    scenario.training.parallel.recompute = RECOMPUTE_FULL;
+    StepInput *whole = input_of(&scenario);
+    assert_true(again_s[1] > 2 * again_s[0]);
+    assert_true(again_s[1] < whole->stage[0].backward.recompute_s);
+    free(whole);
+}
+
 /* Sending a token once to each node is faster than sending each copy, never slower than NVLink. */
 static void test_dispatch_by_nodes(void **state)
 {
@@ -115,9 +151,8 @@ static void test_capacity_factor(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_expert_loads),
-        cmocka_unit_test(test_expert_ways_and_nodes),
-        cmocka_unit_test(test_dispatch_by_nodes),
+        cmocka_unit_test(test_expert_loads),           cmocka_unit_test(test_expert_ways_and_nodes),
+        cmocka_unit_test(test_experts_wait_and_again), cmocka_unit_test(test_dispatch_by_nodes),
         cmocka_unit_test(test_capacity_factor),
     };
     return cmocka_run_group_tests(tests, read_base, NULL);

@@ -359,8 +359,16 @@ static void test_layers_of_two_kinds(void **state)
     free(all_dense);
 }
 
+/* Forward, for one token: queries, keys and values of all layers. */
+static double qkv_flops(const ModelSpec *model)
+{
+    return 2 * model->d_model * (model->heads + 2 * model->kv_heads) * model->head_dim *
+           model->layers;
+}
+
 /* Scopes of selective recomputation: each does less again than the whole layer, and the FLOPs that
- * they name are those of attention, of half of the layers' products, and none. */
+ * they name are those of attention, of half of the layers' products, none, of the experts (none in
+ * a dense model) and of all but queries, keys and values. */
 static void test_selective_scopes(void **state)
 {
     (void)state;
@@ -370,21 +378,49 @@ static void test_selective_scopes(void **state)
     const double head = 2 * scenario.model.d_model * scenario.model.vocab_size;
     const double again[] = {[SELECTIVE_SCORES] = flops.attention_causal,
                             [SELECTIVE_OPERATORS] = (flops.matmul - head) / 2,
-                            [SELECTIVE_MODULES] = 0};
+                            [SELECTIVE_MODULES] = 0,
+                            [SELECTIVE_EXPERTS] = 0,
+                            [SELECTIVE_BUT_QKV] =
+                                flops.forward - head - qkv_flops(&scenario.model)};
     scenario.training.parallel.recompute = RECOMPUTE_FULL;
     StepInput *full = input_of(&scenario);
     scenario.training.parallel.recompute = RECOMPUTE_SELECTIVE;
-    for (int scope = SELECTIVE_SCORES; scope <= SELECTIVE_MODULES; scope++) {
+    for (int scope = SELECTIVE_SCORES; scope < SELECTIVE_SCOPES; scope++) {
         scenario.training.parallel.selective_scope = (SelectiveScope)scope;
         StepInput *input = input_of(&scenario);
         assert_near(input->hardware_flops, input->model_flops + again[scope] * input->tokens,
                     1e-12);
         const double share =
             input->stage[0].backward.recompute_s / full->stage[0].backward.recompute_s;
-        assert_true(share > 0.001 && share < 0.7);
+        assert_true(share > 0.001 && share < (scope == SELECTIVE_BUT_QKV ? 0.95 : 0.7));
         free(input);
     }
     free(full);
+}
+
+/* A recomputation that stops where the backward has what it needs leaves out the MLP's last
+ * product, 2 d_ff d FLOPs a token and layer, and with tensor ways the sum behind it: one of the
+ * four collectives of a layer. */
+static void test_recomputation_stops(void **state)
+{
+    (void)state;
+    Scenario scenario = dense(2, 1, 1);
+    scenario.training.parallel.sequence_parallel = 1;
+    scenario.training.parallel.recompute = RECOMPUTE_FULL;
+    StepInput *whole = input_of(&scenario);
+    scenario.training.parallel.recompute_stops = 1;
+    StepInput *stopped = input_of(&scenario);
+    const ModelSpec *model = &scenario.model;
+    const double last = 2 * model->d_ff * model->d_model * model->layers;
+    assert_near(whole->hardware_flops - stopped->hardware_flops, last * whole->tokens, 1e-9);
+    const StageTime *a = &whole->stage[0], *b = &stopped->stage[0];
+    assert_near(a->forward.total_s, b->forward.total_s, 1e-12);
+    assert_near(a->backward.compute_s, b->backward.compute_s, 1e-12);
+    const double left = (a->backward.recompute_s - b->backward.recompute_s) / a->forward.compute_s;
+    assert_true(left > 0.1 && left < 0.5);
+    assert_near((a->backward.tensor_s - b->backward.tensor_s) / a->forward.tensor_s, 0.25, 0.1);
+    free(whole);
+    free(stopped);
 }
 
 /* LoRA: no weight gradients (a third of the products' time, dgrad and wgrad being alike), nothing
@@ -494,6 +530,7 @@ int main(void)
         cmocka_unit_test(test_launch_and_fusion),
         cmocka_unit_test(test_layers_of_two_kinds),
         cmocka_unit_test(test_selective_scopes),
+        cmocka_unit_test(test_recomputation_stops),
         cmocka_unit_test(test_frozen_parameters),
         cmocka_unit_test(test_one_owner),
         cmocka_unit_test(test_chunks_without_layers),

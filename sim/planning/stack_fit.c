@@ -92,21 +92,28 @@ void fit_add_family(char families[FIT_FAMILIES_BYTES], const char *id)
 }
 
 /* What a row can tell. */
-static void add_told(const Scenario *scenario, int told[FIT_PARAMETERS])
+static void add_told(const FitRow *row, int told[FIT_PARAMETERS])
 {
+    const Scenario *scenario = row->scenario;
     const ParallelSpec *parallel = &scenario->training.parallel;
-    told[FIT_KERNEL_OVERHEAD] = told[FIT_LAUNCH] = told[FIT_FUSED] = 1;
-    if (parallel->tensor > 1 && parallel->tensor_overlap > 0)
-        told[FIT_TENSOR_OVERLAP] = 1;
-    if (scenario->model.experts > 1 && parallel->expert > 1 && parallel->expert_overlap > 0)
-        told[FIT_EXPERT_OVERLAP] = 1;
+    const int tells[FIT_PARAMETERS] = {
+        [FIT_KERNEL_OVERHEAD] = 1,
+        [FIT_LAUNCH] = 1,
+        [FIT_FUSED] = 1,
+        [FIT_TENSOR_OVERLAP] = parallel->tensor > 1 && parallel->tensor_overlap > 0,
+        [FIT_EXPERT_OVERLAP] =
+            scenario->model.experts > 1 && parallel->expert > 1 && parallel->expert_overlap > 0,
+    };
+    for (int i = 0; i < FIT_PARAMETERS; i++)
+        if (tells[i] && row->stated[i] == 0)
+            told[i] = 1;
 }
 
 static void activate(FitSearch *search)
 {
     memset(search->active, 0, sizeof search->active);
     for (size_t i = 0; i < search->row_count; i++)
-        add_told(search->rows[i].scenario, search->active);
+        add_told(&search->rows[i], search->active);
 }
 
 /* Errors of all rows, and room for the work on a group. */
@@ -236,7 +243,7 @@ static Status fit_group(FitSearch *search, StackFits *fits, Gathered *gathered, 
         StackFit *fit = find_fit(fits, measured_base_stack(search->rows[i].base));
         fit->fit_rows = search->row_count;
         memcpy(fit->families, families, sizeof families);
-        add_told(search->rows[i].scenario, fit->fitted);
+        add_told(&search->rows[i], fit->fitted);
         memcpy(fit->value, best.value, sizeof fit->value);
         gathered->after[gathered->rows + i] = exp(search->rows[i].log_error) - 1;
     }

@@ -8,6 +8,9 @@
  * minimised by Nelder and Mead's simplex (GSL nmsimplex2) from fixed starts. Only rows of the split
  * `pool` are used.
  *
+ * What a stack does not do (an overlap of 0%) stays off, and what a fact states of a row is not
+ * fitted on it.
+ *
  * How well constants carry over to rows that they were not fitted to is told by folds: all rows of
  * one model in one source are in the same fold, and each fold is predicted with the constants that
  * the other folds give (nothing else of the fit changes).

@@ -5,6 +5,7 @@
 #include <gsl/gsl_errno.h>
 #include <gsl/gsl_multimin.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,26 +26,38 @@ static double *field_of(Scenario *scenario, int parameter)
     return (double *)((char *)&scenario->training + FIT_PARAMETER_SPECS[parameter].offset);
 }
 
+static void note_stated(FitRow *row)
+{
+    char key[96];
+    for (int i = 0; i < FIT_PARAMETERS; i++) {
+        const FitParameterSpec *spec = &FIT_PARAMETER_SPECS[i];
+        snprintf(key, sizeof key, "training.%s%s%s", spec->group, spec->group[0] != '\0' ? "." : "",
+                 spec->key);
+        row->stated[i] = measured_base_has_fact(row->base, key);
+    }
+}
+
 /* What a row's stack does not do, which is to overlap, stays off. */
 static int is_off(int parameter, double value)
 {
     return (parameter == FIT_TENSOR_OVERLAP || parameter == FIT_EXPERT_OVERLAP) && !(value > 0);
 }
 
-static void put_parameters(const int *active, const double *value, Scenario *scenario)
+static void put_parameters(const FitRow *row, const int *active, const double *value,
+                           Scenario *scenario)
 {
     for (int i = 0; i < FIT_PARAMETERS; i++) {
         double *field = field_of(scenario, i);
-        if (active[i] != 0 && !is_off(i, *field))
+        if (active[i] != 0 && row->stated[i] == 0 && !is_off(i, *field))
             *field = value[i];
     }
 }
 
-static void put_neutral(Scenario *scenario)
+static void put_neutral(const FitRow *row, Scenario *scenario)
 {
     for (int i = 0; i < FIT_PARAMETERS; i++) {
         double *field = field_of(scenario, i);
-        if (!is_off(i, *field))
+        if (row->stated[i] == 0 && !is_off(i, *field))
             *field = FIT_PARAMETER_SPECS[i].neutral;
     }
 }
@@ -59,7 +72,8 @@ static Status prepare_row(void *context, size_t index, size_t worker, Error *err
     DefaultsTaken defaults;
     const unsigned long long seed = search->options->seed;
     Status status = measured_scenario(row->base, row->row, &step->scenario, &defaults, &reason);
-    put_neutral(&step->scenario);
+    note_stated(row);
+    put_neutral(row, &step->scenario);
     if (status == STATUS_OK)
         status = measured_tokens_per_s(search->rules, row->row, &step->scenario, &row->measured,
                                        &defaults, &reason);
@@ -104,7 +118,7 @@ static Status predict_row(void *context, size_t index, size_t worker, Error *err
     MeasuredStep *step = search->steps[worker];
     double rate;
     step->scenario = *row->scenario;
-    put_parameters(search->active, search->value, &step->scenario);
+    put_parameters(row, search->active, search->value, &step->scenario);
     Status status =
         measured_step_rate(step, search->options->seed, row->penalty_share, &rate, error);
     if (status == STATUS_OK)

@@ -11,8 +11,9 @@ typedef struct FitRow {
     const MeasuredBase *base;
     Scenario *scenario; /* NULL: skipped */
     double measured, penalty_share;
-    double weight;    /* in the loss */
-    double log_error; /* at the parameters last asked for */
+    int stated[FIT_PARAMETERS]; /* by a fact: not fitted */
+    double weight;              /* in the loss */
+    double log_error;           /* at the parameters last asked for */
     size_t fold;
     double held_out_error; /* relative, with the parameters of the other folds */
 } FitRow;

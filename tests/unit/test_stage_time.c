@@ -196,6 +196,40 @@ static void test_zero_stages(void **state)
     free(shown);
 }
 
+/* FSDP's own copies show in full: of flat parameters 4 bytes for each gradient put side by side, 6
+ * to convert it to 32 bits and 8 to divide it; parameter by parameter 4 to copy a weight out, in
+ * both passes, and 6 for a gradient. */
+static void test_copies_of_fsdp(void **state)
+{
+    (void)state;
+    Scenario scenario = base;
+    scenario.training.gradient_precision = PRECISION_FP32;
+    scenario.training.parallel.zero_stage = 3;
+    scenario.training.parallel.overlap_param_gather =
+        scenario.training.parallel.overlap_grad_reduce = 0;
+    const GpuSpec *gpu = &scenario.hardware.gpu;
+    const double layer = layer_parameters(&scenario, 1).common;
+    StepInput *input[3];
+    for (int copies = 0; copies < 3; copies++) {
+        scenario.training.parallel.zero_copies = (ZeroCopies)copies;
+        input[copies] = input_of(&scenario);
+    }
+    const StageTime *none = &input[COPIES_NONE]->stage[3], *flat = &input[COPIES_FLAT]->stage[3],
+                    *each = &input[COPIES_EACH]->stage[3];
+    const double layers = none->layers;
+    assert_near(flat->forward.sharding_s, none->forward.sharding_s, 1e-12);
+    assert_near(flat->backward.sharding_s - none->backward.sharding_s,
+                layers * gpu_memory_bound_seconds(gpu, 18 * layer), 1e-9);
+    assert_near(each->forward.sharding_s - none->forward.sharding_s,
+                layers * gpu_memory_bound_seconds(gpu, 4 * layer), 1e-9);
+    assert_near(each->backward.sharding_s - none->backward.sharding_s,
+                layers * (gpu_memory_bound_seconds(gpu, 4 * layer) +
+                          gpu_memory_bound_seconds(gpu, 6 * layer)),
+                1e-9);
+    for (int copies = 0; copies < 3; copies++)
+        free(input[copies]);
+}
+
 /* One replica has nobody to reduce with. */
 static void test_single_replica(void **state)
 {
@@ -523,6 +557,7 @@ int main(void)
         cmocka_unit_test(test_overlap_competes),
         cmocka_unit_test(test_sustained_clock),
         cmocka_unit_test(test_zero_stages),
+        cmocka_unit_test(test_copies_of_fsdp),
         cmocka_unit_test(test_single_replica),
         cmocka_unit_test(test_context_ways),
         cmocka_unit_test(test_groups_inside_nodes),

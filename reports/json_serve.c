@@ -44,6 +44,7 @@ char *json_serve(const Scenario *scenario, const ServeForecast *forecast,
     json_put(&builder, root, "stage_s.compute", json_number(stage->compute_s));
     json_put(&builder, root, "stage_s.collective", json_number(stage->collective_s));
     json_put(&builder, root, "stage_s.overhead", json_number(stage->overhead_s));
+    json_put(&builder, root, "stage_s.drafts", json_number(stage->drafts_s));
     json_put(&builder, root, "stage_s.total", json_number(stage->total_s));
     json_put_inputs(&builder, &forecast->metrics);
     return json_finish(&builder, error);

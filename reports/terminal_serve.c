@@ -58,7 +58,7 @@ static void print_stage(FILE *out, const ServeStageTime *stage)
     } parts[] = {
         {"reading weights", stage->weights_s},        {"reading keys and values", stage->kv_s},
         {"FLOPs beyond the reads", stage->compute_s}, {"collectives", stage->collective_s},
-        {"engine overhead", stage->overhead_s},
+        {"engine overhead", stage->overhead_s},       {"drafting", stage->drafts_s},
     };
     double largest = 0;
     char text[64];
@@ -69,6 +69,8 @@ static void print_stage(FILE *out, const ServeStageTime *stage)
     format_quantity(stage->total_s, "s", text, sizeof text);
     ascii_linef(out, "where one stage's %s per microbatch go (inputs at the middle)", text);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (parts[i].seconds <= 0)
+            continue;
         format_quantity(parts[i].seconds, "s", text, sizeof text);
         terminal_bar(out, parts[i].label, text, parts[i].seconds / stage->total_s,
                      largest / stage->total_s);

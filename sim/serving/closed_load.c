@@ -24,13 +24,14 @@ enum {
 typedef struct ClosedLoad {
     const Scenario *scenario;
     Replica *replica;
-    StageLayout layout;
+    size_t stages;
     ArrivalStream requests;
     size_t places, users;    /* users: requests in flight */
     double line_blocks;      /* that a request in the line will start with, mean */
     QueuedRequest next;      /* comes as soon as there is room for it */
     EarlierRequest *earlier; /* by tag - 1; as many as there are places */
     double cycle_s;          /* seconds between two passes of a microbatch, measured */
+    double per_pass;         /* tokens that a decoding sequence gets from a pass, mean */
     int measuring;
     double finished;
     double empty_seconds, changed_s; /* places without a user, summed over time up to changed_s */
@@ -71,7 +72,7 @@ static double first_s(const ClosedLoad *load, const QueuedRequest *request)
 {
     if (request->tag > 0 && load->earlier[request->tag - 1].decodes) {
         const EarlierRequest *earlier = &load->earlier[request->tag - 1];
-        return earlier->placed_s - earlier->given * load->cycle_s;
+        return earlier->placed_s - earlier->given / load->per_pass * load->cycle_s;
     }
     return request->first_s >= 0 ? request->first_s : request->arrival_s;
 }
@@ -143,14 +144,36 @@ static void on_finished(void *context, const QueuedRequest *request, double now_
 
 /* The steady state to start from, for one microbatch of `sequences`, in passes: requests arrive at
  * rate r a pass; each reads its prompt for at least max(1, prompt / chunk) passes and then decodes
- * for output - 1 passes; the chunk bounds r <= chunk / prompt. By Little's law r * passes =
- * sequences. */
+ * for output - 1 passes (fewer with drafts); the chunk bounds r <= chunk / prompt. By Little's law
+ * r * passes = sequences. */
 typedef struct SteadyGuess {
     double rate;              /* requests a pass */
     double decoding;          /* sequences past their prompt */
     double waiting_passes;    /* that a request spends before its first token */
     double through_s, slow_s; /* one pass through all stages, and its longest stage */
 } SteadyGuess;
+
+/* Whether a lane drafts while so many of its sequences decode. */
+static int drafts_for(const LaneLimits *limits, double sequences)
+{
+    return limits->speculation.length > 0 &&
+           (limits->drafting_sequences <= 0 || sequences <= limits->drafting_sequences);
+}
+
+/* A pass of decoding at a mean context of the mix; `per_sequence`: tokens that it gives to each. */
+static PassLoad decoding_pass(const ClosedLoad *load, double sequences, double *per_sequence)
+{
+    const ServingSpec *serving = &load->scenario->serving;
+    const LaneLimits *limits = &replica_lane(load->replica, 0)->limits;
+    const int drafts = drafts_for(limits, sequences);
+    PassLoad pass = {.decode = sequences,
+                     .context = fmin(serving->prompt_tokens + serving->output_tokens / 2,
+                                     serving->context_limit),
+                     .drafts = drafts ? (double)limits->speculation.length : 0};
+    pass.context += pass.drafts / 2;
+    *per_sequence = drafts ? limits->speculation.mean : 1;
+    return pass;
+}
 
 static SteadyGuess guess_steady_state(ClosedLoad *load, double sequences)
 {
@@ -163,29 +186,30 @@ static SteadyGuess guess_steady_state(ClosedLoad *load, double sequences)
     double stage_s[MAX_STAGES];
     ServeStageTime slowest;
     SteadyGuess guess = {0};
-    PassLoad pass = {.context = fmin(prompt + output / 2, context_limit)};
+    PassLoad pass = decoding_pass(load, sequences, &load->per_pass);
+    const double answer_passes = (output - 1) / load->per_pass;
 
     if (limits->iteration_tokens > 0)
-        chunk = fmin(chunk, fmax(1, limits->iteration_tokens - sequences));
+        chunk = fmin(chunk, fmax(1, limits->iteration_tokens - pass_tokens(&pass)));
     if (!prompts_are_read_here(load)) {
-        guess.rate = sequences / output;
+        guess.rate = sequences / fmax(1, answer_passes);
         guess.decoding = sequences;
         guess.waiting_passes = 0;
     } else {
-        const double passes = fmax(1, prompt / chunk) + output - 1;
+        const double passes = fmax(1, prompt / chunk) + answer_passes;
         /* Where prompts go first, nobody waits for the answers of others. */
         guess.rate = serving->batching == BATCH_PREFILL_FIRST
                          ? sequences / passes
                          : fmin(sequences / passes, chunk / prompt);
-        guess.decoding = guess.rate * (output - 1);
+        guess.decoding = guess.rate * answer_passes;
         guess.waiting_passes = (sequences - guess.decoding) / guess.rate;
         pass.prefill = guess.rate * prompt;
         pass.prefill_context = prompt / 2;
     }
     pass.decode = guess.decoding;
-    stage_cost_pipeline(replica_cost(load->replica), &load->layout, &pass, stage_s, &slowest);
+    replica_price(load->replica, &pass, stage_s, &slowest);
     guess.slow_s = slowest.total_s;
-    for (size_t i = 0; i < load->layout.stages; i++)
+    for (size_t i = 0; i < load->stages; i++)
         guess.through_s += stage_s[i];
     return guess;
 }
@@ -283,7 +307,6 @@ static Status check(const Scenario *scenario, Error *error)
         return error_set(error, STATUS_INVALID,
                          "serving: lengths must be at least 1, context_limit at least 2");
     const char *what = serving_is_disaggregated(serving)   ? "serving.disaggregated is"
-                       : serving->speculation.length > 0   ? "speculation is"
                        : serving->batching == BATCH_STATIC ? "static batches are"
                                                            : NULL;
     if (what == NULL)
@@ -308,6 +331,18 @@ static int seen_enough(double finished, double passes)
 {
     return finished >= ENOUGH_FINISHED || (passes >= MANY_PASSES && finished >= FEW_FINISHED) ||
            passes >= MOST_PASSES;
+}
+
+/* Tokens per second if all users decoded, at the mean context of the mix: prompts read elsewhere.
+ */
+static double decode_only_rate(const ClosedLoad *load, double users)
+{
+    const double lanes = (double)replica_lane_count(load->replica);
+    double stage_s[MAX_STAGES], per_sequence;
+    ServeStageTime slowest;
+    const PassLoad pass = decoding_pass(load, users / lanes, &per_sequence);
+    replica_price(load->replica, &pass, stage_s, &slowest);
+    return users * per_sequence / serve_cycle_s(stage_s, load->stages, lanes);
 }
 
 static Status watch(ClosedLoad *load, ServeWindow *window, Error *error)
@@ -335,6 +370,7 @@ static Status watch(ClosedLoad *load, ServeWindow *window, Error *error)
     change_users(load, 1, replica_now(replica));
     window->users = (double)load->places - load->empty_seconds / window->seconds;
     window->microbatches = (double)lanes;
+    window->decode_only_tokens_per_s = decode_only_rate(load, window->users);
     return status;
 }
 
@@ -356,9 +392,11 @@ Status serve_simulate_with(ServeScratch *scratch, const Scenario *scenario, unsi
         return status;
     const ReplicaMemory *memory = replica_memory(scratch->replica);
     load.replica = scratch->replica;
+    RandomStream seeds = random_stream(seed, "unit", replication);
+    replica_seed(load.replica, random_u64(&seeds));
     load.requests = arrivals_drawn(scenario, 1, UINT64_MAX, seed);
     load.requests.lengths = random_stream(seed, "request lengths", replication);
-    stage_layout(&scenario->model, (size_t)scenario->serving.pipeline, &load.layout);
+    load.stages = (size_t)scenario->serving.pipeline;
     load.places = (size_t)memory->sequences;
     load.line_blocks = ceil((scenario->serving.prompt_tokens + 1) / memory->block_tokens);
     if (scratch->earlier_room < load.places) {
@@ -373,7 +411,7 @@ Status serve_simulate_with(ServeScratch *scratch, const Scenario *scenario, unsi
     if (status == STATUS_OK)
         status = watch(&load, &window, error);
     if (status == STATUS_OK)
-        serve_outcome_fill(scenario, replica_cost(load.replica), &window, latencies, outcome);
+        serve_outcome_fill(scenario, &window, latencies, outcome);
     return status;
 }
 

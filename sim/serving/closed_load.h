@@ -4,7 +4,8 @@
  *
  * It is met in the middle of its work: most requests are at a random point of their answers, the
  * rest wait for their prompts to be read, in the proportion that Little's law asks for. So a short
- * warm-up does, and latencies of requests that were under way count from where they began.
+ * warm-up does, and latencies of requests that were under way count from where they began. Static
+ * batches and disaggregated clusters are simulated under a load only.
  */
 #ifndef SIM_SERVING_CLOSED_LOAD_H
 #define SIM_SERVING_CLOSED_LOAD_H

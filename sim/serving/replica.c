@@ -182,11 +182,6 @@ const Lane *replica_lane(const Replica *replica, size_t index)
     return &replica->lanes[index];
 }
 
-StageCost *replica_cost(Replica *replica)
-{
-    return &replica->cost;
-}
-
 uint64_t replica_blocks_used(const Replica *replica)
 {
     return replica->ending == NULL

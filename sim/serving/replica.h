@@ -108,7 +108,10 @@ void replica_deliver(Replica *replica, size_t lane, uint64_t place, double since
 
 size_t replica_lane_count(const Replica *replica);
 const Lane *replica_lane(const Replica *replica, size_t index);
-StageCost *replica_cost(Replica *replica);
+
+/* Seconds of each stage for one pass, drafting included, and the parts of the slowest. */
+void replica_price(Replica *replica, const PassLoad *load, double *stage_s,
+                   ServeStageTime *slowest);
 uint64_t replica_blocks_used(const Replica *replica); /* of all lanes */
 
 /* As lane_resume. */

@@ -83,6 +83,11 @@ void replica_count(Replica *replica, const LaneClock *clock, double given, doubl
     }
 }
 
+void replica_price(Replica *replica, const PassLoad *load, double *stage_s, ServeStageTime *slowest)
+{
+    draft_cost_pipeline(&replica->draft, &replica->cost, &replica->layout, load, stage_s, slowest);
+}
+
 ReplicaCounters replica_counters(const Replica *replica)
 {
     ReplicaCounters counters = replica->counters;

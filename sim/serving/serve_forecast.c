@@ -87,6 +87,7 @@ static const Column OUTCOME_COLUMNS[] = {
     COLUMN("stage.compute_s", "s", outcome.stage.compute_s),
     COLUMN("stage.collective_s", "s", outcome.stage.collective_s),
     COLUMN("stage.overhead_s", "s", outcome.stage.overhead_s),
+    COLUMN("stage.drafts_s", "s", outcome.stage.drafts_s),
     COLUMN("stage.total_s", "s", outcome.stage.total_s),
     COLUMN("cost.usd_per_1k_tokens", "USD", outcome.usd_per_1k_tokens),
     COLUMN("cost.usd_per_1k_output_tokens", "USD", outcome.usd_per_1k_output_tokens),

@@ -41,17 +41,6 @@ double serve_cycle_s(const double *stage_s, size_t stages, double microbatches)
     return fmax(microbatches * slowest, all);
 }
 
-double serve_decode_rate(StageCost *cost, const StageLayout *layout, double microbatches,
-                         const PassLoad *load)
-{
-    double stage_s[MAX_STAGES];
-    ServeStageTime slowest;
-    const PassLoad decode = {.decode = load->decode, .context = load->context};
-
-    stage_cost_pipeline(cost, layout, &decode, stage_s, &slowest);
-    return microbatches * load->decode / serve_cycle_s(stage_s, layout->stages, microbatches);
-}
-
 double serve_usd_per_s(const Scenario *scenario)
 {
     const PriceRates rates = price_rates(scenario);
@@ -104,7 +93,7 @@ static void fill_utilisation(const Scenario *scenario, const ServeWindow *window
     outcome->mbu = window->counters.bytes / (gpu_seconds * gpu->memory_bytes_per_s);
 }
 
-void serve_outcome_fill(const Scenario *scenario, StageCost *cost, const ServeWindow *window,
+void serve_outcome_fill(const Scenario *scenario, const ServeWindow *window,
                         ServeLatencies *latencies, ServeOutcome *outcome)
 {
     const ServingSpec *serving = &scenario->serving;
@@ -112,7 +101,6 @@ void serve_outcome_fill(const Scenario *scenario, StageCost *cost, const ServeWi
     const double passes = counters->iterations;
     const double microbatches = window->microbatches;
     const double cycle_s = window->seconds * microbatches / passes;
-    StageLayout layout;
 
     outcome->output_tokens_per_s = counters->output_tokens / window->seconds;
     outcome->input_tokens_per_s = counters->input_tokens / window->seconds;
@@ -128,14 +116,7 @@ void serve_outcome_fill(const Scenario *scenario, StageCost *cost, const ServeWi
     percentiles(&latencies->tpot, cycle_s, outcome->tpot_s);
     percentiles(&latencies->e2e, cycle_s * serving->output_tokens, outcome->e2e_s);
 
-    /* All sequences of the batch decode, at the mean context of the request mix. */
-    const double length =
-        fmin(serving->prompt_tokens + serving->output_tokens / 2, serving->context_limit);
-    const PassLoad decode = {.decode = outcome->batch / microbatches, .context = length};
-    stage_layout(&scenario->model, (size_t)serving->pipeline, &layout);
-    outcome->decode_only_output_tokens_per_s =
-        serve_decode_rate(cost, &layout, microbatches, &decode);
-
+    outcome->decode_only_output_tokens_per_s = window->decode_only_tokens_per_s;
     fill_utilisation(scenario, window, outcome);
     fill_prices(scenario, counters, outcome);
 }

@@ -36,6 +36,7 @@ typedef struct ServeWindow {
     double seconds, finished; /* finished: requests */
     double users;             /* requests in flight */
     double microbatches;
+    double decode_only_tokens_per_s; /* the same batch, all of it decoding */
     ReplicaCounters counters;
 } ServeWindow;
 
@@ -45,10 +46,6 @@ typedef struct ServeLatencies {
 
 void latency_add(LatencySamples *samples, double value);
 
-/* One microbatch of `load` in each of `microbatches`: tokens per second of decoding alone. */
-double serve_decode_rate(StageCost *cost, const StageLayout *layout, double microbatches,
-                         const PassLoad *load);
-
 /* Seconds between two passes of a microbatch: every stage serves all microbatches once, or, when
  * these are too few to keep a stage busy, one microbatch goes through all stages. */
 double serve_cycle_s(const double *stage_s, size_t stages, double microbatches);
@@ -57,7 +54,7 @@ double serve_cycle_s(const double *stage_s, size_t stages, double microbatches);
 double serve_usd_per_s(const Scenario *scenario);
 
 /* Moves the samples about. */
-void serve_outcome_fill(const Scenario *scenario, StageCost *cost, const ServeWindow *window,
+void serve_outcome_fill(const Scenario *scenario, const ServeWindow *window,
                         ServeLatencies *latencies, ServeOutcome *outcome);
 
 #endif

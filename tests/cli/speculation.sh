@@ -96,7 +96,15 @@ continuous=$(jq .load.stable_maximum_per_s "$work/out")
 run 0 serve gpt4-serve-a100 --load 1 --json --set serving.batching=static
 json ".load.stable_maximum_per_s < $continuous / 2"
 run 3 serve gpt4-serve-a100 --set serving.batching=static; stderr_has "static batches are simulated under a load only"
-run 3 serve gpt4-serve-a100-drafts; stderr_has "speculation is simulated under a load only"
+
+# Without a load the batch is kept full: drafts help a small one.
+run 0 serve gpt4-serve-a100 --json --reps 8 --set serving.max_batch=128
+none=$(jq .throughput.output_tokens_per_s.p50 "$work/out")
+json '.stage_s.drafts == 0'
+run 0 serve gpt4-serve-a100-drafts --json --reps 8 --set serving.max_batch=128
+json ".throughput.output_tokens_per_s.p50 > 1.3 * $none and .stage_s.drafts > 0"
+json '([.stage_s | .weights, .kv, .compute, .collective, .overhead, .drafts] | add) as $sum | ($sum / .stage_s.total - 1) | fabs < 1e-9'
+run 0 serve gpt4-serve-a100-drafts --reps 8 --set serving.max_batch=128; stdout_has "drafting"
 run 3 serve gpt4-serve-a100-drafts --load 1 --set serving.batching=static; stderr_has "exclude each other"
 
 # Claims over loads.

@@ -90,14 +90,17 @@ static void test_no_token_is_lost(void **state)
     Scenario scenario;
     Error error;
     (void)state;
-    for (size_t i = 0; i < 32; i++) {
+    for (size_t i = 0; i < 64; i++) {
         Tokens asked = {0}, done = {0};
         const LaneSink sink = {.finished = add_tokens, .context = &done};
         Replica *replica = NULL;
         serving_scenario(&scenario);
         scenario.serving.prefill_chunk_tokens = CHUNKS[i % 4];
         scenario.serving.max_batch = BATCHES[i / 4 % 4];
-        scenario.serving.pipeline = STAGES[i / 16];
+        scenario.serving.pipeline = STAGES[i / 16 % 2];
+        if (i >= 32)
+            scenario.serving.speculation =
+                (SpeculationSpec){.length = 3, .acceptance = 0.6, .draft_share = 0.05};
         scenario.model.layers = 7 * scenario.serving.pipeline + 1;
         if (replica_create(&scenario, &sink, 0, &replica, &error) != STATUS_OK)
             fail_msg("%s", error.message);
@@ -188,7 +191,7 @@ static void test_lanes_hold_a_whole_sequence(void **state)
 }
 
 /* What is served with the batch kept full is what is served when the line is never empty: places
- * short, memory short, whole answers reserved or not, with a pipeline and without. */
+ * short, memory short, whole answers reserved or not, with a pipeline and without, with drafts. */
 static void test_capacity_is_the_stable_maximum(void **state)
 {
     Error error;
@@ -198,7 +201,7 @@ static void test_capacity_is_the_stable_maximum(void **state)
     (void)state;
     assert_non_null(scenario);
     assert_non_null(load);
-    for (size_t i = 0; i < 8; i++) {
+    for (size_t i = 0; i < 12; i++) {
         ServeOutcome outcome;
         double sum = 0;
         enum { DRAWS = 8 };
@@ -206,7 +209,10 @@ static void test_capacity_is_the_stable_maximum(void **state)
         scenario->serving.length_sigma = 0.3;
         scenario->serving.iteration_tokens = i % 2 ? 0 : 2048;
         scenario->serving.kv_admission = i / 2 % 2 ? ADMIT_WHOLE : ADMIT_PROMPT;
-        if (i >= 4) /* some 20,000 tokens; else 256 places */
+        if (i >= 8)
+            scenario->serving.speculation =
+                (SpeculationSpec){.length = 3, .acceptance = 0.7, .draft_share = 0.05};
+        if (i / 4 % 2) /* some 20,000 tokens; else 256 places */
             scenario->hardware.gpu.memory_bytes = 30e9;
         scenario->serving.pipeline = i % 2 ? 2 : 1;
         for (size_t k = 0; k < DRAWS; k++) {

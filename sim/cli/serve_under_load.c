@@ -9,6 +9,7 @@
 #include "reports/speculation.h"
 #include "sim/cli/serve_find.h"
 #include "sim/cli/serve_fleet.h"
+#include "sim/engine/parallel.h"
 #include "sim/serving/load_metrics.h"
 #include "sim/serving/split.h"
 
@@ -77,6 +78,7 @@ static Status read_options(Session *session, LoadOptions *options, Error *error)
                              .over_time = 1,
                              .requests = DRAWN_REQUESTS,
                              .seed = forecast.seed,
+                             .threads = parallel_threads(forecast.threads),
                              .progress = forecast.progress,
                              .progress_context = forecast.progress_context};
     const Status status = check_combination(line, error);

@@ -1,5 +1,7 @@
 #include "sim/planning/serving_search.h"
 
+#include "sim/engine/parallel.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,36 +100,101 @@ static Status close_search(Search *search, Status status, Error *error)
 /* ---- the fewest GPUs ----------------------------------------------------------------------------
  */
 
-static Status try_replicas(Search *search, double replicas, int *holds, Error *error)
+/* What each layout is asked first, whatever the others give: its stable maximum and the load on as
+ * many replicas as that leaves. */
+typedef struct FirstTrial {
+    Status status;
+    Error error;
+    double replicas;
+    int tried;
+    ServingTrial trial;
+} FirstTrial;
+
+typedef struct FirstTrials {
+    const Search *search;
+    const ServingLayout *layouts;
+    int with_load; /* not only the stable maximum */
+    FirstTrial *firsts;
+} FirstTrials;
+
+static Status first_replicas(const Search *search, Scenario *scenario, LoadForecast *forecast,
+                             double *replicas, Error *error)
 {
-    search->scenario->serving.replicas = replicas;
-    const Status status = serve_load(search->scenario, search->options, search->forecast, error);
+    LoadOptions alone = *search->options;
+    alone.requests = 0; /* the stable maximum only */
+    alone.trace = NULL;
+    alone.progress = NULL;
+    scenario->serving.replicas = 1;
+    const Status status = serve_load(scenario, &alone, forecast, error);
+    if (status == STATUS_OK)
+        *replicas = fmax(1, ceil(search->options->rate_per_s / forecast->stable_maximum_per_s));
+    return status;
+}
+
+static Status try_first(void *context, size_t index, size_t worker, Error *error)
+{
+    const FirstTrials *job = context;
+    FirstTrial *first = &job->firsts[index];
+    LoadOptions options = *job->search->options;
+    Search own = *job->search;
+    if (worker != 0)
+        options.progress = NULL; /* one thread reports */
+    own.options = &options;
+    own.scenario = malloc(sizeof *own.scenario);
+    own.forecast = malloc(sizeof *own.forecast);
+    Status status = own.scenario == NULL || own.forecast == NULL
+                        ? error_set(error, STATUS_ENVIRONMENT, "out of memory")
+                        : STATUS_OK;
     if (status != STATUS_OK)
-        return status;
-    const ServingTrial trial = trial_of(search, &search->forecast->point);
+        goto cleanup;
+    serving_laid_out(own.given, &job->layouts[index], 0, own.scenario);
+    first->status =
+        first_replicas(&own, own.scenario, own.forecast, &first->replicas, &first->error);
+    if (first->status != STATUS_OK || !job->with_load || first->replicas > MAX_LOAD_REPLICAS)
+        goto cleanup;
+    own.scenario->serving.replicas = first->replicas;
+    status = serve_load(own.scenario, &options, own.forecast, error);
+    first->tried = status == STATUS_OK;
+    if (first->tried)
+        first->trial = trial_of(&own, &own.forecast->point);
+    else if (status != STATUS_INTERRUPTED)
+        status = STATUS_OK; /* it fails when it is asked for */
+cleanup:
+    free(own.scenario);
+    free(own.forecast);
+    return status;
+}
+
+static Status try_replicas(Search *search, const FirstTrial *first, double replicas, int *holds,
+                           Error *error)
+{
+    ServingTrial trial = first->trial;
+    if (!first->tried || replicas != first->replicas) {
+        search->scenario->serving.replicas = replicas;
+        const Status status =
+            serve_load(search->scenario, search->options, search->forecast, error);
+        if (status != STATUS_OK)
+            return status;
+        trial = trial_of(search, &search->forecast->point);
+    }
     *holds = trial.holds;
     keep(search->result, &trial, fewer_gpus);
     return STATUS_OK;
 }
 
 /* The fewest replicas of one layout; `most` are no longer of interest. */
-static Status fewest_replicas(Search *search, double most, Error *error)
+static Status fewest_replicas(Search *search, const FirstTrial *first, double most, Error *error)
 {
-    LoadOptions alone = *search->options;
-    alone.requests = 0; /* the stable maximum only */
-    alone.trace = NULL;
-    search->scenario->serving.replicas = 1;
-    Status status = serve_load(search->scenario, &alone, search->forecast, error);
-    if (status != STATUS_OK)
-        return status;
-    double low =
-        fmax(1, ceil(search->options->rate_per_s / search->forecast->stable_maximum_per_s));
+    double low = first->replicas;
     double high = low, step = 1;
     int holds = 0;
+    Status status = first->status;
+    if (status != STATUS_OK)
+        *error = first->error;
     if (low > most)
-        return STATUS_OK;
+        return status;
     while (status == STATUS_OK) {
-        status = try_replicas(search, high, &holds, error);
+        status = try_replicas(search, first, high, &holds, error);
         if (status != STATUS_OK || holds || high >= most)
             break;
         low = high + 1;
@@ -137,7 +204,7 @@ static Status fewest_replicas(Search *search, double most, Error *error)
     while (status == STATUS_OK && holds && low < high) {
         const double middle = floor((low + high) / 2);
         int there = 0;
-        status = try_replicas(search, middle, &there, error);
+        status = try_replicas(search, first, middle, &there, error);
         if (there)
             high = middle;
         else
@@ -151,58 +218,118 @@ Status search_gpus(const Scenario *given, const LoadOptions *options, ServingSea
 {
     ServingLayout layouts[MAX_SERVING_LAYOUTS];
     const size_t count = serving_layouts(given, layouts);
+    const size_t threads = options->threads > 1 ? options->threads : 1;
     Search search = {.given = given, .options = options, .result = result};
     Status status = open_search(&search, error);
+    FirstTrials job = {.search = &search, .layouts = layouts, .with_load = threads > 1};
+    job.firsts = calloc(count, sizeof *job.firsts);
+    if (status == STATUS_OK && job.firsts == NULL)
+        status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    if (status == STATUS_OK)
+        status = parallel_for(count, threads, try_first, &job, error);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         serving_laid_out(given, &layouts[i], 0, search.scenario);
         const double gpus = serving_gpus(&search.scenario->serving);
         const double most = result->found ? floor(result->best.gpus / gpus) : MAX_LOAD_REPLICAS;
-        status = fewest_replicas(&search, fmin(MAX_LOAD_REPLICAS, most), error);
+        status = fewest_replicas(&search, &job.firsts[i], fmin(MAX_LOAD_REPLICAS, most), error);
         if (status == STATUS_NO) {
             refuse(result, error);
             status = STATUS_OK;
         }
     }
+    free(job.firsts);
     return close_search(&search, status, error);
 }
 
 /* ---- the lowest price ---------------------------------------------------------------------------
  */
 
+/* What one layout gave. */
+typedef struct LayoutTrials {
+    size_t count;
+    ServingTrial trials[MOST_BATCHES];
+    int refused;
+    Error refusal;
+} LayoutTrials;
+
+typedef struct PriceJob {
+    const Search *search;
+    const ServingLayout *layouts;
+    size_t threads; /* of each */
+    LayoutTrials *found;
+} PriceJob;
+
+static Status price_layout(const PriceJob *job, size_t index, Search *own, Error *error)
+{
+    LayoutTrials *found = &job->found[index];
+    double batch = 0, cheapest = HUGE_VAL;
+    while (found->count < MOST_BATCHES) {
+        serving_laid_out(own->given, &job->layouts[index], batch, own->scenario);
+        const Status status = serve_load(own->scenario, own->options, own->forecast, error);
+        if (status == STATUS_NO) {
+            found->refused = 1;
+            found->refusal = *error;
+            return STATUS_OK;
+        }
+        if (status != STATUS_OK)
+            return status;
+        const ServingTrial trial = trial_of(own, &own->forecast->point);
+        found->trials[found->count++] = trial;
+        /* Below the batch from which tokens get dearer again they only get dearer still. */
+        if (trial.holds && trial.usd_per_1k_tokens > 1.02 * cheapest)
+            return STATUS_OK;
+        if (trial.holds)
+            cheapest = fmin(cheapest, trial.usd_per_1k_tokens);
+        batch = floor(own->scenario->serving.max_batch / 2);
+        if (batch < own->scenario->serving.pipeline)
+            return STATUS_OK; /* less than one sequence for each stage */
+    }
+    return STATUS_OK;
+}
+
+static Status try_layout(void *context, size_t index, size_t worker, Error *error)
+{
+    const PriceJob *job = context;
+    LoadOptions options = *job->search->options;
+    Search own = *job->search;
+    options.find_rate = 1;
+    options.threads = job->threads;
+    if (worker != 0)
+        options.progress = NULL; /* one thread reports */
+    if (options.trace == NULL && options.requests > PRICE_REQUESTS)
+        options.requests = PRICE_REQUESTS;
+    own.options = &options;
+    own.scenario = malloc(sizeof *own.scenario);
+    own.forecast = malloc(sizeof *own.forecast);
+    const Status status = own.scenario == NULL || own.forecast == NULL
+                              ? error_set(error, STATUS_ENVIRONMENT, "out of memory")
+                              : price_layout(job, index, &own, error);
+    free(own.scenario);
+    free(own.forecast);
+    return status;
+}
+
 Status search_price(const Scenario *given, const LoadOptions *options, ServingSearch *result,
                     Error *error)
 {
     ServingLayout layouts[MAX_SERVING_LAYOUTS];
     const size_t count = serving_layouts(given, layouts);
-    LoadOptions largest = *options;
+    const size_t threads = options->threads > 1 ? options->threads : 1;
     Search search = {.given = given, .options = options, .result = result};
+    PriceJob job = {.search = &search, .layouts = layouts, .threads = threads / count};
     Status status = open_search(&search, error);
-    largest.find_rate = 1;
-    if (options->trace == NULL && options->requests > PRICE_REQUESTS)
-        largest.requests = PRICE_REQUESTS;
+    job.found = calloc(count, sizeof *job.found);
+    if (status == STATUS_OK && job.found == NULL)
+        status = error_set(error, STATUS_ENVIRONMENT, "out of memory");
+    if (status == STATUS_OK)
+        status = parallel_for(count, threads, try_layout, &job, error);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        double batch = 0, cheapest = HUGE_VAL;
-        for (int halving = 0; halving < MOST_BATCHES && status == STATUS_OK; halving++) {
-            serving_laid_out(given, &layouts[i], batch, search.scenario);
-            status = serve_load(search.scenario, &largest, search.forecast, error);
-            if (status == STATUS_NO) {
-                refuse(result, error);
-                status = STATUS_OK;
-                break;
-            }
-            if (status != STATUS_OK)
-                break;
-            const ServingTrial trial = trial_of(&search, &search.forecast->point);
-            keep(result, &trial, cheaper);
-            /* Below the batch from which tokens get dearer again they only get dearer still. */
-            if (trial.holds && trial.usd_per_1k_tokens > 1.02 * cheapest)
-                break;
-            if (trial.holds)
-                cheapest = fmin(cheapest, trial.usd_per_1k_tokens);
-            batch = floor(search.scenario->serving.max_batch / 2);
-            if (batch < search.scenario->serving.pipeline)
-                break; /* less than one sequence for each stage */
-        }
+        const LayoutTrials *found = &job.found[i];
+        for (size_t k = 0; k < found->count; k++)
+            keep(result, &found->trials[k], cheaper);
+        if (found->refused)
+            refuse(result, &found->refusal);
     }
+    free(job.found);
     return close_search(&search, status, error);
 }

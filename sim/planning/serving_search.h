@@ -1,5 +1,8 @@
 /* The fewest GPUs, and the lowest price, at which a service level objective holds.
  *
+ * options->threads work on layouts side by side (and, where there are fewer layouts, on loads that
+ * a search may ask for next); what is tried and told is the same for any number of them.
+ *
  * Every trial simulates the same requests (same seed, same lengths, gaps scaled to the rate), so
  * that two trials differ by what was changed. */
 #ifndef SIM_PLANNING_SERVING_SEARCH_H

@@ -44,6 +44,9 @@ uint64_t load_unit_seed(const LoadRun *run, size_t index);
 Status load_simulate_point(LoadRun *run, double rate_per_s, double stretch, double maximum_per_s,
                            LoadForecast *forecast, LoadPoint *point, Error *error);
 
+/* rate_search.c: the largest load that holds the objective, with all that were tried. */
+Status load_find_rate(LoadRun *run, double recorded_per_s, LoadForecast *forecast, Error *error);
+
 /* stable_maximum.c: requests per second finished by all units when the line is never empty; with a
  * side, if the other one took no time (SERVING_SIDES: both as they are). STATUS_NO when nothing
  * fits. */

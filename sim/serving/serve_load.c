@@ -6,10 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BISECTIONS = 14 };
-static const double lowest_share = 0.01; /* of the stable maximum: where the search begins */
-static const double highest_share = 0.995;
-
 /* Mean rate of a trace as recorded; one reading. */
 static Status trace_rate(const LoadOptions *options, double *per_s, Error *error)
 {
@@ -34,51 +30,11 @@ static Status trace_rate(const LoadOptions *options, double *per_s, Error *error
     return status;
 }
 
-static Status report_progress(const LoadOptions *options, size_t done, size_t total, Error *error)
-{
-    if (options->progress != NULL && options->progress(options->progress_context, done, total))
-        return error_set(error, STATUS_INTERRUPTED, "interrupted after %zu of %zu loads", done,
-                         total);
-    return STATUS_OK;
-}
-
 /* The load that was just simulated is the answer. */
 static void keep_point(const LoadRun *run, const LoadPoint *point, LoadForecast *forecast)
 {
     forecast->point = *point;
     memcpy(forecast->over_time, run->over_time, sizeof forecast->over_time);
-}
-
-/* Bisection on the logarithm of the rate; the same requests at every rate. */
-static Status find_rate(LoadRun *run, double recorded_per_s, LoadForecast *forecast, Error *error)
-{
-    const double maximum = forecast->stable_maximum_per_s;
-    double low = lowest_share * maximum, high = highest_share * maximum;
-    Status status = STATUS_OK;
-    for (size_t i = 0; i < BISECTIONS && status == STATUS_OK; i++) {
-        const double rate = i == 0 ? low : i == 1 ? high : sqrt(low * high);
-        LoadPoint *point = &forecast->tried[forecast->tried_count++];
-        status = report_progress(run->options, i, BISECTIONS, error);
-        if (status == STATUS_OK)
-            status = load_simulate_point(run, rate, recorded_per_s / rate, maximum, forecast, point,
-                                         error);
-        if (status != STATUS_OK)
-            break;
-        if (point->holds && (i == 0 || rate > low || !forecast->found)) {
-            forecast->found = 1;
-            keep_point(run, point, forecast);
-            low = rate;
-        } else {
-            high = rate;
-        }
-        if (i == 0 && !point->holds) {
-            keep_point(run, point, forecast);
-            break;
-        }
-        if (i == 1 && point->holds)
-            break;
-    }
-    return status;
 }
 
 /* Of a unit that is only looked at. */
@@ -210,7 +166,7 @@ Status serve_load(const Scenario *given, const LoadOptions *options, LoadForecas
     if (status != STATUS_OK)
         goto cleanup;
     if (options->find_rate) {
-        status = find_rate(run, recorded_per_s, forecast, error);
+        status = load_find_rate(run, recorded_per_s, forecast, error);
         goto cleanup;
     }
     if (options->trace == NULL && options->requests == 0)

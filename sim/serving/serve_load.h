@@ -24,6 +24,7 @@ typedef struct LoadOptions {
     Slo slo;
     uint64_t requests; /* drawn ones; 0: only the stable maximum is wanted */
     unsigned long long seed;
+    size_t threads; /* of a search: results do not depend on it; 0: 1 */
     /* called with points done; may be NULL; non-zero interrupts */
     int (*progress)(void *context, size_t done, size_t total);
     void *progress_context;

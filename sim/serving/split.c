@@ -38,6 +38,7 @@ static Status try_split(void *context, size_t index, size_t worker, Error *error
     scenario->serving.disaggregated.prefill.replicas = point->prefill;
     scenario->serving.disaggregated.decode.replicas = point->decode;
     options.find_rate = 1;
+    options.threads = 1; /* the splits have them */
     if (worker != 0)
         options.progress = NULL; /* one thread reports */
     status = serve_load(scenario, &options, forecast, error);

@@ -27,8 +27,10 @@ json '.found and .best.holds and .best.ttft_p99_s < 2 and .best.tpot_p99_s < 0.0
 json '.best.gpus == .best.tensor * .best.pipeline * .best.replicas'
 json '.best.gpus as $best | all(.tried[]; (.holds | not) or .gpus >= $best) and ([.tried[].tensor] | unique | length) >= 2'
 cp "$work/out" "$work/first"
-run 0 serve "$work/small.yaml" --find gpus --load 12 --slo 'ttft<2s,tpot<60ms' --json --jobs 1
-cmp -s "$work/out" "$work/first" || fail "the result depends on the number of threads"
+for jobs in 1 2 7; do
+    run 0 serve "$work/small.yaml" --find gpus --load 12 --slo 'ttft<2s,tpot<60ms' --json --jobs $jobs
+    cmp -s "$work/out" "$work/first" || fail "--find gpus depends on the number of threads: $jobs"
+done
 run 1 serve "$work/small.yaml" --find gpus --load 2 --slo 'tpot<1us' --json
 json '(.found | not) and .best.worst > 1 and (.tried | length) >= 1'
 

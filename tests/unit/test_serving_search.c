@@ -129,6 +129,67 @@ static void price_falls_with_the_batch(void **state)
     free(scenario);
 }
 
+/* Whatever the number of threads: all that was tried, in its order, and all that is told of it. */
+static void threads_change_nothing(void **state)
+{
+    Scenario *scenario = single_servers(100);
+    ServingSearch *one = malloc(sizeof *one), *more = malloc(sizeof *more);
+    LoadForecast *first = malloc(sizeof *first), *other = malloc(sizeof *other);
+    Error error = {0};
+    (void)state;
+    assert_true(one != NULL && more != NULL && first != NULL && other != NULL);
+    scenario->uncertain_count = 1;
+    scenario->uncertain[0] = (UncertainInput){.path = "serving.pipeline",
+                                              .offset = offsetof(Scenario, serving.pipeline),
+                                              .distribution = DRAW_CHOICE,
+                                              .choice_count = 3,
+                                              .choices = {1, 2, 4}};
+    scenario->model.layers = 4;
+    scenario->serving.max_batch = 8;
+    static const size_t THREADS[] = {2, 7};
+    for (size_t i = 0; i < 2; i++) {
+        LoadOptions options = mean_wait;
+        options.requests = 400;
+        options.slo.limits[0].limit_s = 0.005;
+        options.rate_per_s = 55;
+        options.threads = 1;
+        memset(one, 0, sizeof *one);
+        memset(more, 0, sizeof *more);
+        assert_int_equal(search_gpus(scenario, &options, one, &error), STATUS_OK);
+        options.threads = THREADS[i];
+        assert_int_equal(search_gpus(scenario, &options, more, &error), STATUS_OK);
+        assert_true(one->trial_count > 1);
+        assert_memory_equal(one, more, sizeof *one);
+
+        options.rate_per_s = 0;
+        options.slo.limits[0].limit_s = 0.05;
+        options.threads = 1;
+        assert_int_equal(search_price(scenario, &options, one, &error), STATUS_OK);
+        options.threads = THREADS[i];
+        assert_int_equal(search_price(scenario, &options, more, &error), STATUS_OK);
+        assert_true(one->trial_count > 3);
+        assert_memory_equal(one, more, sizeof *one);
+
+        /* A limit in the middle, one that nothing holds, one that everything holds. */
+        static const double LIMITS_S[] = {0.05, 1e-6, 1e6};
+        for (size_t k = 0; k < 3; k++) {
+            options.find_rate = options.over_time = 1;
+            options.slo.limits[0].limit_s = LIMITS_S[k];
+            options.threads = 1;
+            assert_int_equal(serve_load(scenario, &options, first, &error), STATUS_OK);
+            options.threads = THREADS[i];
+            assert_int_equal(serve_load(scenario, &options, other, &error), STATUS_OK);
+            assert_int_equal(first->tried_count, k == 0 ? 14 : k);
+            assert_memory_equal(first, other, sizeof *first);
+        }
+    }
+    free(other);
+    free(first);
+    free(more);
+    free(one);
+    free(scenario);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +197,7 @@ int main(void)
         cmocka_unit_test(layouts_are_all_combinations),
         cmocka_unit_test(the_lowest_price_is_that_of_the_largest_load),
         cmocka_unit_test(price_falls_with_the_batch),
+        cmocka_unit_test(threads_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

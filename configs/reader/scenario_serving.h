@@ -135,7 +135,7 @@ typedef struct ServingSpec {
     double layer_overhead_s; /* launch cost of one layer in this engine */
     double step_overhead_s;  /* host cost of one iteration */
     double prefill_chunk_tokens;
-    /* Below: what a simulation under load asks for besides; zero is structural. */
+    /* Below: what requests and schedulers ask for besides; zero is structural. */
     char name[NAME_BYTES]; /* of the engine, when one is named (configs/calibration) */
     BatchPolicy batching;
     KvAdmission kv_admission;

@@ -222,12 +222,11 @@ static const Field SERVING_FIELDS[] = {
     NUMBER_FIELD("step_overhead", ServingSpec, step_overhead_s, DIMENSION_SECONDS, 0, 10, NULL, 0,
                  "host cost of one iteration"),
     TEXT_FIELD("name", ServingSpec, name, "custom", FIELD_LABEL, "of the engine, for reports"),
-    WORD_FIELD(
-        "batching", ServingSpec, batching, BATCHING_WORDS, "decode_first",
-        "under load: every iteration serves all answers first, or waiting prompts; static: a batch "
-        "is taken when the last one is done"),
+    WORD_FIELD("batching", ServingSpec, batching, BATCHING_WORDS, "decode_first",
+               "every iteration serves all answers first, or waiting prompts; static, under a "
+               "load: a batch is taken when the last one is done"),
     WORD_FIELD("kv_admission", ServingSpec, kv_admission, ADMISSION_WORDS, "prompt",
-               "under load: a request starts when its prompt fits, or its longest answer as well"),
+               "a request starts when its prompt fits, or its longest answer as well"),
     NUMBER_FIELD("kv_block", ServingSpec, kv_block_tokens, DIMENSION_TOKENS, 1, 1024, "16",
                  FIELD_WHOLE, "tokens of one block of KV memory"),
     NUMBER_FIELD("sequence_overhead", ServingSpec, sequence_overhead_s, DIMENSION_SECONDS, 0, 1,
@@ -294,9 +293,8 @@ static const Field SERVING_FIELDS[] = {
                  "reading speed"),
     NUMBER_FIELD("diurnal_swing", ServingSpec, diurnal_swing, DIMENSION_FRACTION, 0, 0.999, "0", 0,
                  "rate over a day: mean * (1 + swing * sin)"),
-    WORD_FIELD(
-        "preemption", ServingSpec, preemption, PREEMPTION_WORDS, "recompute",
-        "under load: what a sequence loses with its memory: read again, or kept by the host"),
+    WORD_FIELD("preemption", ServingSpec, preemption, PREEMPTION_WORDS, "recompute",
+               "what a sequence loses with its memory: read again, or kept by the host"),
     NUMBER_FIELD("swap_space", ServingSpec, swap_bytes, DIMENSION_BYTES, 0, MAX_RESERVED_BYTES,
                  "4GiB", 0, "preemption: swap: host memory of a GPU (vLLM's default: 4 GiB)"),
     NUMBER_FIELD("prefix_share", ServingSpec, prefix_share, DIMENSION_FRACTION, 0, 1, "0", 0,

@@ -191,7 +191,8 @@ static void test_lanes_hold_a_whole_sequence(void **state)
 }
 
 /* What is served with the batch kept full is what is served when the line is never empty: places
- * short, memory short, whole answers reserved or not, with a pipeline and without, with drafts. */
+ * short, memory short, whole answers reserved or not, with a pipeline and without, with drafts,
+ * answers or prompts first. */
 static void test_capacity_is_the_stable_maximum(void **state)
 {
     Error error;
@@ -201,7 +202,7 @@ static void test_capacity_is_the_stable_maximum(void **state)
     (void)state;
     assert_non_null(scenario);
     assert_non_null(load);
-    for (size_t i = 0; i < 12; i++) {
+    for (size_t i = 0; i < 24; i++) {
         ServeOutcome outcome;
         double sum = 0;
         enum { DRAWS = 8 };
@@ -209,10 +210,11 @@ static void test_capacity_is_the_stable_maximum(void **state)
         scenario->serving.length_sigma = 0.3;
         scenario->serving.iteration_tokens = i % 2 ? 0 : 2048;
         scenario->serving.kv_admission = i / 2 % 2 ? ADMIT_WHOLE : ADMIT_PROMPT;
-        if (i >= 8)
+        scenario->serving.batching = i >= 12 ? BATCH_PREFILL_FIRST : BATCH_DECODE_FIRST;
+        if (i % 12 >= 8)
             scenario->serving.speculation =
                 (SpeculationSpec){.length = 3, .acceptance = 0.7, .draft_share = 0.05};
-        if (i / 4 % 2) /* some 20,000 tokens; else 256 places */
+        if (i % 12 / 4 == 1) /* some 20,000 tokens; else 256 places */
             scenario->hardware.gpu.memory_bytes = 30e9;
         scenario->serving.pipeline = i % 2 ? 2 : 1;
         for (size_t k = 0; k < DRAWS; k++) {
@@ -220,7 +222,7 @@ static void test_capacity_is_the_stable_maximum(void **state)
             sum += outcome.output_tokens_per_s / DRAWS;
         }
         assert_int_equal(serve_load(scenario, &options, load, &error), STATUS_OK);
-        print_message("  case %zu: %.1f requests/s, stable maximum %.1f\n", i, sum / 211,
+        print_message("  case %zu: %.2f requests/s, stable maximum %.2f\n", i, sum / 211,
                       load->stable_maximum_per_s);
         assert_near(sum / 211, load->stable_maximum_per_s, 0.03);
     }

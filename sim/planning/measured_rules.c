@@ -162,6 +162,7 @@ const char *rules_stack(const MeasuredRules *rules, const Measurement *row, Stac
     for (size_t i = 0; i < named->row_count; i++) {
         const char *stack = cell(named, i, "stack");
         if (matches(named, i, "id", row->id) && matches(named, i, "source", row->source) &&
+            matches(named, i, "words", words.all) &&
             matches(named, i, "zero_stage", words.zero_stage) &&
             year_matches(named, i, row->year) && (filter == NULL || filter(context, stack)))
             return stack;

@@ -1,6 +1,6 @@
 /* What a published row means in this program's words, as shipped tables in configs/measurements:
  *   gpus.csv         gpu -> a name in configs/hw
- *   stacks.csv       id, source, from, to (years), zero_stage -> a software stack in
+ *   stacks.csv       id, source, words, from, to (years), zero_stage -> a software stack in
  *                    configs/calibration
  *   stack_words.csv  words, kind, gpu, from, to, zero_stage -> the same for a source that is not
  *                    among them; the last lines have no words: what was usual in that year

@@ -1,5 +1,9 @@
 #include "reports/serve_load.h"
 
+#include "hw/stored_weights.h"
+#include "models/architecture.h"
+#include "models/weight_format.h"
+
 #include "reports/ascii.h"
 #include "reports/disaggregated.h"
 #include "reports/latencies.h"
@@ -68,7 +72,20 @@ static void print_economics(FILE *out, const LoadForecast *forecast)
                 economics->joules_per_input_token, economics->joules_per_output_token);
 }
 
-static void print_memory(FILE *out, const ReplicaMemory *memory)
+/* Of weights that are not in 16 bits. */
+static void print_stored(FILE *out, const Scenario *scenario)
+{
+    const ServingSpec *serving = &scenario->serving;
+    const GpuSpec *gpu = &scenario->hardware.gpu;
+    const double bytes = serving_matrix_bytes(serving);
+    const StoredWeights stored =
+        gpu_stored_weights(gpu, serving->weight_precision, bytes, &serving->weights);
+    if (bytes < precision_bytes(PRECISION_BF16))
+        ascii_linef(out, "  weights in %.4g bits each, products in %d bits", 8 * bytes,
+                    stored.widened ? 16 : 8);
+}
+
+static void print_memory(FILE *out, const Scenario *scenario, const ReplicaMemory *memory)
 {
     char capacity[64], weights[64], reserved[64], kv[64];
     format_quantity(memory->capacity_bytes, "bytes", capacity, sizeof capacity);
@@ -77,6 +94,7 @@ static void print_memory(FILE *out, const ReplicaMemory *memory)
     format_quantity(memory->kv_bytes, "bytes", kv, sizeof kv);
     ascii_linef(out, "memory of a GPU: %s", capacity);
     ascii_linef(out, "  weights %s, reserved %s, KV %s, and the rest", weights, reserved, kv);
+    print_stored(out, scenario);
     if (memory->draft_weights_bytes > 0) {
         format_quantity(memory->draft_weights_bytes, "bytes", weights, sizeof weights);
         ascii_linef(out, "  of the rest, the draft model's weights: %s", weights);
@@ -107,7 +125,7 @@ void terminal_serve_load(FILE *out, const Scenario *scenario, const LoadForecast
     if (forecast->disaggregated)
         terminal_disaggregated(out, forecast);
     else
-        print_memory(out, &forecast->memory);
+        print_memory(out, scenario, &forecast->memory);
     if (plain != NULL)
         terminal_speculation(out, &scenario->serving.speculation, forecast, plain);
     ascii_linef(out, "%.0f requests over %.0f s on %.0f replica%s, %.0f iterations", point->offered,
@@ -219,6 +237,8 @@ char *json_serve_load(const Scenario *scenario, const LoadForecast *forecast,
     json_put(&builder, root, "kv.max_sequences", json_number(memory->sequences));
     json_put(&builder, root, "memory.capacity_bytes", json_number(memory->capacity_bytes));
     json_put(&builder, root, "memory.weights_bytes", json_number(memory->weights_bytes));
+    json_put(&builder, root, "memory.weight_bits",
+             json_number(8 * serving_matrix_bytes(&scenario->serving)));
     json_put(&builder, root, "memory.draft_weights_bytes",
              json_number(memory->draft_weights_bytes));
     json_put(&builder, root, "memory.reserved_bytes", json_number(memory->reserved_bytes));

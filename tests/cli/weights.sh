@@ -45,6 +45,14 @@ json '.int4.tpot < .w8a16.tpot and .w8a8.tpot < .bf16.tpot and .w8a16.tpot < .bf
       and .w8a8.ttft < 0.85 * .bf16.ttft and .int4.ttft > 0.95 * .bf16.ttft and .w8a16.ttft > .bf16.ttft'
 json '.int4.kv > .w8a8.kv and .w8a8.kv > .bf16.kv and .w8a8.most > .bf16.most'
 
+jq -e '.memory.weight_bits == 4.125' "$work/int4" >/dev/null || fail "bits of a weight in groups of 128"
+jq -e '.memory.weight_bits == 4.5' "$work/g64" >/dev/null || fail "bits of a weight in groups of 64"
+run 0 serve "$work/small.yaml" --load 2 --set serving.weight_precision=int4 --set serving.weights=weights-int4-hopper
+stdout_has "weights in 4.125 bits each, products in 16"
+screen_fits
+run 0 serve "$work/small.yaml" --load 2 --set serving.weight_precision=int8
+stdout_has "weights in 8 bits each, products in 8"
+
 # What a format is, where it comes from, and what is shipped.
 run 0 show weights-int4-awq
 stdout_has "serving.weights.unpack_tokens"

@@ -20,7 +20,7 @@
     X("prefill_chunk_tokens", prefill_chunk_tokens, DIMENSION_TOKENS, 1, 1e8, NULL, FIELD_WHOLE,   \
       "prompt tokens of one iteration")                                                            \
     X("iteration_tokens", iteration_tokens, DIMENSION_TOKENS, 0, 1e8, "0", FIELD_WHOLE,            \
-      "prompt and answer tokens of one iteration")
+      "prompt and answer tokens of one iteration, as many as there are where the section says 0")
 
 /* X(key, member, type of the section's, its words, a side's words, fallback of the section, help)
  */

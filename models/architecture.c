@@ -61,6 +61,24 @@ double model_value_head_dim(const ModelSpec *model)
     return model_has_latent_attention(model) ? model->v_head_dim : model->head_dim;
 }
 
+double model_linear_share(const ModelSpec *model)
+{
+    return model->linear_layers > 0 ? fmin(1, model->linear_layers / model->layers) : 0;
+}
+
+double model_linear_columns(const ModelSpec *model)
+{
+    return 2 * model->linear_key_heads * model->linear_head_dim +
+           2 * model->linear_value_heads * (model->linear_head_dim + 1);
+}
+
+double model_linear_state(const ModelSpec *model)
+{
+    return model->linear_layers > 0
+               ? model->linear_value_heads * model->linear_head_dim * model->linear_head_dim
+               : 0;
+}
+
 double model_indexer_weights(const ModelSpec *model)
 {
     if (model->sparse_keys <= 0)
@@ -87,14 +105,15 @@ double model_windowed_share(const ModelSpec *model)
 double model_window_share(const ModelSpec *model, double length)
 {
     /* A chosen part of the tokens before costs what the last of them would. */
+    const double looking = 1 - model_linear_share(model);
     const int sparse = model->sparse_keys > 0;
     const double window = sparse ? model->sparse_keys : model->attention_window;
     if (window <= 0 || window >= length)
-        return 1;
+        return looking;
     const double windowed = sparse ? 1 : model_windowed_share(model);
     /* The first tokens of a window see a triangle of w^2 / 2, the other s - w see w each; a causal
      * square has s^2 / 2. */
-    return 1 - windowed + windowed * window * (2 * length - window) / (length * length);
+    return looking * (1 - windowed + windowed * window * (2 * length - window) / (length * length));
 }
 
 /* ---- parameters ---- */
@@ -105,7 +124,17 @@ static double plain_attention(const ModelSpec *model)
     const double d = model->d_model;
     const double query_width = model->heads * model->head_dim;
     const double kv_width = model->kv_heads * model->head_dim;
-    return d * query_width + 2 * d * kv_width + query_width * d;
+    const double gate = model->gated_attention ? d * query_width : 0;
+    return d * query_width + gate + 2 * d * kv_width + query_width * d;
+}
+
+/* One product in, a convolution over four tokens, one product out. */
+static double linear_attention(const ModelSpec *model)
+{
+    const double d = model->d_model, dim = model->linear_head_dim, taps = 4;
+    const double value_width = model->linear_value_heads * dim;
+    return d * model_linear_columns(model) +
+           taps * (2 * model->linear_key_heads * dim + value_width) + value_width * d;
 }
 
 /* DeepSeek-V2 (2405.04434), section 2.1 and appendix C: the stream goes down to a latent of keys
@@ -134,6 +163,10 @@ ModelParameters model_parameters(const ModelSpec *model)
 
     count.attention_per_layer =
         model_has_latent_attention(model) ? latent_attention(model) : plain_attention(model);
+    const double linear = model_linear_share(model);
+    if (linear > 0)
+        count.attention_per_layer =
+            (1 - linear) * count.attention_per_layer + linear * linear_attention(model);
     /* A dense layer is one MLP and, if a model has that, shared ones beside it. */
     count.dense_mlp_per_layer = matrices * d * model->d_ff;
     count.expert_per_layer =
@@ -227,7 +260,8 @@ double model_kv_bytes_per_token(const ModelSpec *model, double bytes_per_element
     if (model_has_latent_attention(model))
         return model->layers * ((model->kv_lora_rank + model->rope_head_dim) * bytes_per_element +
                                 model_index_key_bytes(model));
-    return 2 * model->layers * model->kv_heads * model->head_dim * bytes_per_element;
+    return 2 * (model->layers - model->linear_layers) * model->kv_heads * model->head_dim *
+           bytes_per_element;
 }
 
 double model_experts_touched(const ModelSpec *model, double tokens)

@@ -44,6 +44,14 @@ double model_shared_width(const ModelSpec *model); /* of all shared experts toge
 double model_indexer_weights(const ModelSpec *model);
 double model_index_key_bytes(const ModelSpec *model);
 
+/* Linear attention (gated delta rule: Yang et al. 2024, arXiv 2412.06464): share of the layers;
+ * columns of the product that gives queries, keys, values, their gate and two numbers a value head;
+ * elements of the state, a matrix of keys by values for each value head, that a layer keeps of a
+ * sequence however long it is. 0: none. */
+double model_linear_share(const ModelSpec *model);
+double model_linear_columns(const ModelSpec *model);
+double model_linear_state(const ModelSpec *model);
+
 int model_has_latent_attention(const ModelSpec *model);
 double model_query_head_dim(const ModelSpec *model);
 double model_value_head_dim(const ModelSpec *model);

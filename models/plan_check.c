@@ -102,6 +102,10 @@ static Status check_model_counts(const Scenario *scenario, Error *error)
         {"model.sparse_keys", model->sparse_keys, 1, 0},
         {"model.index_heads", model->index_heads, model->sparse_keys > 0, 1},
         {"model.index_head_dim", model->index_head_dim, model->sparse_keys > 0, 1},
+        {"model.linear_layers", model->linear_layers, 1, 0},
+        {"model.linear_key_heads", model->linear_key_heads, model->linear_layers > 0, 1},
+        {"model.linear_value_heads", model->linear_value_heads, model->linear_layers > 0, 1},
+        {"model.linear_head_dim", model->linear_head_dim, model->linear_layers > 0, 1},
         {"model.routed_groups", model->routed_groups, 1, 0},
         {"model.learned_positions", model->learned_positions, 1, 0},
         {"hardware.node.gpus", scenario->hardware.node.gpus, 1, 1},
@@ -335,6 +339,11 @@ static Status check_training(const Scenario *scenario, Error *error)
         return error_set(error, STATUS_INVALID,
                          "model.sparse_keys = %g: training of such a model is not simulated",
                          scenario->model.sparse_keys);
+    if (scenario->model.linear_layers > 0 || scenario->model.gated_attention)
+        return error_set(error, STATUS_INVALID,
+                         "model.linear_layers = %g, model.gated_attention: training of such a "
+                         "model is not simulated",
+                         scenario->model.linear_layers);
     Status status = plan_check_split(scenario, "training.parallel.tensor", parallel->tensor,
                                      "training.parallel.pipeline", parallel->pipeline, error);
     if (status == STATUS_OK)

@@ -63,6 +63,16 @@ Status plan_check_model(const ModelSpec *model, Error *error)
                          "model.sparse_keys = %g: the indexer's queries come from the latent of "
                          "model.q_lora_rank, which is 0",
                          model->sparse_keys);
+    if (model->linear_layers >= model->layers)
+        return error_set(error, STATUS_INVALID,
+                         "model.linear_layers = %g leaves none of %g layers that look back",
+                         model->linear_layers, model->layers);
+    if (model->linear_layers > 0 &&
+        (model_has_latent_attention(model) || model->attention_window > 0))
+        return error_set(error, STATUS_INVALID,
+                         "model.linear_layers = %g goes with plain attention alone, not with "
+                         "model.kv_lora_rank or model.attention_window",
+                         model->linear_layers);
     if (model->sparse_keys > 0 && model->attention_window > 0)
         return error_set(
             error, STATUS_INVALID,

@@ -53,8 +53,9 @@ static double whole_attention(const ServingSpec *serving, const ModelSpec *model
         return *one_copy = model->d_model *
                                (model->q_lora_rank + model->kv_lora_rank + model->rope_head_dim) +
                            model_indexer_weights(model);
-    *one_copy = 2 * model->d_model * model->kv_heads * model->head_dim;
-    return 2 * model->d_model * serve_kv_heads_on_rank(serving, model) * model->head_dim;
+    const double looking = 1 - model_linear_share(model);
+    *one_copy = looking * 2 * model->d_model * model->kv_heads * model->head_dim;
+    return looking * 2 * model->d_model * serve_kv_heads_on_rank(serving, model) * model->head_dim;
 }
 
 static StageShare stage_share(const Scenario *scenario, const StageLayout *layout, size_t stage)
@@ -100,11 +101,16 @@ static StageShare stage_share(const Scenario *scenario, const StageLayout *layou
     const double kept =
         model->attention_window > 0 ? fmin(1, model->attention_window / serving->context_limit) : 1;
     const double windowed = model_windowed_share(model);
-    share.kv_bytes_per_token =
-        layers * (1 - windowed + windowed * kept) *
-        (serve_kv_elements_on_rank(serving, model) * precision_bytes(serving->kv_precision) +
-         model_index_key_bytes(model)) /
-        groups;
+    const double looking = 1 - model_linear_share(model);
+    const double key_bytes =
+        serve_kv_elements_on_rank(serving, model) * precision_bytes(serving->kv_precision) +
+        model_index_key_bytes(model);
+    /* The state of linear layers likewise. */
+    const double state_bytes = model_linear_state(model) * STATE_BYTES / ways;
+    share.kv_bytes_per_token = layers *
+                               (looking * (1 - windowed + windowed * kept) * key_bytes +
+                                (1 - looking) * state_bytes / serving->context_limit) /
+                               groups;
     return share;
 }
 

@@ -196,7 +196,11 @@ double stage_cost_kv_bytes(const StageCost *cost, const PassLoad *load)
     const double context =
         (1 - windowed) * load->context + windowed * fmin(load->context, looked_at);
     const double index_bytes = load->context * model_index_key_bytes(model);
-    return share.sequences * (context * elements * cost->kv_element_bytes + index_bytes);
+    const double linear = model_linear_share(model);
+    const double ways = stage_attention_ways(cost->key.attention_data, cost->key.tensor);
+    const double looking_bytes = context * elements * cost->kv_element_bytes + index_bytes;
+    return share.sequences * ((1 - linear) * looking_bytes +
+                              linear * 2 * model_linear_state(model) * STATE_BYTES / ways);
 }
 
 double stage_cost_weight_bytes(const StageCost *cost, double layers, const TokenCost *tokens)
@@ -319,10 +323,38 @@ static void add_indexer(const StageCost *cost, const PassLoad *load, ServeStageT
     }
 }
 
+/* Linear layers, `layers` for each layer of the model. Decoding reads and writes the state of each
+ * sequence; a prompt's chunks multiply keys, values, queries and state: four matrices of head_dim
+ * squared for a token and value head. */
+static void add_linear(const StageCost *cost, const PassLoad *load, double layers,
+                       ServeStageTime *time)
+{
+    const StageCostKey *key = &cost->key;
+    const ModelSpec *model = &key->model;
+    const GpuSpec *gpu = &key->hardware.gpu;
+    const double ways = stage_attention_ways(key->attention_data, key->tensor);
+    const double heads = ceil(model->linear_value_heads / ways);
+    const double dim = model->linear_head_dim;
+    if (load->decode > 0)
+        time->kv_s +=
+            layers * gpu_memory_bound_seconds(gpu, 2 * decode_share(cost, load).sequences * heads *
+                                                       dim * dim * STATE_BYTES);
+    if (load->prefill > 0)
+        time->compute_s +=
+            layers * gpu_gemm_seconds(gpu, PRECISION_BF16, fullest_prompts(cost, load) * heads,
+                                      4 * dim, dim);
+}
+
 /* What attention does beside its matrix products, in the mean over layers. */
 static void add_attention(StageCost *cost, const PassLoad *load, ServeStageTime *time)
 {
     const ModelSpec *model = &cost->key.model;
+    const double linear = model_linear_share(model);
+    if (linear > 0) {
+        add_looking_back(cost, load, 0, 1 - linear, time);
+        add_linear(cost, load, linear, time);
+        return;
+    }
     if (model->sparse_keys > 0) {
         add_looking_back(cost, load, model->sparse_keys, 1, time);
         add_indexer(cost, load, time);

@@ -49,6 +49,8 @@ typedef struct ServeStageTime {
     double weights_s, kv_s, compute_s, collective_s, overhead_s, drafts_s, total_s;
 } ServeStageTime;
 
+enum { STATE_BYTES = 4 }; /* of an element of linear layers' state: fp32, as engines keep it */
+
 /* One pass of one microbatch. */
 typedef struct PassLoad {
     double decode, context;          /* sequences, mean tokens of KV each reads */

@@ -86,7 +86,8 @@ static double add_projections(const StageCostKey *key, double tokens, LayerCost 
 
     if (!model_has_latent_attention(model)) {
         const double kv_heads = fmax(1, ceil(model->kv_heads / ways));
-        const double qkv_width = (heads + 2 * kv_heads) * model->head_dim;
+        const double gates = model->gated_attention ? heads : 0;
+        const double qkv_width = (heads + gates + 2 * kv_heads) * model->head_dim;
         add_gemm(key, tokens, qkv_width, d, cost);
         add_gemm(key, tokens, d, heads * model->head_dim, cost);
         return qkv_width;
@@ -114,6 +115,25 @@ static double add_projections(const StageCostKey *key, double tokens, LayerCost 
     return q_width + kv_latent;
 }
 
+/* A gated delta rule instead: a product in, a convolution, a norm and a gate of the results, a
+ * product out; heads are cut. What it does with its state is priced apart (add_linear in
+ * serve_stage.c). */
+static LayerCost linear_cost(const StageCostKey *key, double tokens)
+{
+    const ModelSpec *model = &key->model;
+    const double d = model->d_model, ways = attention_ways(key);
+    const double columns = ceil(model_linear_columns(model) / ways);
+    const double values = ceil(model->linear_value_heads / ways) * model->linear_head_dim;
+    const double elements[] = {2 * d, 2 * columns, 3 * values, 3 * d};
+    LayerCost cost = {0};
+    add_gemm(key, tokens, columns, d, &cost);
+    add_gemm(key, tokens, d, values, &cost);
+    add_memory_bound(key, tokens, elements, sizeof elements / sizeof elements[0], &cost);
+    cost.collective_s =
+        collective_s(key, COLLECTIVE_ALL_REDUCE, tokens * d * ACTIVATION_BYTES, ways);
+    return cost;
+}
+
 /* `tokens` of one group. */
 static LayerCost attention_cost(const StageCostKey *key, double tokens)
 {
@@ -139,7 +159,11 @@ static LayerCost attention_cost(const StageCostKey *key, double tokens)
                                               tokens * ceil(model->heads / ways) *
                                                   model_value_head_dim(model) * ACTIVATION_BYTES,
                                               ways);
-    return cost;
+    const double linear = model_linear_share(model);
+    if (linear <= 0)
+        return cost;
+    const LayerCost other = linear_cost(key, tokens);
+    return layer_cost_between(&cost, &other, linear);
 }
 
 /* ---- MLP ---------------------------------------------------------------------------------------

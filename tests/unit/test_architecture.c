@@ -131,6 +131,25 @@ static void indexer_by_hand(void **state)
                 1e-12);
 }
 
+/* Qwen3.5 by hand: 45 layers of a gated delta rule, 15 of attention with a gate; published: 397
+ * billion parameters, 17 of them active. */
+static void linear_attention_by_hand(void **state)
+{
+    (void)state;
+    const ModelSpec model = shipped_model("qwen3.5-397b-a17b");
+    const ModelParameters count = model_parameters(&model);
+    const double d = 4096;
+    const double linear = d * (2 * 2048 + 2 * 8192 + 2 * 64) + 4 * (2 * 2048 + 8192) + 8192 * d;
+    const double full = d * 2 * 8192 + 2 * d * 512 + 8192 * d;
+    assert_near(count.attention, 45 * linear + 15 * full, 1);
+    assert_near(count.total / 1e9, 397, 397 * 0.01);
+    assert_near(count.active / 1e9, 17, 17 * 0.05);
+    assert_near(model_linear_state(&model), 64 * 128 * 128, 0);
+    assert_near(model_kv_bytes_per_token(&model, 2), 15 * 2 * 2 * 256 * 2, 0);
+    /* A quarter of the layers has a square. */
+    assert_near(model_window_share(&model, 8192), 0.25, 1e-12);
+}
+
 static void layers_of_two_kinds(void **state)
 {
     (void)state;
@@ -280,17 +299,12 @@ static void bytes_of_precisions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gpt4_leak),
-        cmocka_unit_test(published_sizes),
-        cmocka_unit_test(conventions),
-        cmocka_unit_test(kv_cache_of_multi_head_540b),
-        cmocka_unit_test(heads_on_a_rank),
-        cmocka_unit_test(experts_touched),
-        cmocka_unit_test(bytes_of_precisions),
-        cmocka_unit_test(latent_attention_by_hand),
-        cmocka_unit_test(indexer_by_hand),
-        cmocka_unit_test(layers_of_two_kinds),
-        cmocka_unit_test(windows),
+        cmocka_unit_test(gpt4_leak),           cmocka_unit_test(published_sizes),
+        cmocka_unit_test(conventions),         cmocka_unit_test(kv_cache_of_multi_head_540b),
+        cmocka_unit_test(heads_on_a_rank),     cmocka_unit_test(experts_touched),
+        cmocka_unit_test(bytes_of_precisions), cmocka_unit_test(latent_attention_by_hand),
+        cmocka_unit_test(indexer_by_hand),     cmocka_unit_test(linear_attention_by_hand),
+        cmocka_unit_test(layers_of_two_kinds), cmocka_unit_test(windows),
         cmocka_unit_test(served_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

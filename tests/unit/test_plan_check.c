@@ -38,6 +38,7 @@ static void checked_plans(void **state)
         FIELD(model.dense_layers, 120, "model.dense_layers"),
         FIELD(model.kv_lora_rank, 512, "model.nope_head_dim"),
         FIELD(model.sparse_keys, 2048, "model.index_heads"),
+        FIELD(model.linear_layers, 90, "model.linear_key_heads"),
 #undef FIELD
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -83,6 +84,25 @@ static void checked_serving(void **state)
     sparse.model.attention_window = 4096;
     assert_int_equal(plan_check(&sparse, &error), STATUS_INVALID);
     assert_non_null(strstr(error.message, "model.attention_window"));
+    Scenario linear = scenario;
+    linear.model.linear_layers = 90;
+    linear.model.linear_key_heads = linear.model.linear_value_heads = 16;
+    linear.model.linear_head_dim = 128;
+    assert_int_equal(plan_check(&linear, &error), STATUS_OK);
+    linear.model.linear_layers = 120;
+    assert_int_equal(plan_check(&linear, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "leaves none of 120 layers"));
+    linear.model.linear_layers = 90;
+    linear.model.attention_window = 4096;
+    assert_int_equal(plan_check(&linear, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "plain attention alone"));
+    Scenario trained = leak();
+    trained.model = scenario.model;
+    trained.model.linear_layers = 90;
+    trained.model.linear_key_heads = trained.model.linear_value_heads = 16;
+    trained.model.linear_head_dim = 128;
+    assert_int_equal(plan_check(&trained, &error), STATUS_INVALID);
+    assert_non_null(strstr(error.message, "model.linear_layers"));
     sparse = leak();
     sparse.model = scenario.model;
     sparse.model.sparse_keys = 2048;

@@ -306,6 +306,44 @@ static void test_chosen_keys_stay_as_many(void **state)
     assert_near(memory.kv_bytes_per_token, 61 * (576 * 2.0 + 132), 1e-6);
 }
 
+/* Linear attention: a state of constant size. Contexts cost a quarter of what they do where all
+ * layers look back, and what is left is the state, read and written. */
+static void test_state_stays_as_large(void **state)
+{
+    (void)state;
+    Scenario scenario;
+    serving_scenario(&scenario);
+    scenario.model.layers = 60;
+    scenario.model.heads = 32;
+    scenario.model.kv_heads = 8;
+    scenario.model.head_dim = 128;
+    Scenario linear = scenario;
+    linear.model.linear_layers = 45;
+    linear.model.linear_key_heads = 16;
+    linear.model.linear_value_heads = 64;
+    linear.model.linear_head_dim = 128;
+    const double short_s = serve_stage_time(&linear, 60, 64, 1000, 0, 0).kv_s;
+    const double long_s = serve_stage_time(&linear, 60, 64, 100000, 0, 0).kv_s;
+    const double plain_short_s = serve_stage_time(&scenario, 60, 64, 1000, 0, 0).kv_s;
+    const double plain_long_s = serve_stage_time(&scenario, 60, 64, 100000, 0, 0).kv_s;
+    assert_near(long_s - short_s, (plain_long_s - plain_short_s) / 4, 1e-9);
+    /* 64 sequences, 8 of 64 heads a GPU, both ways */
+    const double state_bytes = 2.0 * 64 * 8 * 128 * 128 * 4;
+    assert_near(short_s - plain_short_s / 4,
+                45 * gpu_memory_bound_seconds(&scenario.hardware.gpu, state_bytes), 1e-9);
+
+    ServeMemory memory;
+    serve_memory(&linear, &memory);
+    assert_near(memory.kv_bytes_per_token, 15 * 2 * 8 * 128 * 2, 1e-6);
+    StageCost *cost = calloc(1, sizeof *cost);
+    assert_non_null(cost);
+    const PassLoad load = {.decode = 1, .context = 1000};
+    stage_cost_prepare(cost, &linear);
+    assert_near(stage_cost_kv_bytes(cost, &load),
+                (1000.0 * 2 * 128 * 2) / 4 + 0.75 * 2 * 8 * 128 * 128 * 4, 1e-6);
+    free(cost);
+}
+
 /* Of layers with experts alone, in graphs as well. */
 static void test_experts_have_an_overhead_of_their_own(void **state)
 {
@@ -374,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_graphs_spare_the_host),
         cmocka_unit_test(test_experts_have_an_overhead_of_their_own),
         cmocka_unit_test(test_chosen_keys_stay_as_many),
+        cmocka_unit_test(test_state_stays_as_large),
         cmocka_unit_test(test_two_batch_overlap_hides_exchanges),
         cmocka_unit_test(test_plans_that_groups_do_not_fit),
     };

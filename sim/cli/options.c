@@ -33,7 +33,7 @@ const OptionSpec OPTION_SPECS[] = {
     {"import", 0, OPTION_TEXT, "FILE", FIELD(import_file), 0, NULL, OPTIONS_CALIBRATE, "fit points measured elsewhere (JSON lines or CSV) instead of measuring"},
     {"split", 0, OPTION_TEXT, "NAME", FIELD(split), 0, NULL, OPTIONS_VALIDATE, "only rows whose column 'split' says NAME (or NAME,NAME); tables of kernels: fitted or held-back"},
     {"fit", 0, OPTION_FIT, "NAME", 0, 0, NULL, OPTIONS_VALIDATE,
-     "fit a software stack, a GPU's kernels, or a node's or fabric's collectives (or all), to the rows not held back (repeatable); with --out: its file"},
+     "fit a software stack (unknown: those of sources that no table knows), a GPU's kernels, or a node's or fabric's collectives (or all), to the rows not held back (repeatable); with --out: its file"},
     {"folds", 0, OPTION_COUNT, "N", FIELD(folds), 100, NULL, OPTIONS_VALIDATE,
      "with --fit of stacks: also hold out an Nth of the models in turn, and print the errors on what was held out"},
     {"leave-out", 0, OPTION_CHOICE, "WHAT", FIELD(leave_out), 0, "nothing source", OPTIONS_VALIDATE,

@@ -109,7 +109,7 @@ static void add_told(const FitRow *row, int told[FIT_PARAMETERS])
             told[i] = 1;
 }
 
-static void activate(FitSearch *search)
+void fit_search_activate(FitSearch *search)
 {
     memset(search->active, 0, sizeof search->active);
     for (size_t i = 0; i < search->row_count; i++)
@@ -159,7 +159,7 @@ static Status hold_out(FitSearch *search, size_t folds, FitRow *scratch, Error *
         if (others == rows)
             continue;
         memcpy(best.value, search->centre, sizeof best.value);
-        activate(search);
+        fit_search_activate(search);
         search->row_count = others;
         if (others > 0)
             status = fit_search_run(search, &best, error);
@@ -216,7 +216,7 @@ static Status predict_before(FitSearch *search, Error *error)
 static Status predict_after(FitSearch *search, FitOptimum *best, Error *error)
 {
     double loss;
-    activate(search);
+    fit_search_activate(search);
     Status status = fit_search_run(search, best, error);
     memcpy(search->value, best->value, sizeof best->value);
     return status == STATUS_OK ? fit_search_evaluate(search, &loss, error) : status;

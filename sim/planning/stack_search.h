@@ -54,6 +54,9 @@ Status fit_search_run(FitSearch *search, FitOptimum *best, Error *error);
 /* The same from `start` only. */
 Status fit_search_refine(FitSearch *search, const double *start, FitOptimum *best, Error *error);
 
+/* Marks the parameters that the rows can tell. */
+void fit_search_activate(FitSearch *search);
+
 /* configs/calibration/fit_with.csv, and whose parameters a stack has by it: its own unless it says
  * otherwise. */
 Status fit_shared_read(const ConfigPaths *paths, CsvTable *shared, Error *error);

@@ -179,21 +179,6 @@ static Status pool_read(Pool *pool, const ConfigPaths *paths, const MeasurementF
 /* ---- fits --------------------------------------------------------------------------------------
  */
 
-static void activate(FitSearch *search)
-{
-    const int everywhere[FIT_PARAMETERS] = {
-        [FIT_KERNEL_OVERHEAD] = 1, [FIT_LAUNCH] = 1, [FIT_FUSED] = 1};
-    memcpy(search->active, everywhere, sizeof everywhere);
-    for (size_t i = 0; i < search->row_count; i++) {
-        const Scenario *scenario = search->rows[i].scenario;
-        const ParallelSpec *parallel = &scenario->training.parallel;
-        if (parallel->tensor > 1 && parallel->tensor_overlap > 0)
-            search->active[FIT_TENSOR_OVERLAP] = 1;
-        if (scenario->model.experts > 1 && parallel->expert > 1 && parallel->expert_overlap > 0)
-            search->active[FIT_EXPERT_OVERLAP] = 1;
-    }
-}
-
 /* Whether a base has the same fitted parameters as a stack. */
 static int has_parameters_of(const Pool *pool, const MeasuredBase *base, const char *stack)
 {
@@ -266,7 +251,7 @@ static Status fit_work(Pool *pool, Work work, const double *centre, int widely, 
 {
     FitSearch *search = &pool->search;
     const double count = weigh_alike(search, stacks);
-    activate(search);
+    fit_search_activate(search);
     memcpy(search->centre, centre, sizeof search->centre);
     search->pull = work == WORK_CENTRE ? 0 : pull;
     if (work == WORK_UNKNOWN && count > 0)

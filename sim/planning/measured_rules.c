@@ -110,14 +110,14 @@ static void write_zero_stage(const Measurement *row, char text[ZERO_STAGE_BYTES]
 enum { ALL_WORDS_BYTES = 2048 };
 
 typedef struct RowWords {
-    char all[ALL_WORDS_BYTES]; /* of source, source_locator, model and notes */
+    char all[ALL_WORDS_BYTES]; /* of stack, source, source_locator, model and notes */
     char gpu[128], zero_stage[ZERO_STAGE_BYTES];
     const char *kind;
 } RowWords;
 
 static void write_words(const MeasuredRules *rules, const Measurement *row, RowWords *words)
 {
-    const char *const texts[] = {row->source, row->locator, row->model, row->notes};
+    const char *const texts[] = {row->stack, row->source, row->locator, row->model, row->notes};
     size_t used = 0;
     int assumed;
     words->all[used++] = ' ';
@@ -156,7 +156,7 @@ const char *rules_stack(const MeasuredRules *rules, const Measurement *row, Stac
     const CsvTable *named = &rules->stacks, *table = &rules->stack_words;
     RowWords words;
     *assumed = 0;
-    if (row->stack[0] != '\0')
+    if (strncmp(row->stack, "stack-", strlen("stack-")) == 0)
         return row->stack;
     write_words(rules, row, &words);
     for (size_t i = 0; i < named->row_count; i++) {

@@ -12,9 +12,9 @@
  *   model_names.csv  model -> a shape (measured_model.h)
  * The columns left of the arrows are patterns (* and ?; empty: any). Those of gpus, spellings and
  * `kind` are held against the cell's words in lower case (configs/reader/measured_cell.h), those of
- * `words` against the words of source, source_locator, model and notes, one after the other with a
- * blank at either end. Of facts all lines that match count, those of facts.csv last; of the others
- * the first. */
+ * `words` against the words of stack, source, source_locator, model and notes, one after the other
+ * with a blank at either end. Of facts all lines that match count, those of facts.csv last; of the
+ * others the first. */
 #ifndef SIM_PLANNING_MEASURED_RULES_H
 #define SIM_PLANNING_MEASURED_RULES_H
 
@@ -43,8 +43,9 @@ int rules_hardware(const MeasuredRules *rules, const Measurement *row, HardwareR
 /* Whether a stack may be chosen. */
 typedef int (*StackFilter)(const void *context, const char *stack);
 
-/* The row's own stack, else the first of the tables' that `filter` (NULL: any) lets pass. *assumed:
- * it is one of stack_words.csv. NULL: none. */
+/* The row's own stack where it has a name of configs/calibration (stack-...), else the first of the
+ * tables' that `filter` (NULL: any) lets pass. *assumed: it is one of stack_words.csv. NULL: none.
+ */
 const char *rules_stack(const MeasuredRules *rules, const Measurement *row, StackFilter filter,
                         const void *context, int *assumed);
 

@@ -606,6 +606,28 @@ static void test_few_columns(void **state)
     release(&of);
 }
 
+/* A column `stack` that names no file here says it in words. */
+static void test_stack_in_words(void **state)
+{
+    (void)state;
+    char text[] = "id,model,stack,year,gpu,metric,value,n_gpus,tp,pp\n"
+                  "z-1,Llama 3 8B,torchtitan 0.2,2025,H100,tok/s/GPU,9000,8,1,1\n"
+                  "z-2,Llama 3 8B,NeMo,2024,H100,tok/s/GPU,9000,8,1,1\n"
+                  "z-3,Llama 3 8B,stack-maxtext-2024,2024,H100,tok/s/GPU,9000,8,1,1\n"
+                  "z-4,Llama 3 8B,our own,2024,H100,tok/s/GPU,9000,8,1,1\n";
+    const char *const stacks[] = {"stack-torchtitan-2024", "stack-nemo-2024", "stack-maxtext-2024",
+                                  "stack-unknown-2024"};
+    const Table table = {.text = text, .used = sizeof text - 1};
+    Run of;
+    run(&table, &of);
+    assert_int_equal(of.result.row_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(of.result.rows[i].stack, stacks[i]);
+        assert_int_equal(default_taken(&of.result.rows[i].defaults, DEFAULT_STACK) != 0, i != 2);
+    }
+    release(&of);
+}
+
 /* ---- anything ----------------------------------------------------------------------------------
  */
 
@@ -654,6 +676,7 @@ int main(void)
         cmocka_unit_test(test_named_models),
         cmocka_unit_test(test_layers_from_parameters),
         cmocka_unit_test(test_few_columns),
+        cmocka_unit_test(test_stack_in_words),
         cmocka_unit_test(test_anything),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

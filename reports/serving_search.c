@@ -107,8 +107,8 @@ static void print_answer(FILE *out, const SearchReport *report)
         ascii_linef(out, "nothing holds the objective; nearest miss: %.3g times its limit",
                     best->worst);
     else if (report->curve == NULL)
-        ascii_linef(out, "fewest GPUs that hold the objective at %.4g requests/s: %.0f", best->rate_per_s,
-                    best->gpus);
+        ascii_linef(out, "fewest GPUs that hold the objective at %.4g requests/s: %.0f",
+                    best->rate_per_s, best->gpus);
     else
         ascii_linef(out, "lowest cost of 1k tokens that holds the objective: %s", cost);
     ascii_linef(out, "  TP %.0f x PP %.0f, %.0f replica%s, batch up to %.0f, %.4g requests/s",

@@ -85,10 +85,10 @@ typedef struct OptionSpec {
     const char *name; /* without the dashes */
     char letter;      /* short form, 0: none */
     OptionKind kind;
-    const char *argument; /* in help: "DIR" */
-    size_t offset;        /* in CommandLine */
+    const char *argument;       /* in help: "DIR" */
+    size_t offset;              /* in CommandLine */
     unsigned long long maximum; /* for OPTION_CHOICE: the value of the first choice */
-    const char *choices; /* space-separated, for OPTION_CHOICE */
+    const char *choices;        /* space-separated, for OPTION_CHOICE */
     unsigned group;
     const char *help;
 } OptionSpec;

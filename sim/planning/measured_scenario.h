@@ -44,12 +44,13 @@ typedef enum MeasuredDefault {
     DEFAULT_RECOMPUTE,     /* the stack's */
     DEFAULT_MICRO,         /* the stack's */
     DEFAULT_PRECISION,     /* bf16 */
-    DEFAULT_BATCH,         /* one microbatch a replica, if that is stated and there is no pipeline; else facts.csv's tokens
-                            */
-    DEFAULT_CHUNKS,        /* a layer each where the stack interleaves */
-    DEFAULT_CONVENTION,    /* full: none of those in conventions.csv, or not stated */
-    DEFAULT_SHARE,         /* an MFU of 1 or less is a share, not per cent */
-    DEFAULT_RAISED,        /* recompute again: the least with which the row fits */
+    DEFAULT_BATCH,  /* one microbatch a replica, if that is stated and there is no pipeline; else
+                     * facts.csv's tokens
+                     */
+    DEFAULT_CHUNKS, /* a layer each where the stack interleaves */
+    DEFAULT_CONVENTION, /* full: none of those in conventions.csv, or not stated */
+    DEFAULT_SHARE,      /* an MFU of 1 or less is a share, not per cent */
+    DEFAULT_RAISED,     /* recompute again: the least with which the row fits */
     MEASURED_DEFAULTS
 } MeasuredDefault;
 

@@ -34,7 +34,7 @@ typedef struct ValidatedRow {
     double measured, predicted;   /* tokens/s/GPU */
     double error;                 /* predicted / measured - 1 */
     DefaultsTaken defaults;
-    int fits;                     /* 0: it ran, and is judged not to fit in memory */
+    int fits; /* 0: it ran, and is judged not to fit in memory */
     double memory_bytes, capacity_bytes;
     char layout[MEASURED_LAYOUT_BYTES];
 } ValidatedRow;

@@ -5,7 +5,6 @@
 #include "models/architecture.h"
 #include "models/plan_check.h"
 #include "models/weight_format.h"
-#include "sim/serving/stage_cost.h"
 #include "sim/serving/serve_memory.h"
 #include "sim/serving/stage_cost.h"
 #include "tests/unit/serving_scenario.h"

@@ -1,5 +1,6 @@
 #include "sim/planning/measured_step.h"
 
+#include "sim/training/expert_load.h"
 #include "sim/training/jitter_penalty.h"
 
 #include <math.h>
@@ -13,7 +14,9 @@ MeasuredStep **measured_steps_create(size_t count, Error *error)
         steps[i] = calloc(1, sizeof(MeasuredStep));
         if (steps[i] != NULL)
             steps[i]->simulator = step_simulator_create(error);
-        complete = steps[i] != NULL && steps[i]->simulator != NULL;
+        if (steps[i] != NULL)
+            steps[i]->loads = expert_load_memo_create(error);
+        complete = steps[i] != NULL && steps[i]->simulator != NULL && steps[i]->loads != NULL;
     }
     if (complete)
         return steps;
@@ -27,6 +30,7 @@ void measured_steps_free(MeasuredStep **steps, size_t count)
     for (size_t i = 0; steps != NULL && i < count; i++)
         if (steps[i] != NULL) {
             step_simulator_destroy(steps[i]->simulator);
+            expert_load_memo_destroy(steps[i]->loads);
             free(steps[i]);
         }
     free(steps);
@@ -38,7 +42,7 @@ Status measured_step_penalty(MeasuredStep *step, unsigned long long seed, double
     JitterPenalty penalty;
     const StepInput *input = &step->input;
     *share = 0;
-    Status status = step_input(&step->scenario, seed, 0, &step->input, error);
+    Status status = step_input_sharing(&step->scenario, seed, 0, step->loads, &step->input, error);
     if (status == STATUS_OK)
         status = jitter_penalty_measure(input, DETAIL_REPLICAS, seed, 1, input->jitter, 0, &penalty,
                                         error);
@@ -55,7 +59,7 @@ Status measured_step_rate(MeasuredStep *step, unsigned long long seed, double pe
     StepResult folded;
     const StepInput *input = &step->input;
     *tokens_per_s = 0;
-    Status status = step_input(&step->scenario, seed, 0, &step->input, error);
+    Status status = step_input_sharing(&step->scenario, seed, 0, step->loads, &step->input, error);
     if (status == STATUS_OK)
         status = step_simulate(step->simulator, input, DETAIL_FOLDED, seed, 0, 0, &folded, error);
     if (status != STATUS_OK)

@@ -11,6 +11,7 @@ typedef struct MeasuredStep {
     Scenario scenario; /* the caller's: step_of_scenario reads it */
     StepInput input;
     StepSimulator *simulator;
+    struct ExpertLoadMemo *loads; /* fits ask for the same row again and again */
 } MeasuredStep;
 
 /* NULL when out of memory. */

@@ -24,8 +24,8 @@ typedef struct BlockSet {
     BlockPhases encoder_layer;         /* of images; the encoder stands beside the embedding */
 } BlockSet;
 
-/* What plans of the same model, hardware, seed and replication share; values are the same whether
- * they were kept or not. */
+/* What plans of the same model, hardware, seed and replication share, and loads alone what others
+ * do (products NULL); values are the same whether they were kept or not. */
 typedef struct BlockMemo {
     ProductMemo *products;
     ExpertLoadMemo *loads;

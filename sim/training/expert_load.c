@@ -174,14 +174,53 @@ void expert_load_free(ExpertLoad *load)
 
 enum { MEMO_PLACES = 256 };
 
+/* What draws depend on beside ranks and tokens. */
+enum { KEY_NUMBERS = 10 };
+typedef struct LoadKey {
+    unsigned long long seed, replication;
+    double numbers[KEY_NUMBERS];
+} LoadKey;
+
 struct ExpertLoadMemo {
     struct {
         int filled;
         size_t ranks;
         double tokens;
+        LoadKey key;
         ExpertLoad load;
     } places[MEMO_PLACES];
 };
+
+static LoadKey key_of(const Scenario *scenario, unsigned long long seed,
+                      unsigned long long replication)
+{
+    const ExpertLoadSpec *spec = &scenario->training.expert_load;
+    return (LoadKey){seed,
+                     replication,
+                     {scenario->model.experts, scenario->model.experts_per_token,
+                      model_expert_layers(&scenario->model), scenario->training.capacity_factor,
+                      (double)spec->model, spec->sigma, spec->concentration, spec->exponent,
+                      spec->span, spec->drift}};
+}
+
+static int same_key(const LoadKey *a, const LoadKey *b)
+{
+    int differ = a->seed != b->seed || a->replication != b->replication;
+    for (int i = 0; i < KEY_NUMBERS; i++)
+        differ |= a->numbers[i] < b->numbers[i] || a->numbers[i] > b->numbers[i];
+    return !differ;
+}
+
+static size_t place_of(const LoadKey *key, size_t ranks, double tokens)
+{
+    uint64_t mixed = ranks * 31 + (size_t)fmin(tokens, 1e15);
+    for (int i = 0; i < KEY_NUMBERS; i++) {
+        uint64_t bits;
+        memcpy(&bits, &key->numbers[i], sizeof bits);
+        mixed = (mixed ^ bits) * 0x9e3779b97f4a7c15U;
+    }
+    return (size_t)(mixed >> 32) % MEMO_PLACES;
+}
 
 ExpertLoadMemo *expert_load_memo_create(Error *error)
 {
@@ -201,11 +240,11 @@ void expert_load_memo_destroy(ExpertLoadMemo *memo)
 /* What was drawn for as many tokens among other ranks: the rows do not depend on the ranks unless a
  * capacity factor looks at each rank's own. */
 static const ExpertLoad *find_tokens(const ExpertLoadMemo *memo, const Scenario *scenario,
-                                     double tokens)
+                                     const LoadKey *key, double tokens)
 {
     for (size_t i = 0; i < MEMO_PLACES && !(scenario->training.capacity_factor > 0.0); i++)
         if (memo->places[i].filled && !(memo->places[i].tokens < tokens) &&
-            !(memo->places[i].tokens > tokens))
+            !(memo->places[i].tokens > tokens) && same_key(&memo->places[i].key, key))
             return &memo->places[i].load;
     return NULL;
 }
@@ -231,13 +270,14 @@ Status expert_load_find(ExpertLoadMemo *memo, const Scenario *scenario, unsigned
 {
     const size_t ranks = ranks_of(scenario);
     const double tokens = group_tokens(scenario, ranks);
-    const size_t mixed = (ranks * 31 + (size_t)fmin(tokens, 1e15)) * 0x9e3779b97f4a7c15U;
-    const size_t place = (mixed >> 32) % MEMO_PLACES;
+    const LoadKey key = key_of(scenario, seed, replication);
+    const size_t place = place_of(&key, ranks, tokens);
     if (!memo->places[place].filled || memo->places[place].ranks != ranks ||
-        memo->places[place].tokens < tokens || memo->places[place].tokens > tokens) {
+        memo->places[place].tokens < tokens || memo->places[place].tokens > tokens ||
+        !same_key(&memo->places[place].key, &key)) {
         expert_load_free(&memo->places[place].load);
         memo->places[place].filled = 0;
-        const ExpertLoad *alike = find_tokens(memo, scenario, tokens);
+        const ExpertLoad *alike = find_tokens(memo, scenario, &key, tokens);
         Status status = alike != NULL ? regroup(alike, ranks, &memo->places[place].load, error)
                                       : expert_load_draw(scenario, seed, replication,
                                                          &memo->places[place].load, error);
@@ -246,6 +286,7 @@ Status expert_load_find(ExpertLoadMemo *memo, const Scenario *scenario, unsigned
         memo->places[place].filled = 1;
         memo->places[place].ranks = ranks;
         memo->places[place].tokens = tokens;
+        memo->places[place].key = key;
     }
     *load = &memo->places[place].load;
     return STATUS_OK;

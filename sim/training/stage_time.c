@@ -454,6 +454,14 @@ static Status older_blocks_create(const Scenario *scenario, unsigned long long s
 Status step_input(const Scenario *scenario, unsigned long long seed, unsigned long long replication,
                   StepInput *input, Error *error)
 {
+    return step_input_sharing(scenario, seed, replication, NULL, input, error);
+}
+
+Status step_input_sharing(const Scenario *scenario, unsigned long long seed,
+                          unsigned long long replication, struct ExpertLoadMemo *loads,
+                          StepInput *input, Error *error)
+{
+    const BlockMemo memo = {.loads = loads};
     BlockTimes times;
     BlockSet blocks;
     OlderBlocks *older = NULL;
@@ -462,7 +470,8 @@ Status step_input(const Scenario *scenario, unsigned long long seed, unsigned lo
     StageLayout layout;
     Status status = check_counts(scenario, error);
     if (status == STATUS_OK)
-        status = block_set_fill(scenario, seed, replication, NULL, &times, &blocks, error);
+        status = block_set_fill(scenario, seed, replication, loads != NULL ? &memo : NULL, &times,
+                                &blocks, error);
     if (status == STATUS_OK)
         status = older_blocks_create(scenario, seed, replication, &older, error);
     if (status != STATUS_OK)

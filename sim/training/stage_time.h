@@ -64,4 +64,10 @@ typedef struct StepInput {
 Status step_input(const Scenario *scenario, unsigned long long seed, unsigned long long replication,
                   StepInput *input, Error *error);
 
+/* The same, with expert loads that were drawn before; `loads` (expert_load.h) may be NULL. */
+struct ExpertLoadMemo;
+Status step_input_sharing(const Scenario *scenario, unsigned long long seed,
+                          unsigned long long replication, struct ExpertLoadMemo *loads,
+                          StepInput *input, Error *error);
+
 #endif

@@ -44,7 +44,8 @@ BASE_CFLAGS := -std=c17 -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -I. -ffp-con
 ifeq ($(SANITIZE),)
 OPT := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 else
-OPT := -O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+# -Wno-pass-failed: clang does not vectorise what it instruments
+OPT := -O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -Wno-pass-failed
 endif
 ALL_CFLAGS := $(BASE_CFLAGS) $(OPT) $(WARNINGS) $(LIB_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS := $(if $(SANITIZE),-fsanitize=$(SANITIZE)) -pthread $(LDFLAGS)

@@ -85,7 +85,7 @@ $(B)/%.o: %.c $(B)/flags
 # What a search for plans spends its time in, and loops over independent, finite, positive numbers, where maxima and
 # sums of several at once give the same.
 ifeq ($(SANITIZE),)
-searched := block_set block_time dualpipe fold line paced pipeline sharding stage_time steady step_end
+searched := block_set block_time block_recompute dualpipe fold line paced pipeline sharding stage_time steady step_end
 $(searched:%=$(B)/sim/training/%.o) $(B)/hw/gemm.o: OWN_CFLAGS := -O3
 $(B)/sim/training/wave.o $(B)/sim/training/wave_ahead.o: OWN_CFLAGS := -O3 -ffinite-math-only -fno-signed-zeros
 endif

@@ -72,6 +72,23 @@ const char *spelled(const CsvTable *spellings, const char *column, const char *c
     return NULL;
 }
 
+const char *name_by_rules(const CsvTable *names, const CsvTable *spellings, const char *column,
+                          const char *spelling, const char *cell, const char *text,
+                          char assumed[ASSUMED_BYTES], char *reason, size_t reason_bytes)
+{
+    const size_t rule = rule_find(names, column, text);
+    if (rule < names->row_count && rule_cell(names, rule, "name")[0] != '\0')
+        return rule_cell(names, rule, "name");
+    if (rule < names->row_count) {
+        snprintf(reason, reason_bytes, "%s: %s", cell, rule_cell(names, rule, "skip"));
+        return NULL;
+    }
+    const char *name = spelled(spellings, spelling, cell, text, reason, reason_bytes);
+    if (name != NULL)
+        assume(assumed, "%s: '%.40s' taken for %.60s", cell, text, name);
+    return name;
+}
+
 const char *weights_format(const char *precision, char assumed[ASSUMED_BYTES])
 {
     if (strcmp(precision, "int4") != 0)

@@ -31,6 +31,13 @@ void assume(char assumed[ASSUMED_BYTES], const char *format, ...)
 const char *spelled(const CsvTable *spellings, const char *column, const char *cell,
                     const char *text, char *reason, size_t reason_bytes);
 
+/* The name that the first rule of `column` in `names` gives to a cell's text, or else the first
+ * spelling of the kind `spelling` that fits, said in `assumed`; NULL with the reason, which names
+ * `cell`. */
+const char *name_by_rules(const CsvTable *names, const CsvTable *spellings, const char *column,
+                          const char *spelling, const char *cell, const char *text,
+                          char assumed[ASSUMED_BYTES], char *reason, size_t reason_bytes);
+
 /* How weights of a precision are stored and multiplied, where a scenario must say
  * (serving.weights), with what is taken for granted; NULL: it need not. */
 const char *weights_format(const char *precision, char assumed[ASSUMED_BYTES]);

@@ -121,20 +121,8 @@ static int is_blank(const char *text)
 static const char *name_of(Reading *reading, const char *column, const char *spelling,
                            const char *cell, const char *text, Point *point)
 {
-    const CsvTable *names = &reading->rows->names;
-    const size_t rule = rule_find(names, column, text);
-    if (rule < names->row_count && rule_cell(names, rule, "name")[0] != '\0')
-        return rule_cell(names, rule, "name");
-    if (rule < names->row_count) {
-        snprintf(reading->reason, sizeof reading->reason, "%s: %s", cell,
-                 rule_cell(names, rule, "skip"));
-        return NULL;
-    }
-    const char *name = spelled(&reading->rows->spellings, spelling, cell, text, reading->reason,
-                               sizeof reading->reason);
-    if (name != NULL)
-        assume(point->assumed, "%s: '%.40s' taken for %.60s", cell, text, name);
-    return name;
+    return name_by_rules(&reading->rows->names, &reading->rows->spellings, column, spelling, cell,
+                         text, point->assumed, reading->reason, sizeof reading->reason);
 }
 
 /* NULL, or which cell cannot be told. */

@@ -134,20 +134,8 @@ static size_t name_rule(const Reading *reading, const char *column, const char *
 static const char *name_of(Reading *reading, Column cell, const char *text, ServingRow *row)
 {
     const char *column = COLUMN_NAMES[cell];
-    const CsvTable *names = &reading->rows->names;
-    const size_t rule = name_rule(reading, column, text);
-    if (rule < names->row_count && rule_cell(names, rule, "name")[0] != '\0')
-        return rule_cell(names, rule, "name");
-    if (rule < names->row_count) {
-        snprintf(reading->reason, sizeof reading->reason, "%s: %s", column,
-                 rule_cell(names, rule, "skip"));
-        return NULL;
-    }
-    const char *name = spelled(&reading->rows->spellings, column, column, text, reading->reason,
-                               sizeof reading->reason);
-    if (name != NULL)
-        assume(row->assumed, "%s: '%.40s' taken for %.60s", column, text, name);
-    return name;
+    return name_by_rules(&reading->rows->names, &reading->rows->spellings, column, column, column,
+                         text, row->assumed, reading->reason, sizeof reading->reason);
 }
 
 /* The number that follows `mark` in a text; 0: none. */

@@ -369,8 +369,7 @@ Status fit_shared_read(const ConfigPaths *paths, CsvTable *shared, Error *error)
     return status;
 }
 
-/* The centre that stacks are drawn to, from stack-common's file. */
-static Status read_centre(const ConfigPaths *paths, double centre[FIT_PARAMETERS], Error *error)
+Status fit_centre_read(const ConfigPaths *paths, double centre[FIT_PARAMETERS], Error *error)
 {
     Scenario *common = calloc(1, sizeof *common);
     ErrorList *errors = calloc(1, sizeof *errors);
@@ -430,7 +429,7 @@ Status stack_fit(const ConfigPaths *paths, const MeasurementFile *file, const ch
     if (status == STATUS_OK)
         status = list_stacks(file, &rules, &shared, names, name_count, fits, error);
     if (status == STATUS_OK)
-        status = read_centre(paths, search.centre, error);
+        status = fit_centre_read(paths, search.centre, error);
     search.total = fits->count;
     StackFit *common = find_fit(fits, common_stack);
     if (status == STATUS_OK && common != NULL) {

@@ -57,6 +57,9 @@ Status fit_search_refine(FitSearch *search, const double *start, FitOptimum *bes
 /* Marks the parameters that the rows can tell. */
 void fit_search_activate(FitSearch *search);
 
+/* The centre that stacks are drawn to, from stack-common's file. */
+Status fit_centre_read(const ConfigPaths *paths, double centre[FIT_PARAMETERS], Error *error);
+
 /* configs/calibration/fit_with.csv, and whose parameters a stack has by it: its own unless it says
  * otherwise. */
 Status fit_shared_read(const ConfigPaths *paths, CsvTable *shared, Error *error);

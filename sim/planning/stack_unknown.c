@@ -123,26 +123,6 @@ static Status prepare(Pool *pool, const MeasurementFile *file, MeasuredBases *ba
     return status;
 }
 
-static Status read_centre(const ConfigPaths *paths, double centre[FIT_PARAMETERS], Error *error)
-{
-    Scenario *common = calloc(1, sizeof *common);
-    ErrorList *errors = calloc(1, sizeof *errors);
-    Status status =
-        common == NULL || errors == NULL
-            ? error_set(error, STATUS_ENVIRONMENT, "out of memory")
-            : part_read(paths, "calibration", "stack-common", NULL, 0, common, NULL, NULL, errors);
-    if (errors != NULL && errors->count > 0 && error != NULL)
-        *error = errors->errors[0];
-    for (int i = 0; status == STATUS_OK && i < FIT_PARAMETERS; i++) {
-        const FitParameterSpec *spec = &FIT_PARAMETER_SPECS[i];
-        centre[i] = spec->common ? *(const double *)((const char *)&common->training + spec->offset)
-                                 : (spec->low + spec->high) / 2;
-    }
-    free(common);
-    free(errors);
-    return status;
-}
-
 static Status pool_read(Pool *pool, const ConfigPaths *paths, const MeasurementFile *file,
                         const ForecastOptions *options, Error *error)
 {
@@ -162,7 +142,7 @@ static Status pool_read(Pool *pool, const ConfigPaths *paths, const MeasurementF
     if (status == STATUS_OK)
         status = fit_shared_read(paths, &pool->shared, error);
     if (status == STATUS_OK)
-        status = read_centre(paths, pool->centre, error);
+        status = fit_centre_read(paths, pool->centre, error);
     if (status == STATUS_OK)
         status = prepare(pool, file, &pool->own, &pool->own_rows, &pool->own_count, error);
     if (status == STATUS_OK)

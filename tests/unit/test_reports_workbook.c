@@ -160,15 +160,20 @@ static void expect_near(double actual, double wanted)
         fail_msg("%.12g is not %.12g", actual, wanted);
 }
 
+static void need_ssconvert(void)
+{
+    if (system("command -v ssconvert >/dev/null 2>&1") == 0)
+        return;
+    print_message("skipped: no ssconvert (apt-get install gnumeric) to recalculate with\n");
+    skip();
+}
+
 /* All caches are 999, so what the export shows has been computed from the formulas. */
 static void formulas_recalculate_to_the_simulated_numbers(void **state)
 {
     (void)state;
     char directory[TEST_PATH_BYTES], command[4 * TEST_PATH_BYTES];
-    if (system("command -v ssconvert >/dev/null 2>&1") != 0) {
-        print_message("skipped: no ssconvert (apt-get install gnumeric) to recalculate with\n");
-        skip();
-    }
+    need_ssconvert();
     Fixture *fixture = fixture_make();
     directory_make(directory);
     Book wrong = book_of_audit(&fixture->audit, &fixture->inputs, &fixture->provenance);
@@ -224,10 +229,7 @@ static void a_training_run_has_a_workbook_of_its_own(void **state)
 {
     (void)state;
     char directory[TEST_PATH_BYTES], command[2 * TEST_PATH_BYTES];
-    if (system("command -v ssconvert >/dev/null 2>&1") != 0) {
-        print_message("skipped: no ssconvert (apt-get install gnumeric) to recalculate with\n");
-        skip();
-    }
+    need_ssconvert();
     Fixture *fixture = fixture_make();
     directory_make(directory);
     const AuditScenario *run = &fixture->scenarios[0];
@@ -260,10 +262,7 @@ static void a_serving_scenario_has_a_workbook_of_its_own(void **state)
 {
     (void)state;
     char directory[TEST_PATH_BYTES], command[4 * TEST_PATH_BYTES];
-    if (system("command -v ssconvert >/dev/null 2>&1") != 0) {
-        print_message("skipped: no ssconvert (apt-get install gnumeric) to recalculate with\n");
-        skip();
-    }
+    need_ssconvert();
     Fixture *fixture = fixture_make();
     directory_make(directory);
     Scenario *scenario = &fixture->scenarios[2].scenario;

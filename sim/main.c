@@ -26,11 +26,13 @@ const Verb VERBS[] = {
      "flopcast audit gpt4-leak --out out/gpt4-leak",
      OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_SIMULATE | OPTIONS_OUTPUT, verb_audit},
     {"validate", "FILE.csv", 1, 1, "predict published measurements and show the error of each",
-     "Predicts every row of a table of measured training steps from its configuration alone and compares: the worst "
+     "Predicts every row of a table of published measurements from its configuration alone and compares: the worst "
      "rows, then the errors by GPU, source, software stack and kind of model, and which rows were skipped and why. What a row leaves "
      "out is taken from other cells, from the model that it names or from a documented default, and the row says which (--json). "
-     "Tables of matrix products, MoE layers and collectives are known by their columns, and a fifth of their rows is held back from fits. A table "
-     "of reliability results (id, model, parameters, metric, value) is held against closed forms and simulations instead.",
+     "What the rows are is told by their columns: training steps, serving (latencies and throughput of engines), deployments (many clients at "
+     "engines of 2025), matrix products, MoE layers, collectives, of whose rows a fifth is held back from fits; expert loads and reliability "
+     "results are held against closed forms and simulations instead. Shipped tables go by name: training_validation, serving, deployments, gemm, "
+     "moe_layers, collectives, expert_loads, reliability_oracle.",
      "flopcast validate training_validation.csv --fail-above 0.05",
      OPTIONS_COMMON | OPTIONS_INPUT | OPTIONS_VALIDATE, verb_validate},
     {"calibrate", "", 0, 0, "measure kernels here, fit them, write a profile",

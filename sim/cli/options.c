@@ -318,11 +318,13 @@ Status command_line_parse(int argc, char *const *argv, CommandLine *line, Error 
         error_hint(error, "for example: %s", line->verb->example);
         return STATUS_USAGE;
     }
-    if (line->operand_count > line->verb->maximum_operands)
-        return error_set(error, STATUS_USAGE,
-                         "'%s' takes %zu operand%s at most; '%.60s' is one too many",
-                         line->verb->name, line->verb->maximum_operands,
-                         line->verb->maximum_operands == 1 ? "" : "s",
-                         line->operands[line->verb->maximum_operands]);
+    if (line->operand_count > line->verb->maximum_operands) {
+        error_set(error, STATUS_USAGE, "'%s' takes %zu operand%s at most; '%.60s' is one too many",
+                  line->verb->name, line->verb->maximum_operands,
+                  line->verb->maximum_operands == 1 ? "" : "s",
+                  line->operands[line->verb->maximum_operands]);
+        error_hint(error, "for example: %s", line->verb->example);
+        return STATUS_USAGE;
+    }
     return STATUS_OK;
 }

@@ -37,8 +37,8 @@ Status expert_load_draw(const Scenario *scenario, unsigned long long seed,
 void expert_load_free(ExpertLoad *load);
 
 /* Loads that plans and steps share: of one model, popularity, seed and replication they depend on
- * the ranks of an expert-parallel group and on the tokens that meet in it. Bounded; a load gives way to another one
- * in its place, and is then drawn again to the same bits. */
+ * the ranks of an expert-parallel group and on the tokens that meet in it. Bounded; a load gives
+ * way to another one in its place, and is then drawn again to the same bits. */
 typedef struct ExpertLoadMemo ExpertLoadMemo;
 ExpertLoadMemo *expert_load_memo_create(Error *error);
 void expert_load_memo_destroy(ExpertLoadMemo *memo);

@@ -46,9 +46,9 @@ static size_t marks_found(const ValidateKind *kind, const CsvTable *table, size_
     return found;
 }
 
-/* The kind with all its marks in the header; else the one that lacks least, whose own reader then
- * names the column that is missing. */
-static const ValidateKind *kind_of(const CsvTable *table)
+/* The kind with all its marks in the header; else the one that lacks least, which is said, and
+ * whose own reader then names the column that is missing. */
+static const ValidateKind *kind_of(const Session *session, const CsvTable *table)
 {
     const ValidateKind *nearest = &KINDS[0];
     double nearest_share = -1;
@@ -63,6 +63,8 @@ static const ValidateKind *kind_of(const CsvTable *table)
             nearest = &KINDS[i];
         }
     }
+    session_note(session, "no kind of table has these columns; taken for %s, which lacks least",
+                 nearest->what);
     return nearest;
 }
 
@@ -85,7 +87,7 @@ Status verb_validate(Session *session)
         csv_read(find_table(session, session->line.operands[0], path, sizeof path), &table, &error);
     if (status != STATUS_OK)
         return session_fail(session, &error);
-    const ValidateKind *kind = kind_of(&table);
+    const ValidateKind *kind = kind_of(session, &table);
     if (session->line.folds > 0 &&
         (kind->validate != validate_steps || session->line.fit_count == 0)) {
         error_set(&error, STATUS_USAGE, "--folds is for --fit on a table of training steps");

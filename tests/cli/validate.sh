@@ -120,7 +120,7 @@ json '(.rows[0].measured - 4 * 2048 / 1.42 / 8 | fabs) < 1e-9'
 
 { printf '%s\n' "$header"; printf '%s\n' 'iter_seconds,x,a,A100-SXM-80GB,8,8,1,48,6144,64,2048,4,4,2022,bf16'; } >"$work/none.csv"
 run 3 validate "$work/none.csv"; stderr_has "no row"
-printf 'id,gpu\nx,y\n' >"$work/t.csv"; run 3 validate "$work/t.csv"; stderr_has "no column"
+printf 'id,gpu\nx,y\n' >"$work/t.csv"; run 3 validate "$work/t.csv"; stderr_has "no column"; stderr_has "taken for training steps"
 : >"$work/t.csv"; run 3 validate "$work/t.csv"
 printf 'id,"open\n' >"$work/t.csv"; run 3 validate "$work/t.csv"; stderr_has "t.csv:1:4"
 printf 'id\000gpu\n' >"$work/t.csv"; run 3 validate "$work/t.csv"; stderr_has NUL

@@ -105,6 +105,11 @@ void book_row_lines(Book *book, lxw_worksheet *sheet, lxw_row_t row, size_t line
 void book_wide_text(Book *book, lxw_worksheet *sheet, lxw_row_t row, const double *columns,
                     size_t count, const char *text);
 
+/* A metric by name: 0 when there is none. */
+int book_metric(const MetricSet *metrics, const char *name, Summary *summary);
+
+enum { JOULES_PER_KWH = 3600000 };
+
 /* The Inputs sheet: rows whose cells have names, under heads that stay in view, then everything
  * that the scenario says. */
 enum {

@@ -197,3 +197,9 @@ void book_row_lines(Book *book, lxw_worksheet *sheet, lxw_row_t row, size_t line
         check(book,
               worksheet_set_row(sheet, row, fmin(most_points, line_points * (double)lines), NULL));
 }
+
+int book_metric(const MetricSet *metrics, const char *name, Summary *summary)
+{
+    const Metric *metric = metrics != NULL ? metrics_find(metrics, name) : NULL;
+    return metric != NULL && metrics_summary(metric, summary, NULL) == STATUS_OK;
+}

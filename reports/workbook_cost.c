@@ -195,9 +195,8 @@ static void put_items(Book *book, lxw_worksheet *sheet, int *row)
     const int first = *row + 1, total = first + (int)count;
     double sum = 0, means[sizeof items / sizeof *items] = {0};
     for (size_t i = 0; i < count; i++) {
-        const Metric *metric = metrics_find(book->run.metrics, items[i].metric);
         Summary summary;
-        if (metric == NULL || metrics_summary(metric, &summary, NULL) != STATUS_OK)
+        if (!book_metric(book->run.metrics, items[i].metric, &summary))
             return;
         means[i] = summary.mean;
         sum += means[i];
@@ -289,10 +288,9 @@ static void put_checks(Book *book, lxw_worksheet *sheet, const CostInputs *input
     book_heads(book, sheet, (lxw_row_t)(*row - 1), 0, heads, "lrrril");
     int first = ++*row;
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
-        const Metric *metric = metrics_find(book->run.metrics, checks[i].metric);
         Summary summary;
         char formula[128];
-        if (metric == NULL || metrics_summary(metric, &summary, NULL) != STATUS_OK)
+        if (!book_metric(book->run.metrics, checks[i].metric, &summary))
             continue;
         lxw_row_t at = (lxw_row_t)(*row - 1);
         book_text(book, sheet, at, 0, checks[i].label, book->formats.text);

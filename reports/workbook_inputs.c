@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double joules_per_kwh = 3.6e6;
-
 static const ResolvedValue *resolved(const Book *book, const char *path)
 {
     for (size_t i = 0; book->inputs != NULL && path != NULL && i < book->inputs->count; i++)
@@ -34,8 +32,7 @@ double book_input_median(const Book *book, const char *path, double fixed, doubl
     char name[METRIC_NAME_BYTES];
     Summary summary;
     snprintf(name, sizeof name, "input.%s", path);
-    const Metric *metric = metrics_find(book->run.metrics, name);
-    if (metric == NULL || metrics_summary(metric, &summary, NULL) != STATUS_OK)
+    if (!book_metric(book->run.metrics, name, &summary))
         return fixed * to_unit;
     return summary.p50 * to_unit;
 }
@@ -94,11 +91,8 @@ static void claimed(const Book *book, const char *metric, double *low, double *h
 
 static double median(const Book *book, const char *name)
 {
-    const Metric *metric = metrics_find(book->run.metrics, name);
     Summary summary;
-    if (metric == NULL || metrics_summary(metric, &summary, NULL) != STATUS_OK)
-        return (double)NAN;
-    return summary.p50;
+    return book_metric(book->run.metrics, name, &summary) ? summary.p50 : (double)NAN;
 }
 
 static void collect(const Book *book, CostInputs *inputs)
@@ -106,9 +100,8 @@ static void collect(const Book *book, CostInputs *inputs)
     const Scenario *scenario = book->run.scenario;
     const StepInput *step = &book->run.train->step_input;
     const PriceSpec *prices = &scenario->prices;
-    const Metric *days = metrics_find(book->run.metrics, "run.days");
     Summary summary;
-    if (days == NULL || metrics_summary(days, &summary, NULL) != STATUS_OK || !(step->gpus > 0))
+    if (!book_metric(book->run.metrics, "run.days", &summary) || !(step->gpus > 0))
         return;
     inputs->present = 1;
     inputs->days[0] = summary.p50;
@@ -133,9 +126,9 @@ static void collect(const Book *book, CostInputs *inputs)
                                                            scenario->hardware.node.power_w, 1);
     inputs->pue = book_input_median(book, "prices.pue", prices->pue, 1);
     inputs->energy_usd_per_kwh =
-        book_input_median(book, "prices.energy", prices->energy_usd_per_j, joules_per_kwh);
+        book_input_median(book, "prices.energy", prices->energy_usd_per_j, JOULES_PER_KWH);
     inputs->co2_kg_per_kwh =
-        book_input_median(book, "prices.co2", prices->co2_kg_per_j, joules_per_kwh);
+        book_input_median(book, "prices.co2", prices->co2_kg_per_j, JOULES_PER_KWH);
     inputs->energy_included = prices->energy_included != 0 && prices->basis != PRICE_OWNED;
 }
 
@@ -174,11 +167,11 @@ static void put_prices(Book *book, lxw_worksheet *sheet, lxw_row_t *row, const C
          ""},
         {"Power usage effectiveness", "pue_ratio", inputs->pue, "ratio", "prices.pue", 1, ""},
         {"Price of energy", "price_kwh", inputs->energy_usd_per_kwh, "USD/kWh", "prices.energy",
-         joules_per_kwh, ""},
+         JOULES_PER_KWH, ""},
         {"Rent includes energy (1 yes, 0 no)", "energy_included", inputs->energy_included, "",
          "prices.energy_included", 1, ""},
         {"Carbon of energy", "co2_kg_kwh", inputs->co2_kg_per_kwh, "kg/kWh", "prices.co2",
-         joules_per_kwh, ""},
+         JOULES_PER_KWH, ""},
     };
     book_input_rows(book, sheet, row, CELL_INPUT, "Prices and machines (the Cost sheet follows)",
                     rows, sizeof rows / sizeof *rows);

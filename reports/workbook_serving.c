@@ -17,22 +17,16 @@ typedef struct ServingInputs {
     double list_input_usd, list_output_usd; /* a million tokens; 0: no list price */
 } ServingInputs;
 
-static int summary_of(const Book *book, const char *name, Summary *summary)
-{
-    const Metric *metric = metrics_find(book->run.metrics, name);
-    return metric != NULL && metrics_summary(metric, summary, NULL) == STATUS_OK;
-}
-
 static double median_of(const Book *book, const char *name)
 {
     Summary summary;
-    return summary_of(book, name, &summary) ? summary.p50 : 0;
+    return book_metric(book->run.metrics, name, &summary) ? summary.p50 : 0;
 }
 
 static void rates_of(const Book *book, const char *name, double *rates)
 {
     Summary summary;
-    if (!summary_of(book, name, &summary))
+    if (!book_metric(book->run.metrics, name, &summary))
         return;
     rates[0] = summary.p50;
     rates[1] = summary.p5;
@@ -58,7 +52,7 @@ static void collect(const Book *book, ServingInputs *inputs)
     inputs->gpus = median_of(book, "plan.gpus");
     inputs->gpu_hour_usd = median_of(book, "cost.usd_per_gpu_hour");
     inputs->energy_usd_per_kwh =
-        book_input_median(book, "prices.energy", prices->energy_usd_per_j, 3.6e6);
+        book_input_median(book, "prices.energy", prices->energy_usd_per_j, JOULES_PER_KWH);
     inputs->energy_included = prices->energy_included != 0 && prices->basis != PRICE_OWNED;
     /* A load knows what it draws; a full batch is taken at the node's power under load. */
     inputs->grid_kw = power != NULL ? median_of(book, "power.grid_w") / 1e3
@@ -89,7 +83,7 @@ static void put_inputs(Book *book, lxw_worksheet *sheet, const ServingInputs *in
         {"Power from the grid, one deployment", "grid_kw", inputs->grid_kw, "kW", NULL, 1,
          inputs->grid_source},
         {"Price of energy", "price_kwh", inputs->energy_usd_per_kwh, "USD/kWh", "prices.energy",
-         3.6e6, ""},
+         JOULES_PER_KWH, ""},
         {"Rent includes energy (1 yes, 0 no)", "energy_included", inputs->energy_included, "",
          "prices.energy_included", 1, ""},
         {"Share of the tokens below that is sold", "sold_share", inputs->sold, "fraction",
@@ -352,7 +346,7 @@ static void put_summary(Book *book, lxw_worksheet *sheet)
     book_heads(book, sheet, row++, 0, titles, "lrrri");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         Summary summary;
-        if (!summary_of(book, rows[i].metric, &summary))
+        if (!book_metric(book->run.metrics, rows[i].metric, &summary))
             continue;
         const Metric *metric = metrics_find(book->run.metrics, rows[i].metric);
         const double values[] = {summary.p50, summary.p5, summary.p95};

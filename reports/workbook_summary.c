@@ -15,10 +15,9 @@ enum { DRIVER_COLUMN = 4, RHO_COLUMN = 7 };
 static int summarized(const MetricSet *metrics, const char *name, Summary *summary,
                       const char **unit)
 {
-    const Metric *metric = metrics != NULL ? metrics_find(metrics, name) : NULL;
-    if (metric == NULL || metrics_summary(metric, summary, NULL) != STATUS_OK)
+    if (!book_metric(metrics, name, summary))
         return 0;
-    *unit = metric_display_unit(metric);
+    *unit = metric_display_unit(metrics_find(metrics, name));
     return 1;
 }
 

@@ -21,10 +21,6 @@ const FitParameterSpec FIT_PARAMETER_SPECS[FIT_PARAMETERS] = {
                             1, 0, 0.01, "%"},
 };
 
-/* What a parameter at the far end of its range from the centre costs: as much as one row that is as
- * wrong as the robust loss counts in full (stack_fit.h). */
-static const double pull = 0.3;
-
 static const char common_stack[] = "stack-common";
 
 /* ---- groups of stacks --------------------------------------------------------------------------
@@ -441,7 +437,7 @@ Status stack_fit(const ConfigPaths *paths, const MeasurementFile *file, const ch
             if (FIT_PARAMETER_SPECS[i].common && common->fit_rows > 0)
                 search.centre[i] = common->value[i];
     }
-    search.pull = pull;
+    search.pull = FIT_ROBUST_LOG_ERROR;
     for (size_t i = 0; status == STATUS_OK && i < fits->count; i++, search.done++) {
         const StackFit *fit = &fits->fits[i];
         const char *root = fit->with[0] != '\0' ? fit->with : fit->stack;

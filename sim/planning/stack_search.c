@@ -10,7 +10,8 @@
 #include <string.h>
 
 /* The loss: see stack_fit.h. */
-static const double robust_log_error = 0.3, beyond_weight = 0.25;
+const double FIT_ROBUST_LOG_ERROR = 0.3;
+static const double beyond_weight = 0.25;
 /* A simplex set up anew must gain this share to be worth another. */
 static const double worth_going_on = 1e-3;
 /* The simplex, in shares of the parameters' ranges. */
@@ -129,7 +130,7 @@ static Status predict_row(void *context, size_t index, size_t worker, Error *err
 static double robust(double log_error)
 {
     const double size = fabs(log_error);
-    return fmin(size, robust_log_error) + beyond_weight * fmax(0, size - robust_log_error);
+    return fmin(size, FIT_ROBUST_LOG_ERROR) + beyond_weight * fmax(0, size - FIT_ROBUST_LOG_ERROR);
 }
 
 /* In shares of the ranges, squared, of all parameters. */

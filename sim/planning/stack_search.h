@@ -39,6 +39,10 @@ typedef struct FitOptimum {
     double value[FIT_PARAMETERS];
 } FitOptimum;
 
+/* Up to which the loss counts a row's error in full; so much a parameter costs, too, at the far end
+ * of its range from the centre: as a row, or a stack where each counts alike, that is as wrong. */
+extern const double FIT_ROBUST_LOG_ERROR;
+
 /* Lays the rows over their bases, at neutral values; drops those that a validation skips. */
 Status fit_search_prepare(FitSearch *search, Error *error);
 

@@ -14,10 +14,6 @@ static const char unknown[] = "stack-unknown";
 /* Rows of a real stack that the fits of a left-out source take: of many stacks, and of one. */
 enum { MOST_OF_MANY = 10, MOST_OF_ONE = 40 };
 
-/* What a parameter at the far end of its range from the centre costs (stack_fit.h), in rows, or in
- * stacks where each of them counts alike. */
-static const double pull = 0.3;
-
 /* ---- names -------------------------------------------------------------------------------------
  */
 
@@ -233,7 +229,7 @@ static Status fit_work(Pool *pool, Work work, const double *centre, int widely, 
     const double count = weigh_alike(search, stacks);
     fit_search_activate(search);
     memcpy(search->centre, centre, sizeof search->centre);
-    search->pull = work == WORK_CENTRE ? 0 : pull;
+    search->pull = work == WORK_CENTRE ? 0 : FIT_ROBUST_LOG_ERROR;
     if (work == WORK_UNKNOWN && count > 0)
         search->pull *= (double)search->row_count / count;
     if (search->row_count > 0)
